@@ -1,6 +1,6 @@
-"""The framework-neutral core of mdstream: a call is a value that turns bytes into events.
+"""Framework-neutral core of mdstream: clients that stream from hosted models as typed events.
 
-`langchain_mdstream` and `llamaindex_mdstream` translate from these names alone.
+`langchain_mdstream` and `llamaindex_mdstream` translate these events into the types of their framework.
 """
 
 from mdstream_core import errors

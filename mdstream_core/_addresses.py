@@ -1,41 +1,51 @@
-"""Checks of names and URLs that become part of a host, a path or a header.
+"""Validate names and URLs that become part of a host, a path or a header.
 
-Whoever chooses a part of a host chooses who is sent the credential, so each name is compared with the pattern of its
-service before anything is signed or sent. A URL that a user gives as an endpoint may lead anywhere, but must be one.
+A value that becomes part of a host decides where credentials are sent. So each name is compared with the pattern of its
+service before a request is signed or sent. The endpoint URL of a user may have any host, but must be valid.
 """
 
 import re
 from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
-#: The longest value that is looked at, in characters; a security limit. A host has 253, an OCID 255.
-_LONGEST = 255
+#: The maximum length of a value in characters; a security limit. A host has at most 253, an OCID 255.
+_MAX_LENGTH = 255
 
 _REGION = r"[a-z]{2,}(-[a-z0-9]+)+-[0-9]+"
 
-#: What a value looks like, and what to say of one that does not. Sources: `oci/regions_definitions.py` and "Resource
-#: Identifiers" in Oracle's documentation; botocore's `partitions.json`; "IAM, Projects" in Huawei Cloud's.
+#: Pattern of each kind of value, and the error message for a value that does not match. Sources: Oracle's
+#: `oci/regions_definitions.py` and "Resource Identifiers"; botocore's `partitions.json`; "IAM, Projects" of
+#: Huawei Cloud.
 _SHAPES: dict[str, tuple[str, str]] = {
-    "oci region": (_REGION, "is no region's name, such as us-chicago-1"),
-    "oci region or key": (rf"{_REGION}|[a-z]{{3}}", "is no region's name, such as us-ashburn-1"),
-    "oci realm": (r"oc[0-9]+", "is no realm's name, such as oc1; or give service_endpoint='https://…'"),
+    "oci region": (_REGION, "is not a region name (hint: use a name such as us-chicago-1)"),
+    "oci region or key": (rf"{_REGION}|[a-z]{{3}}", "is not a region name (hint: use a name such as us-ashburn-1)"),
+    "oci realm": (
+        r"oc[0-9]+",
+        "is not a realm name (hint: use a name such as oc1, or set service_endpoint='https://…')",
+    ),
     "oci compartment": (
         r"ocid1\.(compartment|tenancy)\.[a-z0-9]+\.[a-z0-9-]*(\.[A-Za-z0-9_-]+)+",
-        "is no OCID of a compartment: ocid1.compartment.oc1..…",
+        "is not the OCID of a compartment (hint: it starts with ocid1.compartment.oc1..)",
     ),
     "openai base": (
         r"(/(?!\.\.?/)[A-Za-z0-9_.-]+)*/v1",
-        "is no path such as /openai/v1 or /20231130/actions/v1",
+        "is not a base path (hint: use a path such as /openai/v1 or /20231130/actions/v1)",
     ),
-    "aws region": (_REGION, "is no region's name, such as us-east-1"),
-    "aws signing region": (r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "is no region's name, such as us-east-1"),
+    "aws region": (_REGION, "is not a region name (hint: use a name such as us-east-1)"),
+    "aws signing region": (
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+        "is not a region name (hint: use a name such as us-east-1)",
+    ),
     "huawei project": (
         rf"{_REGION}(_[A-Za-z0-9_-]+)?",
-        "is no project's name, such as cn-north-4 or cn-north-4_team; or give iam_endpoint='https://…'",
+        "is not a project name (hint: use cn-north-4 or cn-north-4_team, or set iam_endpoint='https://…')",
     ),
-    "huawei project elsewhere": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "is no project's name, such as cn-north-4"),
+    "huawei project elsewhere": (
+        r"[A-Za-z0-9][A-Za-z0-9_-]*",
+        "is not a project name (hint: use a name such as cn-north-4)",
+    ),
 }
-_PATTERNS = {shape: (re.compile(pattern), words) for shape, (pattern, words) in _SHAPES.items()}
+_PATTERNS = {shape: (re.compile(pattern), message) for shape, (pattern, message) in _SHAPES.items()}
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]+")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -43,25 +53,25 @@ _AUTHORITY = re.compile(r"[^/?#]*//([^/?#]*)")
 
 
 def check_name(field: str, value: str, shape: str) -> str:
-    """The value, if it looks as its service wants it.
+    """Return the value if it matches the pattern of its kind.
 
     Args:
-        field: The parameter's name, for the error.
-        value: What was given, or found in a file, the environment or a metadata service.
+        field: The name of the parameter, for the error message.
+        value: The value: of an argument, a file, the environment or a metadata service.
         shape: A key of the table of patterns.
 
     Raises:
-        ValueError: It does not; nothing may be sent.
+        ValueError: It does not match; nothing may be sent.
 
     >>> check_name("region", "us-chicago-1", "oci region")
     'us-chicago-1'
     >>> check_name("region", "evil.example/", "oci region")
     Traceback (most recent call last):
-    ValueError: region='evil.example/' is no region's name, such as us-chicago-1
+    ValueError: region='evil.example/' is not a region name (hint: use a name such as us-chicago-1)
     """
-    pattern, words = _PATTERNS[shape]
-    if len(value) > _LONGEST or not pattern.fullmatch(value):
-        raise ValueError(f"{field}={value[:80]!r} {words}")
+    pattern, message = _PATTERNS[shape]
+    if len(value) > _MAX_LENGTH or not pattern.fullmatch(value):
+        raise ValueError(f"{field}={value[:80]!r} {message}")
     return value
 
 
@@ -69,31 +79,31 @@ def check_url(
     field: str,
     url: str,
     *,
-    words: str,
+    problem: str,
     schemes: Collection[str] = ("http", "https"),
-    also: str = "; give credentials as auth= or api_key=",
+    userinfo_hint: str = " (hint: pass credentials as auth= or api_key=)",
 ) -> SplitResult:
-    """The parts of a URL, if it has a scheme, a host, and no user or password.
+    """Split a URL into its parts, if it has a scheme, a host, and no user or password.
 
     Args:
-        field: The parameter's name, for the error.
-        url: What was given.
-        words: What to say of a text that is no such URL.
-        schemes: Those that are allowed.
-        also: What to say behind a user or password.
+        field: The name of the parameter, for the error message.
+        url: The URL.
+        problem: Error message for a value that is no such URL; it follows the field and its value.
+        schemes: Allowed schemes.
+        userinfo_hint: Hint for a URL with a user or password.
 
     Raises:
-        ValueError: It is none. The error shows neither its query nor a user or password.
+        ValueError: The URL is invalid. The error shows neither its query nor its user or password.
     """
     authority = _AUTHORITY.match(url)
     if authority and "@" in authority[1]:
-        raise ValueError(f"{field} has a user or password before its host{also}")
-    shown = re.split("[?#]", url)[0].rpartition("@")[2]
+        raise ValueError(f"{field} has a user or password before its host{userinfo_hint}")
+    redacted = re.split("[?#]", url)[0].rpartition("@")[2]
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname and _HOST.fullmatch(parts.hostname)) and parts.port != 0
     except ValueError:
-        raise ValueError(f"{field}={shown[:200]!r} is no URL: its host or port cannot be read") from None
+        raise ValueError(f"{field}={redacted[:200]!r} is not a URL: its host or port cannot be read") from None
     if parts.scheme not in schemes or not has_host or not _VISIBLE.fullmatch(url):
-        raise ValueError(f"{field}={shown[:200]!r} {words}")
+        raise ValueError(f"{field}={redacted[:200]!r} {problem}")
     return parts

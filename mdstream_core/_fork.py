@@ -1,8 +1,8 @@
-"""Objects that hold locks, and how they start afresh in a forked process.
+"""Reset locks and other thread-related state in forked processes.
 
 `os.fork` copies the memory of a process, but only the thread that called it. A lock that another thread held at that
-moment stays locked in the child for ever, and a result that another thread was about to deliver never comes. Each
-object with such state registers itself here and is reset in the child, before any other code runs there.
+moment stays locked in the child forever, and a result that another thread was about to deliver never arrives. Each
+object with such state registers itself here and is reset in the child, before other code runs there.
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from weakref import WeakSet
 
-#: How a new lock of the same kind is made.
+#: Lock types and the functions that create them.
 _LOCKS = {type(make()): make for make in (threading.Lock, threading.RLock)}
 
 
@@ -20,7 +20,7 @@ class Resettable(Protocol):
     """An object with state that does not survive a fork."""
 
     def reset_after_fork(self) -> None:
-        """Replace locks, pending results and connections with fresh ones. Must not wait and must not close sockets."""
+        """Replace locks, pending results and connections. Must not wait and must not close sockets."""
 
 
 _objects: "WeakSet[Resettable]" = WeakSet()
@@ -28,22 +28,22 @@ _functions: list[Callable[[], None]] = []
 
 
 def register(resettable: Resettable) -> None:
-    """Reset this object in each child process from now on. The registry does not keep it alive."""
+    """Reset this object in each forked process. The registry holds a weak reference only."""
     _objects.add(resettable)
 
 
 def register_function(reset: Callable[[], None]) -> None:
-    """Call `reset` in each child process from now on, for the state of a module."""
+    """Call `reset` in each forked process, for the state of a module."""
     _functions.append(reset)
 
 
 def is_registered(resettable: Resettable) -> bool:
-    """Whether this object is reset in a child process."""
+    """Whether this object is reset in forked processes."""
     return resettable in _objects
 
 
 class Lock:
-    """A `threading.Lock` that is free in a forked process, whoever held it in the parent.
+    """A `threading.Lock` that is unlocked in a forked process.
 
     >>> with Lock():
     ...     pass
@@ -56,16 +56,16 @@ class Lock:
         register(self)
 
     def reset_after_fork(self) -> None:
-        """Be free."""
+        """Replace the lock by an unlocked one."""
         self._lock = threading.Lock()
 
     def acquire(self, *, blocking: bool = True) -> bool:
-        """Whether the lock was taken; without `blocking` it is not waited for."""
+        """Acquire the lock, and return whether that succeeded; without `blocking` do not wait."""
         return self._lock.acquire(blocking)
 
     def release(self) -> None:
-        """Free the lock."""
-        with suppress(RuntimeError):  # the process was forked inside of the block: the child's lock is another one
+        """Release the lock."""
+        with suppress(RuntimeError):  # the process was forked while it held the lock, and the child's is a new one
             self._lock.release()
 
     def __enter__(self) -> None:
@@ -76,7 +76,7 @@ class Lock:
 
 
 def replace_locks(*holders: Any) -> None:
-    """Give objects of a vendor's SDK new locks, where they hold plain ones in their attributes."""
+    """Replace the locks in the attributes of objects, such as those of a vendor's SDK."""
     for holder in holders:
         for name, value in list(getattr(holder, "__dict__", {}).items()):
             if make := _LOCKS.get(type(value)):

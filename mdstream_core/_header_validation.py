@@ -1,4 +1,4 @@
-"""What can be sent in an HTTP header. What cannot is named here, with its header and without its value."""
+"""Validate header names and values before they are sent. Error messages name the header, and never show its value."""
 
 import re
 import unicodedata
@@ -9,50 +9,50 @@ from urllib.parse import parse_qsl, urlsplit
 
 from mdstream_core._redaction import HIDDEN, RequestHeaders, SecretHeaders
 
-#: A field name (RFC 9110 §5.1) and a field value; white space at its ends is no part of a value (§5.5).
+#: A field name (RFC 9110 §5.1) and a field value; leading and trailing white space is not part of a value (§5.5).
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _OUTSIDE = re.compile(r"[^\x20-\x7e]")
 
-#: Categories of characters that nobody sees: format characters and separators.
+#: Unicode categories of invisible characters: format characters and separators.
 _INVISIBLE = frozenset({"Cf", "Zs", "Zl", "Zp"})
 
-#: Parameters of a query whose values are shown with the address: versions and places. Any other may be a key.
-_SHOWN_PARAMETERS = frozenset(
+#: Query parameters whose values may be displayed: versions and locations. Any other may be a key.
+_SAFE_PARAMETERS = frozenset(
     "api-version api_version version v stream region model deployment service project_id projectid".split()
 )
 
 _PROXIES = frozenset({"http", "https", "socks5", "socks5h"})
 
-_STRIP = "strip what was read from a file or a variable"
+_STRIP = "strip values that are read from a file or a variable"
 _SPACE = "white space at its beginning or end"
 _BREAK = "a line break"
 _INVISIBLE_CHARACTER = "an invisible character"
 _NOT_ASCII = "a character outside ASCII"
 
-#: What to do about each flaw.
+#: Hint for each problem.
 _HINTS = {
     _BREAK: _STRIP,
     _SPACE: _STRIP,
-    _INVISIBLE_CHARACTER: "it often comes with copy and paste: type the value, or copy it from another place",
+    _INVISIBLE_CHARACTER: "type the value, or copy it from another source; copied text often has such characters",
     _NOT_ASCII: "percent-encode the value, or encode it as base64",
 }
 
 
 def describe_problem(text: str) -> str | None:
-    """What keeps a text from being a header's value, with a hint; `None` where nothing does.
+    """Describe why a text cannot be a header's value, with a hint; `None` if it can.
 
     >>> describe_problem("abc"), describe_problem("abc ")
-    (None, 'white space at its beginning or end (hint: strip what was read from a file or a variable)')
+    (None, 'white space at its beginning or end (hint: strip values that are read from a file or a variable)')
     """
     if _VALUE.fullmatch(text):
         return None
     outside = _OUTSIDE.search(text)
-    kind = _describe_character(outside[0]) if outside else _SPACE
+    problem = _describe_character(outside[0]) if outside else _SPACE
     code = f", U+{ord(outside[0]):04X}," if outside and outside[0] > "\x7f" else ""
-    place = f"{code} at position {outside.start()}" if outside else ""
-    hint = _HINTS.get(kind)
-    return f"{kind}{place} (hint: {hint})" if hint else f"{kind}{place}"
+    position = f"{code} at position {outside.start()}" if outside else ""
+    hint = _HINTS.get(problem)
+    return f"{problem}{position} (hint: {hint})" if hint else f"{problem}{position}"
 
 
 def _describe_character(character: str) -> str:
@@ -66,23 +66,23 @@ def _describe_character(character: str) -> str:
 
 
 def check_sendable(name: str, value: str | None) -> None:
-    """Check a field whose value goes into a header, or whose text goes into an address.
+    """Check a value that is sent in a header or as part of a URL.
 
     Args:
-        name: The field's, for the message.
-        value: Its text; `None` is none.
+        name: The name of the field, for the error message.
+        value: The value; `None` is valid.
 
     Raises:
-        ValueError: It cannot be sent; the message shows no value.
+        ValueError: It cannot be sent; the message does not show it.
 
     >>> check_sendable("route", "/v1/chat")
     """
-    if value is not None and (found := describe_problem(value)):
-        raise ValueError(f"{name} cannot be sent: it has {found}")
+    if value is not None and (problem := describe_problem(value)):
+        raise ValueError(f"{name} cannot be sent: it has {problem}")
 
 
 def check_key(name: str, value: str | None) -> None:
-    """The same for a credential, which must not be empty either.
+    """Check a credential like `check_sendable`; it must not be empty either.
 
     Raises:
         ValueError: It is empty or cannot be sent.
@@ -95,10 +95,10 @@ def check_key(name: str, value: str | None) -> None:
 
 
 def check_route(name: str, value: str | None) -> None:
-    """Check a path, and that its query shows no key: paths stand in dumps and traces.
+    """Check a path, and that its query contains no key: paths appear in dumps and traces.
 
     Raises:
-        ValueError: It cannot be sent, or has a parameter whose value must not be shown.
+        ValueError: It cannot be sent, or has a query parameter that may be a key.
     """
     check_sendable(name, value)
     if value:
@@ -106,49 +106,49 @@ def check_route(name: str, value: str | None) -> None:
 
 
 def check_proxy(name: str, url: str | None) -> None:
-    """Check a proxy's URL, which may hold a password and so is shown nowhere.
+    """Check the URL of a proxy. It may contain a password, so it is not displayed.
 
     Raises:
-        ValueError: It is no URL; the message does not show it.
+        ValueError: It is not a URL; the message does not show it.
     """
     if url is None:
         return
     try:
         parts = urlsplit(url)
-        whole = parts.scheme in _PROXIES and parts.hostname and (parts.port is None or parts.port)
+        is_complete = parts.scheme in _PROXIES and parts.hostname and (parts.port is None or parts.port)
     except ValueError:
-        whole = False
-    if not whole or describe_problem(url) or " " in url:
+        is_complete = False
+    if not is_complete or describe_problem(url) or " " in url:
         raise ValueError(
-            f"{name} is no URL of a proxy, such as http://host:3128 or http://user:password@host:3128 (hint: percent-"
-            "encode what is special in the password)"
+            f"{name} is not the URL of a proxy (hint: use a URL such as http://host:3128 or "
+            "http://user:password@host:3128, and percent-encode special characters of the password)"
         )
 
 
 def check_query(name: str, query: str) -> None:
-    """Check that a query holds nothing but what may be shown.
+    """Check that a query contains only parameters that may be displayed.
 
     Raises:
-        ValueError: It has a parameter whose value may be a key; the message names the parameter.
+        ValueError: It has a parameter that may be a key; the message names the parameter.
     """
     for parameter, _ in parse_qsl(query, keep_blank_values=True):
-        if parameter.lower() not in _SHOWN_PARAMETERS:
+        if parameter.lower() not in _SAFE_PARAMETERS:
             raise ValueError(
-                f"{name} has a credential in its query ({parameter}=…), or what may be one, and addresses are shown in "
-                "dumps and traces: give a key as api_key, token or auth, and other parameters in an event hook of an "
-                "http_client of your own"
+                f"{name} may have a credential in its query ({parameter}=…), and URLs appear in dumps and traces "
+                "(hint: pass a key as api_key, token or auth, and other parameters in an event hook of your own "
+                "http_client)"
             )
 
 
 def sendable_headers(field: str, headers: Any) -> RequestHeaders:
-    """Headers as they are sent: values are texts; numbers become texts, and a `SecretStr` gives its secret.
+    """Convert headers to strings and validate them; numbers become strings, and a `SecretStr` its secret.
 
     Args:
-        field: The field's or the argument's name, for the message.
+        field: The name of the field or argument, for the error message.
         headers: A mapping of names to values.
 
     Raises:
-        ValueError: A name or a value cannot be sent, or is missing; the message names it and shows no value.
+        ValueError: A name or a value cannot be sent, or is missing; the message names it without its value.
 
     >>> sendable_headers("headers", {"x-count": 3})["x-count"]
     '3'
@@ -164,21 +164,21 @@ def sendable_headers(field: str, headers: Any) -> RequestHeaders:
 
 
 def require_values(field: str, headers: Mapping[str, str]) -> None:
-    """Check that no value was left out when an object was saved.
+    """Check that no header lost its value when an object was serialized.
 
     Raises:
-        ValueError: Some were; the message names the headers.
+        ValueError: Some did; the message names them.
     """
-    if lost := [name for name, value in headers.items() if value == HIDDEN]:
-        names = ", ".join(map(repr, lost))
+    if missing := [name for name, value in headers.items() if value == HIDDEN]:
+        names = ", ".join(map(repr, missing))
         raise ValueError(
-            f"{field}: the value of {names} is missing, because values of headers are kept out of pickles, dumps and "
-            f"caches (hint: give {field} again where the object was loaded)"
+            f"{field}: the value of {names} is missing, because pickles, dumps and caches do not contain header values "
+            f"(hint: set {field} again after loading the object)"
         )
 
 
 def drop_missing_values(field: str, headers: RequestHeaders) -> RequestHeaders:
-    """Headers without those whose value was left out when an object was saved; a `RuntimeWarning` names these."""
+    """Return the headers without those that lost their value in serialization; a `RuntimeWarning` names these."""
     try:
         require_values(field, headers)
     except ValueError as error:
@@ -189,13 +189,13 @@ def drop_missing_values(field: str, headers: RequestHeaders) -> RequestHeaders:
 
 def _check_header_name(field: str, name: Any) -> str:
     if not isinstance(name, str):
-        raise ValueError(f"{field}: the name of a header must be a text, not {_type(name)}")
+        raise ValueError(f"{field}: the name of a header must be a string, not {_type(name)}")
     if not name:
         raise ValueError(f"{field}: the name of a header is empty")
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{field}: header {name[:80]!r} has a name that cannot be sent: only letters, digits and !#$%&'*+-.^_`|~ "
-            "can stand there"
+            f"{field}: header {name[:80]!r} has a name that cannot be sent (hint: use only letters, digits and "
+            "!#$%&'*+-.^_`|~)"
         )
     return name
 
@@ -207,10 +207,10 @@ def _check_header_value(field: str, name: str, value: Any) -> str:
         value = str(value)
     if not isinstance(value, str):
         raise ValueError(
-            f"{field}: header {name!r} has a value that cannot be sent: it must be a text, not {_type(value)}"
+            f"{field}: header {name!r} has a value that cannot be sent: it must be a string, not {_type(value)}"
         )
-    if value != HIDDEN and (found := describe_problem(value)):
-        raise ValueError(f"{field}: header {name!r} has a value that cannot be sent: {found}")
+    if value != HIDDEN and (problem := describe_problem(value)):
+        raise ValueError(f"{field}: header {name!r} has a value that cannot be sent: {problem}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Hints for error responses to a request in the wrong API format: the dialect or class that fits the server."""
+"""Hints for errors that the format of the request caused: which dialect or class fits the server."""
 
 import re
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ NO_CHAT_TEMPLATE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
-#: How servers report that the request lacks `inputs` (serde, pydantic, LMI's input parser).
+#: How servers report that they expect `inputs` and got something else (serde, pydantic, LMI's input parser).
 REQUIRES_INPUTS = re.compile(
     r"(missing|required|expected|must (have|contain)|no)\b.{0,40}\binputs\b"
     r"|\binputs\b.{0,60}\b(missing|required|not found|not provided|field required)",
     re.IGNORECASE | re.DOTALL,
 )
 
-#: How JumpStart's Llama 2 reports that `inputs` is a text instead of a list of dialogs: Python's errors, or pydantic's.
+#: How JumpStart's Llama 2 reports that `inputs` is a string and not a list of dialogs: errors of Python or pydantic.
 REQUIRES_DIALOGS = re.compile(
     r"string indices must be integers|list indices must be integers|'str' object has no attribute '(get|keys|items)'"
     r"|\binputs?\b.{0,40}\b(list of (dialogs?|dialogues?|messages|lists)|valid list)",
@@ -34,13 +34,7 @@ _NATIVE = frozenset({"auto", "lmi", "tgi"})
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """A hint for an error message.
-
-    Attributes:
-        dialects: Names of the dialects of the request.
-        pattern: Pattern that the message or the body of the error contains.
-        text: The hint.
-    """
+    """A hint for requests in certain dialects whose error matches a pattern."""
 
     dialects: frozenset[str]
     pattern: re.Pattern[str]
@@ -79,11 +73,7 @@ _HINTS = (
 
 
 def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
-    """Append a hint to the message of an error if its cause is the API format of the request.
-
-    Args:
-        error: The error of a rejected request; it is changed and returned.
-        dialect: Name of the request's dialect.
+    """Append a hint to the error of a rejected request, if its message matches a known pattern.
 
     >>> error = InvalidRequest("422: Template error: template not found")
     >>> "is_chat_model=False" in str(add_hint(error, "openai-chat"))
@@ -91,8 +81,8 @@ def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
     """
     if not isinstance(error, InvalidRequest | ServerError) or isinstance(error, ContextOverflow):
         return error
-    message = f"{error} {error.raw or ''}"
-    hints = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(message))
+    text = f"{error} {error.raw or ''}"
+    hints = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(text))
     if (hint := next(hints, None)) is not None:
         error.args = (f"{error} (hint: {hint})",)
     return error

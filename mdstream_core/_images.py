@@ -3,19 +3,19 @@
 import base64
 from pathlib import Path
 
-#: How pictures begin.
-_MEDIA = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
+#: Media types by the first bytes of a file.
+_MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 
 
 def data_uri(image: str | bytes | Path, mime_type: str | None = None) -> str:
-    """An image as services take it.
+    """Encode an image as a data URI.
 
     Args:
-        image: A data URI, which stays as it is; the image's bytes; or its file.
-        mime_type: Such as `image/png`; by default what the first bytes say.
+        image: The bytes of an image, the path of a file, or a data URI, which is returned unchanged.
+        mime_type: Media type, such as `image/png`; by default it is detected from the first bytes.
 
     Raises:
-        ValueError: It is no image that is known.
+        ValueError: The format of the image is unknown.
         OSError: The file cannot be read.
 
     Example:
@@ -25,7 +25,7 @@ def data_uri(image: str | bytes | Path, mime_type: str | None = None) -> str:
     if isinstance(image, str) and image.startswith("data:"):
         return image
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
-    media = mime_type or next((media for begin, media in _MEDIA.items() if data.startswith(begin)), None)
+    media = mime_type or next((media for start, media in _MEDIA_TYPES.items() if data.startswith(start)), None)
     if media is None:
-        raise ValueError("image is none that is known: give a PNG, JPEG, GIF or WebP, as bytes, file or data URI")
+        raise ValueError("image has an unknown format (hint: pass PNG, JPEG, GIF or WebP, as bytes, file or data URI)")
     return f"data:{media};base64,{base64.b64encode(data).decode()}"

@@ -1,4 +1,4 @@
-"""The index of each result in a list, by which it belongs to one of the inputs."""
+"""Checks of the indices by which results refer to inputs."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -8,11 +8,11 @@ _MAX_LISTED = 5
 
 
 def describe_wrong_indices(indices: Sequence[int], inputs: int, *, complete: bool = True) -> str:
-    """Say which indices are out of range, repeated or missing; an empty string where all are right.
+    """Describe which indices are out of range, repeated or missing; an empty string if all are right.
 
     Args:
         indices: The indices of the results, in any order.
-        inputs: How many inputs there were.
+        inputs: The number of inputs.
         complete: Whether each input must have a result.
 
     >>> describe_wrong_indices([0, 0, 7], 3)

@@ -1,6 +1,6 @@
-"""JSON as the fastest library at hand reads and writes it.
+"""Read and write JSON with the fastest library that is installed.
 
-orjson comes with LangChain (through langsmith) and reads a chunk in half the time; pydantic is always there.
+orjson comes with LangChain (through langsmith) and reads a chunk in half the time; pydantic is always installed.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import pydantic_core
 
-#: Reads JSON that is as it should be, and raises `ValueError` for anything else.
+#: Parses valid JSON, and raises `ValueError` for anything else.
 parse: Callable[[bytes | str], Any]
 try:
     import orjson
@@ -19,29 +19,29 @@ except ImportError:
 else:
     parse = orjson.loads
 
-#: What the fast parsers raise: a string with half a surrogate pair is a `TypeError` of pydantic's.
-UNPARSED = (ValueError, TypeError)
+#: Exceptions of the fast parsers; pydantic's raises `TypeError` for a string with a lone surrogate.
+PARSE_ERRORS = (ValueError, TypeError)
 
 
 def loads(data: bytes | str) -> Any:
-    """Read one JSON document; `ValueError` when it is none. What is no character becomes U+FFFD."""
+    """Parse one JSON document; raise `ValueError` if it is invalid. Invalid characters become U+FFFD."""
     try:
         return parse(data)
-    except UNPARSED:
+    except PARSE_ERRORS:
         return _loads_nonstandard(data)
 
 
 def loads_nonstandard(data: bytes) -> Any:
-    """Read what `parse` refuses. Raises `ValueError` when it is no JSON.
+    """Parse JSON that `parse` rejects. Raises `ValueError` if it is invalid.
 
-    A server that counts UTF-16 units cuts an emoji between two payloads: the halves at the borders of a string are
-    kept, for `SurrogateJoiner` to join them. All others become U+FFFD.
+    A server that counts UTF-16 units may split an emoji between two payloads. Lone surrogates at the start or the end
+    of a string are kept, so that `SurrogateJoiner` can join them. All others become U+FFFD.
     """
-    return _loads_nonstandard(data, keep_borders=True)
+    return _loads_nonstandard(data, keep_edges=True)
 
 
 def loads_lenient(text: str) -> Any:
-    """Read a JSON document whose strings may hold raw line breaks and tabs, as models write them."""
+    """Parse a JSON document whose strings may contain raw line breaks and tabs, as models write them."""
     try:
         return loads(text)
     except ValueError:
@@ -49,17 +49,17 @@ def loads_lenient(text: str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Write compact UTF-8 JSON."""
+    """Serialize to compact UTF-8 JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-#: How deeply JSON that is kept may be nested, in levels; a security limit. What is deeper can be neither copied nor
+#: Maximum nesting of JSON values that are kept, in levels; a security limit. Deeper values can neither be copied nor
 #: pickled: both recurse, and Python's own limit is 1,000 calls.
 MAX_DEPTH = 128
 
 
 def check_depth(value: Any) -> Any:
-    """The value, if it is not nested too deeply to be kept. Takes time in proportion to its size.
+    """Return the value if its nesting is within `MAX_DEPTH`. Takes time in proportion to its size.
 
     >>> check_depth({"a": [1]})
     {'a': [1]}
@@ -70,18 +70,21 @@ def check_depth(value: Any) -> Any:
     level = [value] if type(value) in _CONTAINERS else []
     for _ in range(MAX_DEPTH):
         level = [
-            item for one in level for item in (one.values() if type(one) is dict else one) if type(item) in _CONTAINERS
+            item
+            for parent in level
+            for item in (parent.values() if type(parent) is dict else parent)
+            if type(item) in _CONTAINERS
         ]
         if not level:
             return value
-    raise ValueError(f"JSON of more than {MAX_DEPTH} levels")
+    raise ValueError(f"the JSON has more than {MAX_DEPTH} levels")
 
 
 _CONTAINERS = frozenset({dict, list})
 
 
 def to_text(value: Any) -> str:
-    """A value as text: a text as it is, nothing for `None`, anything else as JSON, or by its name where it is none.
+    """Convert a value to a string: "" for `None`, JSON for other values, or the type's name if that fails.
 
     >>> to_text("a"), to_text(None), to_text({"code": 5})
     ('a', '', '{"code":5}')
@@ -97,7 +100,7 @@ def to_text(value: Any) -> str:
 
 
 def to_count(value: Any) -> int | None:
-    """A number of tokens as a server writes it; `None` for what is no number, negative, or beyond all real counts.
+    """Convert a token count of a server to an integer; `None` for what is not a number, negative or implausibly large.
 
     >>> to_count("12"), to_count(3.0), to_count(-1), to_count({}), to_count(10**40)
     (12, 3, None, None, None)
@@ -113,11 +116,11 @@ _MAX_DIGITS = 15
 
 
 def replace_lone_surrogates(value: Any, *, keep_edges: bool = False) -> Any:
-    """The value with surrogate pairs joined and single halves replaced by U+FFFD, in every string of it.
+    """Join surrogate pairs and replace lone surrogates by U+FFFD in all strings of a JSON value.
 
     Args:
-        value: JSON values.
-        keep_edges: Whether a low half that begins a string and a high half that ends one are kept.
+        value: A JSON value.
+        keep_edges: Whether to keep a low surrogate that starts a string and a high surrogate that ends one.
 
     >>> replace_lone_surrogates({"a": ["\\ud83d\\ude00", "x\\ud83d"]})
     {'a': ['😀', 'x�']}
@@ -134,11 +137,11 @@ def replace_lone_surrogates(value: Any, *, keep_edges: bool = False) -> Any:
     return value
 
 
-def _replace_in_text(text: str, keep_borders: bool) -> str:
+def _replace_in_text(text: str, keep_edges: bool) -> str:
     if _LONE_SURROGATE.search(text) is None:
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return (_INNER_LONE_SURROGATE if keep_borders else _LONE_SURROGATE).sub("\ufffd", joined)
+    return (_INNER_LONE_SURROGATE if keep_edges else _LONE_SURROGATE).sub("\ufffd", joined)
 
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -146,23 +149,23 @@ _INNER_LONE_SURROGATE = re.compile("[\ud800-\udbff](?!\\Z)|(?<!\\A)[\udc00-\udff
 
 
 def is_unfinished(text: str) -> bool:
-    """Whether `text` is the beginning of a JSON document that was cut off.
+    """Whether `text` is the beginning of a truncated JSON document.
 
-    Another flaw before the cut (a raw line break in a string, a bad escape) hides it from a parser, which stops at the
-    first one: then it is unfinished where a string is still open, or more brackets were opened than closed.
+    Another error before the end (a raw line break in a string, a bad escape) hides the truncation from a parser, which
+    stops at the first error. Then the document is unfinished if a string or a bracket is still open.
 
     >>> is_unfinished('{"city": "Par'), is_unfinished('{"city": "Paris"}'), is_unfinished("{city}")
     (True, False, False)
     """
     try:
         pydantic_core.from_json(text)
-    except UNPARSED as error:
+    except PARSE_ERRORS as error:
         return str(error).startswith("EOF while parsing") or _is_open(text)
     return False
 
 
 def text_after_object(text: str) -> str:
-    """What stands behind the JSON object with which a text begins; nothing where it begins with no object.
+    """Return the text after the JSON object that a text starts with; "" if it does not start with one.
 
     >>> text_after_object('{"a": 1} {"b": 2}'), text_after_object('{"a": 1} '), text_after_object("[1] 2")
     ('{"b": 2}', '', '')
@@ -187,26 +190,26 @@ def _is_open(text: str) -> bool:
     return '"' in bare or opened > closed
 
 
-#: A string, or the rest of the text where it is not closed. What the possessive `*+` took is not tried again: linear.
+#: A string, or the rest of the text if it is not closed. The possessive `*+` does not backtrack, so the time is linear.
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|(\\?\Z))', re.DOTALL)
 
 
-def _loads_nonstandard(data: bytes | str, *, keep_borders: bool = False, strict: bool = True) -> Any:
-    """Read what the fast parsers refuse and real servers send: NaN, half an emoji, bytes that are not UTF-8."""
+def _loads_nonstandard(data: bytes | str, *, keep_edges: bool = False, strict: bool = True) -> Any:
+    """Parse what real servers send and the fast parsers reject: NaN, half an emoji, bytes that are not UTF-8."""
     text = data if isinstance(data, str) else _decode(data)
     try:
         value = json.loads(text, strict=strict)
-        return replace_lone_surrogates(value, keep_edges=keep_borders) if _MAYBE_SURROGATE.search(text) else value
+        return replace_lone_surrogates(value, keep_edges=keep_edges) if _MAYBE_SURROGATE.search(text) else value
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
 
 
-#: Where a surrogate may be: escaped, or as it is.
+#: A surrogate, escaped or raw.
 _MAYBE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def _decode(data: bytes) -> str:
-    """The text; halves of surrogate pairs that were encoded one by one (CESU-8) stay halves."""
+    """Decode UTF-8; surrogates that were encoded one by one (CESU-8) stay lone surrogates."""
     try:
         return data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""A progress bar for long lists, as users of notebooks and terminals know it from tqdm."""
+"""Progress bar for long lists of inputs, with tqdm."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,15 +8,15 @@ from mdstream_core.errors import MissingExtra
 
 @contextmanager
 def progress_bar(total: int, unit: str, *, enabled: bool) -> Iterator[Callable[[int], object]]:
-    """Yields what is to be called with the number of things just done.
+    """Show a progress bar, and yield the function to call with the number of inputs just completed.
 
     Args:
-        total: How many things there are.
-        unit: What they are, such as `Embedding`.
-        enabled: Whether there is a bar.
+        total: The number of inputs.
+        unit: Label of the bar, such as `Embedding`.
+        enabled: Whether to show the bar.
 
     Raises:
-        MissingExtra: A bar was asked for, and tqdm is not installed.
+        MissingExtra: The bar is enabled, and tqdm is not installed.
     """
     if not enabled:
         yield lambda count: None

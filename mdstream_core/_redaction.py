@@ -1,6 +1,6 @@
-"""What of a request, a response and an error may be shown: names of headers, a few values, addresses without secrets.
+"""Redact credentials in headers, URLs and exceptions.
 
-Values of headers are shown by an allow-list. A deny-list of names cannot keep secrets: a key fits under any name.
+Header values are displayed by an allow-list of names. A deny-list cannot protect secrets: a key may have any name.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from mdstream_core._choices import suggestion
 if TYPE_CHECKING:
     from pydantic_core import ValidationError
 
-#: Stands for a value that is not shown. No header can have it: it is outside ASCII.
+#: Replaces a value that is not displayed. No header can have this value, because it is not ASCII.
 HIDDEN = "…"
 
-#: The environment variable of the key under which headers are digested for caches that outlive a process.
+#: Environment variable with the key for digests of headers, for caches that outlive a process.
 CACHE_KEY = "MDSTREAM_CACHE_KEY"
 
 _SECRET_PARTS = ("authorization", "cookie", "token", "secret", "appcode", "password", "credential", "key", "signature")
 
-#: Response headers whose values may be shown, in general (RFC 9110) …
+#: Response headers whose values may be displayed: general ones (RFC 9110) …
 _GENERAL_HEADERS = frozenset(
     "accept-ranges age allow cache-control connection content-encoding content-language content-length content-type "
     "date expires keep-alive last-modified retry-after retry-after-ms server te trailer transfer-encoding upgrade vary "
     "via x-content-type-options".split()
 )
-#: … of the services and of model servers: ids of requests, error types, times and counts …
+#: … those of services and model servers: request ids, error types, times and counts …
 _SERVICE_HEADERS = frozenset(
     "opc-request-id opc-client-request-id x-amzn-requestid x-amzn-request-id x-amz-request-id x-amzn-errortype "
     "x-amzn-error-type x-amzn-invoked-production-variant x-amzn-sagemaker-content-type x-amzn-trace-id x-amz-cf-id "
@@ -44,22 +44,22 @@ _SERVICE_HEADERS = frozenset(
     "x-time-per-token x-prompt-tokens x-generated-tokens".split()
 )
 _RATE_LIMIT_PREFIXES = ("x-ratelimit-", "ratelimit-", "x-apig-ratelimit-")
-#: … and how OCI's trailers end in which a stream's failure is reported, without punctuation.
+#: … and the endings, without punctuation, of OCI's trailers that report a failed stream.
 _FAILURE_FIELDS = ("streamfailure", "errorcode", "httpcode", "errorreason")
 
-#: Headers whose values are URLs, which are shown without what may hold a credential.
-_URLS = frozenset({"location", "content-location", "refresh"})
+#: Headers whose values are URLs; these are displayed without the parts that may contain a credential.
+_URL_HEADERS = frozenset({"location", "content-location", "refresh"})
 
-#: A URL's user and password; and what stands behind its path: parameters, query, fragment.
+#: The user and password of a URL; and everything after its path: parameters, query, fragment.
 _USERINFO = re.compile(r"(?<=//)[^/?#]*@")
 _AFTER_PATH = re.compile(r"[;?#].*", re.DOTALL)
 
-#: A URL in a text, or a path with something behind it.
+#: A URL in a text, or a path with parameters, a query or a fragment.
 _URL_IN_TEXT = re.compile(r"(?:https?:)?//[^\s\"'<>]+|/[^\s\"'<>]*[;?#][^\s\"'<>]*", re.IGNORECASE)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a name says that its value is a credential. That it does not say so means nothing.
+    """Whether a header's name implies that its value is a credential. Other headers may contain one too.
 
     >>> is_secret_name("Authorization"), is_secret_name("X-Api-Key"), is_secret_name("opc-request-id")
     (True, True, False)
@@ -68,7 +68,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def is_safe_header(name: str) -> bool:
-    """Whether the value of a response header of this name may be shown.
+    """Whether the value of a response header with this name may be displayed.
 
     >>> is_safe_header("Retry-After"), is_safe_header("X-Ratelimit-Remaining"), is_safe_header("X-Session-Id")
     (True, True, False)
@@ -83,7 +83,7 @@ def is_safe_header(name: str) -> bool:
 
 
 def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """A copy of response headers that may be shown: `…` for values that are not on the list of those that may.
+    """Copy response headers for display; `…` replaces the values of headers that are not on the allow-list.
 
     >>> redact_headers({"retry-after": "3", "set-cookie": "id=1", "location": "https://bob:pw@host/path?token=x"})
     {'retry-after': '3', 'set-cookie': '…', 'location': 'https://host/path?…'}
@@ -92,13 +92,13 @@ def redact_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _safe_value(name: str, value: str) -> str:
-    if name.lower() in _URLS:
+    if name.lower() in _URL_HEADERS:
         return redact_url(value)
     return value if is_safe_header(name) else HIDDEN
 
 
 def redact_url(url: str) -> str:
-    """A URL without what may hold a credential; `…` stands for what was left out behind the path.
+    """Remove the parts of a URL that may contain a credential; `…` replaces everything after the path.
 
     >>> redact_url("https://bob:s3cret@host/path?token=x")
     'https://host/path?…'
@@ -108,7 +108,7 @@ def redact_url(url: str) -> str:
 
 
 def redact_urls(text: str) -> str:
-    """A text whose URLs are without what may hold a credential.
+    """Redact the URLs in a text.
 
     >>> redact_urls("Found. Redirecting to https://bob:s3cret@host/path?token=x")
     'Found. Redirecting to https://host/path?…'
@@ -117,21 +117,21 @@ def redact_urls(text: str) -> str:
 
 
 class RequestHeaders(dict[str, str]):
-    """Headers that are sent: a dictionary whose repr shows no value. Debuggers and tracers call repr of locals."""
+    """Request headers: a dictionary whose repr shows no values, because debuggers and tracers call repr on locals."""
 
     def __repr__(self) -> str:
         return repr(dict.fromkeys(self, HIDDEN))
 
 
 class ResponseHeaders(dict[str, str]):
-    """Headers that came: a dictionary whose repr shows the values that may be shown."""
+    """Response headers: a dictionary whose repr shows only the values on the allow-list."""
 
     def __repr__(self) -> str:
         return repr(redact_headers(self))
 
 
 class ResponseTrailers(tuple[tuple[str, str], ...]):
-    """Trailers that came, field by field: a tuple whose repr shows the values that may be shown."""
+    """Response trailers: a tuple of (name, value) pairs whose repr shows only the values on the allow-list."""
 
     __slots__ = ()
 
@@ -140,7 +140,7 @@ class ResponseTrailers(tuple[tuple[str, str], ...]):
 
 
 class SecretText(str):
-    """A text whose repr does not show it, for locals of functions that may raise."""
+    """A string whose repr does not show it, for local variables of functions that may raise."""
 
     __slots__ = ()
 
@@ -149,14 +149,14 @@ class SecretText(str):
 
 
 def _immutable(*_: Any, **__: Any) -> NoReturn:
-    raise TypeError("SecretHeaders cannot be changed: build new ones")
+    raise TypeError("SecretHeaders is immutable (hint: create a new instance)")
 
 
 class SecretHeaders(dict[str, str]):
-    """A user's headers on their way through a framework: as a dictionary they have names, and `…` for each value.
+    """A user's headers while they pass through a framework: a dictionary with `…` in place of each value.
 
-    So whatever copies, prints, dumps or pickles them (tracers, caches, checkpoints) has names only. The repr has a
-    keyed digest of the values too, which tells headers apart and gives none away; see `digest`.
+    Tracers, caches and checkpoints that copy, print, dump or pickle it get names only. Its repr contains a keyed digest
+    of the values, which distinguishes headers without revealing them; see `digest`.
 
     Args:
         headers: Names and values.
@@ -176,14 +176,14 @@ class SecretHeaders(dict[str, str]):
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Self:
-        """Headers whose values were left out: what a pickle brings back."""
+        """Create headers without values, as they are after unpickling."""
         headers = cls({})
         dict.update(headers, dict.fromkeys(names, HIDDEN))
         headers._values = None
         return headers
 
     def get_secret_values(self) -> dict[str, str]:
-        """The headers with their values; `…` for each where a pickle left them out."""
+        """Return the headers with their values; after unpickling each value is `…`."""
         return RequestHeaders(self if self._values is None else self._values)
 
     def __repr__(self) -> str:
@@ -206,7 +206,7 @@ class SecretHeaders(dict[str, str]):
         return self
 
     def copy(self) -> Self:
-        """The same object: it cannot be changed."""
+        """Return the same object, which is immutable."""
         return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -216,78 +216,79 @@ class SecretHeaders(dict[str, str]):
     update = pop = popitem = clear = setdefault = _immutable
 
 
-#: The key of digests where the environment names none; child processes that were forked share it.
+#: Key of digests if the environment has none; forked processes share it.
 _KEY = secrets.token_bytes(32)
 
 
 def digest(headers: Mapping[str, Any]) -> str:
-    """A keyed digest (BLAKE2b, 16 bytes) of headers: equal for equal ones, and of no use without the key.
+    """Compute a keyed digest (BLAKE2b, 16 bytes) of headers, in hexadecimal.
 
-    The key is random for each process. For a cache that outlives a process set `MDSTREAM_CACHE_KEY` to a random text of
-    32 characters or more: whoever has both the key and a digest can try out values.
+    The key is random for each process. For a cache that outlives a process, set `MDSTREAM_CACHE_KEY` to a random string
+    of 32 characters or more. Keep it secret: with the key and a digest, values can be guessed and verified.
 
     >>> digest({"x-a": "1"}) == digest({"X-A": "1"}), digest({"x-a": "1"}) == digest({"x-a": "2"})
     (True, False)
     """
     if not headers:
         return ""
-    given = os.environ.get(CACHE_KEY, "")
-    key = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest() if given else _KEY
+    secret = os.environ.get(CACHE_KEY, "")
+    key = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest() if secret else _KEY
     text = repr(sorted((name.lower(), str(value)) for name, value in headers.items()))
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
 
 
 def fingerprint(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """What identifies headers where models are told apart: their names, and a digest of their values."""
+    """Return what identifies headers in the cache key of a model: their names, and a digest of their values."""
     return {"names": sorted(headers), "digest": digest(headers)} if headers else {}
 
 
 def iter_causes(
     error: BaseException, is_foreign: Callable[[BaseException], bool] = lambda _: False
 ) -> Iterator[BaseException]:
-    """An error with all that it was caused by, each once.
+    """Iterate over an error and its causes, contexts and grouped exceptions, each once.
 
     Args:
-        error: Where to begin.
-        is_foreign: Whether an error in whose handling another one happened is left out, with its own causes.
+        error: The first error.
+        is_foreign: Whether to skip a context (an exception during whose handling another one was raised) and its own
+            causes.
     """
     seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        context = one.__context__
-        waiting += [one.__cause__, None if context is None or is_foreign(context) else context]
-        waiting += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        seen.add(id(current))
+        yield current
+        context = current.__context__
+        pending += [current.__cause__, None if context is None or is_foreign(context) else context]
+        pending += current.exceptions if isinstance(current, BaseExceptionGroup) else ()
 
 
 def remove_credentials(error: BaseException) -> None:
-    """Take credentials out of an error and its causes: locals of functions that have ended, requests, responses.
+    """Remove credentials from an error and its causes: local variables of finished functions, requests, responses.
 
-    The traceback keeps its files and lines. Requests of httpx are replaced by others without headers' values, body, and
-    what stands behind the path; those of other libraries are removed. An error that a caller of ours is handling, while
-    this one happened, stays as it is.
+    The traceback keeps its files and lines. Requests of httpx are replaced by ones without header values, body, and
+    everything after the path; those of other libraries are removed. An error that calling code is handling while this
+    one is raised stays unchanged.
     """
     callers = _callers()
-    for one in iter_causes(error, lambda context: _is_handled_by(context, callers)):
-        _clear_locals(one.__traceback__)
-        response = getattr(one, "response", None)
+    for cause in iter_causes(error, lambda context: _is_handled_by(context, callers)):
+        _clear_locals(cause.__traceback__)
+        response = getattr(cause, "response", None)
         if isinstance(response, dict):  # botocore's
             response.get("ResponseMetadata", {}).pop("HTTPHeaders", None)
         elif response is not None and hasattr(response, "request"):
-            _replace(one, "response", _bare_response(response))
+            _replace(cause, "response", _redact_response(response))
         try:
-            request = getattr(one, "request", None)
+            request = getattr(cause, "request", None)
         except RuntimeError:  # httpx: it has none
             continue
         if request is not None:
-            _replace(one, "request", _bare_request(request))
+            _replace(cause, "request", _redact_request(request))
 
 
-#: Packages whose functions have credentials in their locals.
+#: Packages whose functions may have credentials in local variables.
 _WITH_CREDENTIALS = frozenset(
     "mdstream_core langchain_mdstream llamaindex_mdstream httpx httpx2 httpcore h11 anyio contextlib asyncio ssl "
     "oci botocore boto3 requests urllib3".split()
@@ -302,7 +303,7 @@ def _has_credentials(frame: FrameType) -> bool:
 
 
 def _callers() -> set[FrameType]:
-    """The functions that are being executed and are no part of a request."""
+    """Return the frames of the running functions that are not part of a request."""
     frames: set[FrameType] = set()
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -313,22 +314,22 @@ def _callers() -> set[FrameType]:
 
 
 def _is_handled_by(error: BaseException, callers: set[FrameType]) -> bool:
-    at = error.__traceback__
-    return at is not None and at.tb_frame in callers
+    traceback = error.__traceback__
+    return traceback is not None and traceback.tb_frame in callers
 
 
-def _clear_locals(at: TracebackType | None) -> None:
-    while at is not None:
-        if not _may_go_on(at.tb_frame):
-            with suppress(RuntimeError):  # it is being executed
-                at.tb_frame.clear()
-        at = at.tb_next
+def _clear_locals(traceback: TracebackType | None) -> None:
+    while traceback is not None:
+        if not _may_be_suspended(traceback.tb_frame):
+            with suppress(RuntimeError):  # the frame is running
+                traceback.tb_frame.clear()
+        traceback = traceback.tb_next
 
 
-def _may_go_on(frame: FrameType) -> bool:
-    """Whether a frame may be that of a coroutine or generator that waits: until Python 3.12, `clear` would end it.
+def _may_be_suspended(frame: FrameType) -> bool:
+    """Whether a frame may belong to a suspended coroutine or generator: until Python 3.12, `clear` would close it.
 
-    An error that is raised more than once has the frames of all who caught it.
+    The traceback of an error that is raised more than once has frames of every function that caught it.
     """
     if not frame.f_code.co_flags & _CAN_WAIT or frame.f_lasti < 0 or _has_credentials(frame):
         return False
@@ -336,45 +337,46 @@ def _may_go_on(frame: FrameType) -> bool:
 
 
 def without_inputs(error: "ValidationError", fields: Collection[str] = ()) -> "ValidationError":
-    """The same error without the values that were given, which `errors()` and `json()` would show.
+    """Copy a validation error without its input values, which `errors()` and `json()` would show.
 
     Args:
-        fields: The names that the constructor accepts: an unknown one is reported with the nearest of them.
+        error: An error of pydantic.
+        fields: The names that the constructor accepts; an unknown field is reported with the nearest of them.
     """
-    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # noqa: PLC0415  (who has no error needs none)
+    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # noqa: PLC0415  (needed for errors only)
 
     details = []
-    for one in error.errors(include_url=False, include_input=False):
-        context = one.get("ctx", {})
+    for detail in error.errors(include_url=False, include_input=False):
+        context = detail.get("ctx", {})
         if isinstance(cause := context.get("error"), Exception):
             remove_credentials(cause)
-        message = one["msg"]
-        if one["type"] == "extra_forbidden":
-            message += suggestion(str(one["loc"][-1]), fields)
-        kind = PydanticCustomError(one["type"], "{message}", {"message": message, **context})
-        details.append(InitErrorDetails(type=kind, loc=one["loc"], input=None))
+        message = detail["msg"]
+        if detail["type"] == "extra_forbidden":
+            message += suggestion(str(detail["loc"][-1]), fields)
+        kind = PydanticCustomError(detail["type"], "{message}", {"message": message, **context})
+        details.append(InitErrorDetails(type=kind, loc=detail["loc"], input=None))
     return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
 class _CredentialScrubber:
-    """Takes credentials out of whatever is raised inside; see `remove_credentials`."""
+    """Context manager that removes credentials from exceptions raised inside; see `remove_credentials`."""
 
     def __enter__(self) -> None:
-        """Nothing is to be prepared."""
+        """Do nothing."""
 
-    def __exit__(self, kind: object, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
         if isinstance(error, Exception):
             remove_credentials(error)
 
 
-#: A context manager, around code that has credentials in locals.
+#: Use as `with scrub_credentials:` around code that has credentials in local variables.
 scrub_credentials = _CredentialScrubber()
 
 
 def _replace(error: BaseException, name: str, value: Any) -> None:
     try:
         setattr(error, name, value)
-    except AttributeError:  # a property of somebody else's
+    except AttributeError:  # a read-only property of another library
         error.__dict__.pop(f"_{name}", None)
 
 
@@ -382,19 +384,19 @@ def _is_httpx(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] in {"httpx", "httpx2"}
 
 
-def _bare_request(request: Any) -> Any:
+def _redact_request(request: Any) -> Any:
     if not _is_httpx(request):
         return None
-    names = dict.fromkeys(request.headers, "[secure]")  # as httpx's own reprs show it
+    headers = dict.fromkeys(request.headers, "[secure]")  # as in httpx's own reprs
     url = _AFTER_PATH.sub("", _USERINFO.sub("", str(request.url)))
-    return type(request)(request.method, url, headers=names)
+    return type(request)(request.method, url, headers=headers)
 
 
-def _bare_response(response: Any) -> Any:
+def _redact_response(response: Any) -> Any:
     if not _is_httpx(response):
         return None
-    fields = {name: value for name, value in response.headers.items() if is_safe_header(name)}
-    request = _bare_request(response.request) if getattr(response, "_request", None) is not None else None
-    names = {name: value for name, value in fields.items() if name not in {"content-encoding", "transfer-encoding"}}
-    said = {"reason_phrase": response.reason_phrase.encode("ascii", "replace")}
-    return type(response)(response.status_code, headers=names, request=request, extensions=said)
+    framing = {"content-encoding", "transfer-encoding"}  # the copy has no body
+    headers = {name: value for name, value in response.headers.items() if is_safe_header(name) and name not in framing}
+    request = _redact_request(response.request) if getattr(response, "_request", None) is not None else None
+    extensions = {"reason_phrase": response.reason_phrase.encode("ascii", "replace")}
+    return type(response)(response.status_code, headers=headers, request=request, extensions=extensions)

@@ -1,4 +1,4 @@
-"""What the command line writes: plain lines, with colour on a terminal only."""
+"""Terminal output of the command line: plain lines, with colors on a terminal only."""
 
 import json
 import os
@@ -6,53 +6,53 @@ import re
 import sys
 from typing import TextIO
 
-#: Neither dim nor yellow: on a light terminal they are hard to read.
+#: SGR codes. Neither dim nor yellow, which are hard to read on a light background.
 _STYLES = {"bold": "1", "italic": "3", "red": "31", "green": "32", "magenta": "35"}
 
 
 class Terminal:
-    """Writes to a stream, and knows whether a person looks at it.
+    """Write lines to a stream, in color if it is a terminal.
 
-    Colour is for terminals; `NO_COLOR` switches it off everywhere (https://no-color.org), `FORCE_COLOR` on.
+    The environment variable `NO_COLOR` disables colors everywhere (https://no-color.org), `FORCE_COLOR` enables them.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
-        wanted = "FORCE_COLOR" in os.environ or (self._stream.isatty() and os.environ.get("TERM") != "dumb")
-        self._has_color = wanted and not os.environ.get("NO_COLOR")
+        enabled = "FORCE_COLOR" in os.environ or (self._stream.isatty() and os.environ.get("TERM") != "dumb")
+        self._has_color = enabled and not os.environ.get("NO_COLOR")
 
     def heading(self, text: str) -> None:
-        """A title with a rule under it."""
+        """Write an underlined title."""
         text = strip_control_characters(text)
         self.write(f"\n{self.style(text, 'bold')}\n{'─' * len(text)}\n")
 
     def label(self, text: str) -> None:
-        """The name of what follows on the same line."""
+        """Write a label; its value follows on the same line."""
         self.write(f"{text:<14} ")
 
     def line(self, label: str, text: str, style: str = "") -> None:
-        """A name and what it is."""
+        """Write a label and its value."""
         self.label(label)
         self.write(f"{self.style(strip_control_characters(text), style)}\n")
 
     def write_token(self, text: str) -> None:
-        """A piece of an answer, shown at once."""
+        """Write a piece of the output and flush."""
         self.write(text)
 
     def finish(self) -> None:
-        """The answer is whole."""
+        """Mark the output as complete."""
         self.write(f" {self.style('✓', 'green')}\n")
 
     def fail(self) -> None:
-        """The answer is not."""
+        """Mark the output as failed."""
         self.write(f" {self.style('✗', 'red')}\n")
 
     def style(self, text: str, style: str) -> str:
-        """`text` in a style, where colours are shown."""
+        """Apply a style to `text`, if colors are enabled."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if style and self._has_color else text
 
     def write(self, text: str) -> None:
-        """Write and flush."""
+        """Write text and flush; characters that the stream cannot encode become `?`."""
         try:
             self._stream.write(text)
         except UnicodeEncodeError:
@@ -60,13 +60,13 @@ class Terminal:
         self._stream.flush()
 
 
-#: Control characters but for tab and line break, line separators and lone surrogates: what a model says must not steer
-#: a terminal.
+#: Control characters except tab and line feed, line separators and lone surrogates: a model's output must not control
+#: the terminal.
 _CONTROLS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 
-#: Characters that nobody sees, and that reorder or hide what stands around them: marks, embeddings, overrides and
-#: isolates of bidirectional text, zero-width spaces, tags. The two joiners (U+200C, U+200D) and the variation selectors
-#: of emoji stay: scripts and emoji need them.
+#: Invisible characters that reorder or hide other text: marks, embeddings, overrides and isolates of bidirectional
+#: text, zero-width spaces, tags. The two joiners (U+200C, U+200D) and the variation selectors of emoji are kept, which
+#: scripts and emoji need.
 _INVISIBLE = (
     r"\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -77,7 +77,7 @@ _EITHER = re.compile(f"[{_CONTROLS}{_INVISIBLE}]")
 
 
 def strip_control_characters(text: str) -> str:
-    r"""A text that can be written to a terminal: control characters replaced, invisible ones removed.
+    r"""Make a text safe for a terminal: replace control characters, and remove invisible ones.
 
     >>> strip_control_characters("a\x1b[2Jb\n"), strip_control_characters("user\u202etxt.exe")
     ('a�[2Jb\n', 'usertxt.exe')
@@ -88,7 +88,7 @@ def strip_control_characters(text: str) -> str:
 
 
 def json_text(document: object) -> str:
-    r"""A JSON document that can be written to a terminal and says the same: what is not harmless is escaped.
+    r"""Write a JSON document that is safe for a terminal: control and invisible characters are escaped.
 
     >>> json_text({"id": "a\u202eb é"})
     '{\n  "id": "a\\u202eb é"\n}'

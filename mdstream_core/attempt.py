@@ -1,7 +1,4 @@
-"""One attempt of a call: the request, and the state of its response while it is read.
-
-No socket, no clock, no framework.
-"""
+"""`Attempt`: one request of a call, and the decoding of its response. No sockets, no clock, no framework."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -30,43 +27,43 @@ if TYPE_CHECKING:
     from mdstream_core.call import Call
     from mdstream_core.wire import Frame
 
-#: The most that is read of an error response's body, in bytes.
+#: Maximum number of bytes read of an error response's body.
 _MAX_ERROR_BODY = 1024 * 1024
 
-#: How much of the body is kept for the case that it turns out to be no response of a model, in bytes.
+#: How many bytes of the body's start are kept, to show them if the body is not a model's response.
 _BODY_START = 2000
 
-#: How many events are kept before they are folded into their sum.
+#: How many events are kept in a list before they are accumulated.
 _MAX_RECENT_EVENTS = 1024
 
-#: How many frames of one read are decoded at once; their events are handed out before the next are decoded. A limit for
-#: the sake of other tasks: a hostile read of 64 KB has up to 32,768 frames, and one of a model that streams has a few.
-_FRAMES_AT_ONCE = 128
+#: How many frames of one read are decoded in one `feed`; their events are delivered before the next frames are decoded.
+#: This gives other tasks their turn: a hostile read of 64 KB has up to 32,768 frames, that of a real model a few.
+_MAX_FRAMES_PER_FEED = 128
 
-#: What reading a response raises: errors of ours, and what a payload of an unexpected shape makes code raise. This
-#: module is the one place that turns the latter into the former; decoders do so too where they have events to save.
-_READING_ERRORS = (MDStreamError, *SHAPE_ERRORS)
+#: Exceptions that decoding raises: mdstream errors, and those that a payload of an unexpected shape causes. This module
+#: converts the latter; decoders do so too if they must deliver events first.
+_DECODING_ERRORS = (MDStreamError, *SHAPE_ERRORS)
 
 
 class Attempt:
-    """One attempt: a request, and the state of its answer while it is read."""
+    """One request of a call, and the state of its response."""
 
     def __init__(self, call: "Call", request: Request) -> None:
         self._call = call
         self.request = request
-        #: Whether an event was handed out; what was said is never said twice.
+        #: Whether an event was delivered. After that there is no retry, because output must not be delivered twice.
         self.started = False
-        #: Which of the signer's keys signed this attempt.
+        #: Generation of the signer's credentials that signed this attempt.
         self.generation = 0
-        #: Which of them was refused just before, so that this attempt needs another one.
+        #: Generation that the service rejected in the previous attempt, so that it must be refreshed for this one.
         self.rejected_generation: int | None = None
         self._head: ResponseHead | None = None
         self._trailers: tuple[tuple[str, str], ...] = ()
         self._frames: Any = None
-        #: Whether frames of the last read wait for `feed(b"")`.
-        self.unread = False
-        self._waiting: Iterable[Frame] | None = None
-        self._at = 0
+        #: Whether frames of the last read are not decoded yet; `feed(b"")` decodes them.
+        self.has_pending_frames = False
+        self._pending_frames: Iterable[Frame] | None = None
+        self._next_index = 0  # of the first pending frame, if these are a list
         decoder = call.dialect.create_decoder()
         self._decoder = call.resume_point.wrap_decoder(decoder) if call.resume_point else decoder
         self._error: MDStreamError | None = None
@@ -79,15 +76,15 @@ class Attempt:
 
     @property
     def has_refreshed(self) -> bool:
-        """Whether this call has fetched a key already: one question is one login at most."""
+        """Whether this call has refreshed the credentials already: a call does so at most once."""
         return self._call.has_refreshed
 
     def record_refresh(self) -> None:
-        """A key was fetched for this attempt, or could not be."""
+        """Record that the credentials were refreshed for this attempt, or that a refresh failed."""
         self._call.has_refreshed = True
 
     def start(self, head: ResponseHead) -> None:
-        """The status line and the headers have come."""
+        """Start the response: its status line and headers were received."""
         self._head = head
         if self._call.has_hooks:
             self._call.notify(ResponseStarted(head, self._request_id(head)))
@@ -96,14 +93,14 @@ class Attempt:
             return
         try:
             self._frames = self._call.platform.create_frame_decoder(head)
-        except _READING_ERRORS as error:
-            raise _as_ours(error, b"") from error
+        except _DECODING_ERRORS as error:
+            raise _to_mdstream_error(error, b"") from error
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that are complete with these bytes of the body.
+        """Decode bytes of the body, and return the events that they complete.
 
-        Of a read with very many frames only the first are decoded. While `unread` is true, `feed(b"")` decodes others;
-        further bytes may be fed before, and `flush` decodes what is left.
+        Of a read with very many frames only the first are decoded. While `has_pending_frames` is true, `feed(b"")`
+        decodes the next ones; further bytes may be fed before, and `flush` decodes the rest.
         """
         if self._error_body is not None:
             self._buffer_error_body(data)
@@ -111,66 +108,67 @@ class Attempt:
         if not self.started and len(self._body_start) < _BODY_START:
             self._body_start += data[:_BODY_START]
         events: list[Event] = []
-        read = self._decoder.feed
+        decode = self._decoder.feed
         payload = data
         try:
-            frames = self._frames.feed(data) if self._waiting is None else self._waiting_then(data)
-            if type(frames) is not list or len(frames) > _FRAMES_AT_ONCE:
+            frames = self._frames.feed(data) if self._pending_frames is None else self._with_pending(data)
+            if type(frames) is not list or len(frames) > _MAX_FRAMES_PER_FEED:
                 frames = self._next_frames(frames)
             for payload, name in frames:
-                events += read(payload, name)
-        except _READING_ERRORS as error:
-            self._waiting, self._at, self.unread = None, 0, False
-            broken = _as_ours(error, payload)
+                events += decode(payload, name)
+        except _DECODING_ERRORS as error:
+            self._pending_frames, self._next_index, self.has_pending_frames = None, 0, False
+            converted = _to_mdstream_error(error, payload)
             if not events:
-                raise broken  # noqa: B904  # it has its cause
-            self._error = broken  # first what came before it
+                raise converted  # noqa: B904  # it has its cause
+            self._error = converted  # raised after the events before it are delivered
         if events:
             self._error = self._error or self._decoder.error
             self._record_events(events)
         return events
 
-    def _waiting_then(self, data: bytes) -> "Iterable[Frame]":
-        """The frames that wait, and behind them those of further bytes."""
-        waiting = self._waiting or ()
+    def _with_pending(self, data: bytes) -> "Iterable[Frame]":
+        """Return the pending frames, followed by those of further bytes."""
+        pending = self._pending_frames or ()
         if not data:
-            return waiting
-        at, self._at = self._at, 0
-        return chain(islice(waiting, at, None), self._frames_of(data))
+            return pending
+        at, self._next_index = self._next_index, 0
+        return chain(islice(pending, at, None), self._lazy_frames(data))
 
-    def _frames_of(self, data: bytes) -> "Iterator[Frame]":
-        """The frames of these bytes, which are looked at when the first is asked for."""
+    def _lazy_frames(self, data: bytes) -> "Iterator[Frame]":
+        """Yield the frames of these bytes, which are decoded when the first is requested."""
         yield from self._frames.feed(data)
 
     def _next_frames(self, frames: "Iterable[Frame]") -> "Iterable[Frame]":
-        """The next of many frames; the others wait."""
+        """Return the next of many frames; the others stay pending."""
         if type(frames) is not list:
-            return self._next_of(iter(frames))
-        at, self._at = self._at, self._at + _FRAMES_AT_ONCE
-        self.unread = self._at < len(frames)
-        if self.unread:
-            self._waiting = frames
+            return self._take_frames(iter(frames))
+        at, self._next_index = self._next_index, self._next_index + _MAX_FRAMES_PER_FEED
+        self.has_pending_frames = self._next_index < len(frames)
+        if self.has_pending_frames:
+            self._pending_frames = frames
         else:
-            self._waiting, self._at = None, 0
-        return frames[at : at + _FRAMES_AT_ONCE]
+            self._pending_frames, self._next_index = None, 0
+        return frames[at : at + _MAX_FRAMES_PER_FEED]
 
-    def _next_of(self, waiting: "Iterator[Frame]") -> "Iterator[Frame]":
-        """The same where the frames are read while they are iterated, and may end in an error."""
-        self._waiting = waiting
-        self.unread = True
-        yield from islice(waiting, _FRAMES_AT_ONCE - 1)
-        for frame in waiting:
+    def _take_frames(self, pending: "Iterator[Frame]") -> "Iterator[Frame]":
+        """Yield the next frames of an iterator, which may raise."""
+        self._pending_frames = pending
+        self.has_pending_frames = True
+        yield from islice(pending, _MAX_FRAMES_PER_FEED - 1)
+        for frame in pending:
             yield frame
             return
-        self._waiting, self.unread = None, False
+        self._pending_frames, self.has_pending_frames = None, False
 
     def flush(self) -> list[Event]:
-        """The body has ended: the events of a last frame without its end. What is wrong with it, `finish` raises."""
-        decoded = self._decode_waiting()
+        """Return the events of pending frames and of an unterminated last frame; `finish` raises an error of it.
+
+        Call it at the end of the body.
+        """
+        decoded = self._decode_pending()
         events: list[Event] = []
-        if (
-            self._frames is None or self._error or self.should_stop_reading
-        ):  # what is behind the end is no part of the answer
+        if self._frames is None or self._error or self.should_stop_reading:  # data after the end is ignored
             return decoded
         payload = b""
         try:
@@ -178,28 +176,35 @@ class Attempt:
                 events += self._decoder.feed(payload, name)
         except MalformedStream as error:
             if not payload or _json.is_unfinished(payload.decode("utf-8", "replace")):
-                self._truncation_error = StreamInterrupted(f"the answer stopped in the middle: {error}", raw=error.raw)
+                self._truncation_error = StreamInterrupted(f"the response is truncated: {error}", raw=error.raw)
             else:
-                self._error = error  # it came whole, and cannot be read
-        except _READING_ERRORS as error:
-            self._error = _as_ours(error, payload)
+                self._error = error  # the payload is complete, but invalid
+        except _DECODING_ERRORS as error:
+            self._error = _to_mdstream_error(error, payload)
         if events:
             self._error = self._error or self._decoder.error
             self._record_events(events)
         return decoded + events
 
-    def _decode_waiting(self) -> list[Event]:
-        """The events of the frames of the last read that were not decoded yet."""
+    def _decode_pending(self) -> list[Event]:
+        """Decode the pending frames."""
         events: list[Event] = []
         try:
-            while self.unread and not self.should_stop_reading:
+            while self.has_pending_frames and not self.should_stop_reading:
                 events += self.feed(b"")
         except MDStreamError as error:
             self._error = error
         return events
 
     def finish(self, trailers: tuple[tuple[str, str], ...] = ()) -> list[Event]:
-        """There is nothing more: the last events. Raises what the answer, its trailers or their absence spell."""
+        """Finish the response, and return the last events.
+
+        Args:
+            trailers: The trailers of the response, as (name, value) pairs.
+
+        Raises:
+            MDStreamError: The response is an error or incomplete, or its trailers report a failure.
+        """
         self._trailers = trailers
         if self._error_body is not None:
             raise self._error_response()
@@ -215,51 +220,51 @@ class Attempt:
 
     @property
     def is_buffering(self) -> bool:
-        """Whether something of a second half has come that is not told yet."""
+        """Whether events of a continuation were received that are not delivered yet."""
         return isinstance(self._decoder, ContinuationDecoder) and self._decoder.is_buffering
 
     @property
     def is_complete(self) -> bool:
-        """Whether the answer is complete, whatever the transport has still to say."""
+        """Whether the output is complete; the end of the body and the trailers may still report a failure."""
         return bool(self._decoder.is_finished)
 
     @property
     def should_stop_reading(self) -> bool:
-        """Whether to stop reading: it is known how the stream ended."""
+        """Whether the outcome of the stream is known, so that the rest of the body need not be read."""
         if self._error is not None or self._error_body_size > _MAX_ERROR_BODY:
             return True
         return bool(self._decoder.is_complete) and not self._call.platform.reports_failure_after_body
 
     @property
     def is_final(self) -> bool:
-        """Whether the answer is whole and the service has no way to take it back: silence or a cut is no failure."""
+        """Whether the output is complete and no failure can follow, so that a timeout or disconnect is ignored."""
         return self.is_complete and not self._call.platform.reports_failure_after_body
 
     @property
     def needs_trailers(self) -> bool:
-        """Whether the service reports in trailers how the stream went."""
+        """Whether the service reports failures of the stream in trailers."""
         return bool(self._call.platform.has_trailers)
 
     @property
     def drain_timeout(self) -> float | None:
-        """Once the answer is over: how many seconds the end of the body may take."""
+        """Seconds to wait for the end of the body once the output is complete; `None` before."""
         return self._call.platform.drain_timeout if self.is_complete else None
 
     def response(self) -> ModelResponse:
-        """The sum of what was received."""
+        """Return the response received so far."""
         self._fold_events()
         return self._accumulator.response()
 
     def enrich_error(self, error: MDStreamError) -> MDStreamError:
-        """Hang the facts of this exchange on an error: partial, request id, head and trailers."""
+        """Add the facts of this attempt to an error: partial response, request id, response head and trailers."""
         if self._error_body is not None and isinstance(error, StreamError):
-            error = self._error_response()  # the body of a refusal was cut; the status says enough
+            error = self._error_response()  # the body of an error response was truncated; its status suffices
         error = error if self.started else to_context_overflow(error)
         head = self._head or ResponseHead(0)
-        self._recent_events += self._held()  # it was received, so it is in the partial
+        self._recent_events += self._buffered_events()  # they were received, so they belong to the partial response
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._body_start[:_BODY_START].decode("utf-8", "replace")
-            error.args = (f"{error}; what came was {error.raw[:300]!r}",)
+            error.args = (f"{error}; the body starts with {error.raw[:300]!r}",)
         error.partial = self.response() if self._accumulator or self._recent_events else None
         error.request_id = error.request_id or self._request_id(head)
         error.status = error.status or (head.status or None)
@@ -272,34 +277,34 @@ class Attempt:
         return error
 
     def _finish(self, trailers: tuple[tuple[str, str], ...]) -> list[Event]:
-        """The decoder's last events. Raises what the trailers or a missing end spell."""
+        """Return the decoder's last events. Raises if the trailers report a failure or the stream is incomplete."""
         try:
             self._call.platform.check_trailers(trailers)
             if self._truncation_error:
                 raise self._truncation_error
             return list(self._decoder.finish(is_document=self._frames.is_document))
-        except _READING_ERRORS as error:
-            if (broken := _as_ours(error, str(trailers).encode("utf-8", "replace"))) is error:
+        except _DECODING_ERRORS as error:
+            if (converted := _to_mdstream_error(error, str(trailers).encode("utf-8", "replace"))) is error:
                 raise
-            raise broken from error
+            raise converted from error
 
-    def _held(self) -> list[Event]:
-        """What the decoder still held back. An error is being explained: there must not be another one."""
+    def _buffered_events(self) -> list[Event]:
+        """Return the events that the decoder still buffers. Never raises: another error is being handled."""
         try:
             return list(self._decoder.flush())
-        except _READING_ERRORS:
+        except _DECODING_ERRORS:
             return []
 
     def _request_id(self, head: ResponseHead) -> str | None:
-        """As the service names the request in its answer, or else as we named it."""
-        named: str | None = self._call.platform.request_id(head)
-        return named or self._call.platform.request_id(ResponseHead(0, self.request.headers)) or None
+        """Return the request id of the response, or else the one that the request was sent with."""
+        request_id: str | None = self._call.platform.request_id(head)
+        return request_id or self._call.platform.request_id(ResponseHead(0, self.request.headers)) or None
 
     def _error_response(self) -> MDStreamError:
         head, body = self._head or ResponseHead(0), b"".join(self._error_body or ())
         try:
             error: MDStreamError = self._call.platform.parse_error(head, body)
-        except SHAPE_ERRORS as cause:  # the status says enough
+        except SHAPE_ERRORS as cause:  # the status suffices
             message = f"{head.status}: {quote_payload(body)}"
             error = error_class_for_status(head.status)(message, status=head.status, raw=quote_payload(body, 4000))
             error.__cause__ = cause
@@ -325,8 +330,8 @@ class Attempt:
         self._recent_events.clear()
 
 
-def _as_ours(error: Exception, payload: bytes) -> MDStreamError:
-    """The error, or `MalformedStream` with the payload where it is none of ours."""
+def _to_mdstream_error(error: Exception, payload: bytes) -> MDStreamError:
+    """Convert an exception that a payload caused to `MalformedStream`; return an `MDStreamError` unchanged."""
     return error if isinstance(error, MDStreamError) else unexpected_shape(payload, error)
 
 

@@ -1,10 +1,8 @@
-"""One question: its attempts, and the reading of its answer. No socket, no clock, no framework.
+"""`Call`: one request to a model with its retries and resumptions. No sockets, no clock, no framework.
 
-A client asks `Call.create_attempt()` for an `Attempt`, hands the exchange what arrives (`begin`, `feed`, `end`) and,
-when
-something went wrong, asks `Call.handle_failure()` whether to try again. All of it inside `with call:`, so that
-whoever is told
-what happens is told an end too, however the client is left.
+A client creates an `Attempt` with `Call.create_attempt()`, passes the response to it (`start`, `feed`, `flush`,
+`finish`), and calls `Call.handle_failure()` after an error, which returns the delay of the next attempt or raises. All
+of it happens inside `with call:`, so that hooks receive a final event however the call ends.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +12,7 @@ from typing import Any, Self
 
 from mdstream_core import _json
 from mdstream_core.attempt import Attempt
-from mdstream_core.errors import (
-    AuthenticationError,
-    MDStreamError,
-)
+from mdstream_core.errors import AuthenticationError, MDStreamError
 from mdstream_core.events import ModelResponse
 from mdstream_core.hooks import (
     Abandoned,
@@ -35,7 +30,7 @@ from mdstream_core.http import RequestHeaders, Timeout, scrub_credentials
 from mdstream_core.resume import ResumePoint, is_resumable
 from mdstream_core.retry import EMPTY_QUOTA, Retry, RetryQuota
 
-#: How many times a refused question is asked in a simpler form: a server may refuse one parameter after the other.
+#: How many times a rejected request is sent again in a relaxed form: a server may reject one parameter after another.
 _MAX_RELAXATIONS = 10
 
 _RETRY = Retry()
@@ -43,19 +38,19 @@ _TIMEOUT = Timeout()
 
 
 class Call:
-    """One question to one model, with the right to ask more than once.
+    """One request to one model, with its retries. Use each call once.
 
     Args:
-        platform: Where to ask (a `mdstream_core.platforms` value).
-        dialect: What is spoken there (a `mdstream_core.dialects` value).
-        params: The question in the OpenAI JSON shape: `messages` or `prompt`, `model`, `tools`, `temperature` …
-        stream: Whether the answer comes piece by piece.
-        headers: Further request headers; they are not kept from going wherever the platform sends the request.
-        retry: When to ask again.
-        timeout: How long to wait; the platform's defaults where nothing is given.
-        hooks: Told what happens; see `mdstream_core.hooks`.
-        resume: How many times to go on with an answer that broke, where that can be done; see `mdstream_core.resume`.
-        quota: Limits the retries of all calls that share it; `None` is no limit.
+        platform: The service's platform (a `mdstream_core.platforms` value).
+        dialect: The API format of the endpoint (a `mdstream_core.dialects` value).
+        params: Parameters in the OpenAI JSON shape: `messages` or `prompt`, `model`, `tools`, `temperature` …
+        stream: Whether the response is streamed.
+        headers: Additional request headers, sent to whatever endpoint the platform uses.
+        retry: Retry policy.
+        timeout: Timeouts; each "default" is replaced by the platform's.
+        hooks: Hooks that receive the events of this call; see `mdstream_core.hooks`.
+        resume: How many times an interrupted stream is resumed, if that is possible; see `mdstream_core.resume`.
+        quota: Retry budget shared with other calls; `None` is unlimited.
     """
 
     def __init__(
@@ -87,17 +82,17 @@ class Call:
         self._failures = 0
         self._attempts = 0
         self._rejected_generation: int | None = None
-        #: Whether a key was fetched for this call, or could not be.
+        #: Whether this call has refreshed the credentials, or tried to.
         self.has_refreshed = False
         self._quota = quota
         self._retried = False
         self._relaxations = 0
         self._resume = resume
-        #: Where an answer broke that is gone on with.
+        #: Where the stream was interrupted, if the next attempt resumes it.
         self.resume_point: ResumePoint | None = None
 
     def create_attempt(self) -> "Attempt":
-        """Ask once more. Raises `InvalidRequest` if the service would not take the question."""
+        """Build the request of the next attempt. Raises `InvalidRequest` if the service would reject it."""
         if self._hooks and not self._attempts:
             self._start_hooks()
         body = (
@@ -107,7 +102,7 @@ class Call:
         )
         if not isinstance(body, bytes):  # bytes are sent as they are
             body = _json.dumps(self.platform.wrap_payload(self.dialect.route, body)) if body else b""
-        with scrub_credentials:  # of whoever puts headers together
+        with scrub_credentials:  # a platform may raise while it has headers in its locals
             request = self.platform.build_request(self.dialect.route, body, stream=self.stream, headers=self._headers)
         self._attempts += 1
         attempt = Attempt(self, request)
@@ -119,19 +114,25 @@ class Call:
     def handle_failure(
         self, attempt: "Attempt", error: MDStreamError, *, can_refresh: bool = False, remaining: float = inf
     ) -> float:
-        """How many seconds to wait before the next attempt; raises the error, with its facts, when there is none.
+        """Decide what follows a failed attempt.
 
         Args:
             attempt: The attempt that failed.
-            error: What happened.
-            can_refresh: Whether the signer could fetch another key.
-            remaining: How many seconds the call has left.
+            error: Its error.
+            can_refresh: Whether the signer can refresh its credentials.
+            remaining: Seconds that remain of the call's total timeout.
+
+        Returns:
+            Seconds to wait before the next attempt.
+
+        Raises:
+            MDStreamError: There is no next attempt; the error carries the facts of the failed one.
         """
-        said = attempt.response()
+        partial = attempt.response()
         whole = not self.stream and bool(attempt.request.content)
         error = attempt.enrich_error(self._retry.mark_final(error, whole=whole))
         if attempt.started or attempt.is_buffering:
-            delay = self._resume_delay(said, error) if remaining > 0 else None
+            delay = self._resume_delay(partial, error) if remaining > 0 else None
         else:
             delay = self._retry_delay(attempt, error, can_refresh, remaining)
             delay = None if delay is None or delay >= remaining else delay
@@ -143,7 +144,7 @@ class Call:
         return delay
 
     def _resume_delay(self, response: ModelResponse, error: MDStreamError) -> float | None:
-        """How long to wait before an answer that broke is gone on with; `None` where it is not."""
+        """Return the delay before the interrupted stream is resumed; `None` if it is not."""
         if (
             self._resume < 1
             or not is_resumable(error, response)
@@ -158,50 +159,54 @@ class Call:
         return 0.0
 
     def _root_error(self, attempt: "Attempt", error: MDStreamError) -> MDStreamError:
-        """Where a second half never began, what broke the first one is what happened."""
+        """Return the error to raise: if a continuation delivered nothing, the one that interrupted the stream."""
         if self.resume_point is None or attempt.started or attempt.is_buffering or error is self.resume_point.error:
             return error
         self.resume_point.error.__cause__ = error
         return self.resume_point.error
 
     def notify(self, event: CallEvent) -> None:
-        """Give `event` to the hooks."""
-        for told in self._callbacks:
-            told(event)
+        """Pass an event to the hooks."""
+        for callback in self._callbacks:
+            callback(event)
 
     def notify_end(self, event: Completed | Failed | Abandoned) -> None:
-        """Give the last moment to the hooks."""
+        """Pass the final event to the hooks."""
         self._hooks_open = False
         self.notify(event)
 
     @property
     def has_hooks(self) -> bool:
-        """Whether anybody is told what happens."""
+        """Whether a hook receives the events of this call."""
         return bool(self._callbacks)
 
     def _start_hooks(self) -> None:
-        question = CallInfo(self.platform.name, self.dialect.name, self.stream, self._params)
-        begun = [hook.start_call(question) if isinstance(hook, CallHook) else hook for hook in self._hooks]
-        self._callbacks = tuple(told for told in begun if told is not None)
+        info = CallInfo(self.platform.name, self.dialect.name, self.stream, self._params)
+        callbacks = [hook.start_call(info) if isinstance(hook, CallHook) else hook for hook in self._hooks]
+        self._callbacks = tuple(callback for callback in callbacks if callback is not None)
         self._hooks_open = bool(self._callbacks)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         attempt, self._last_attempt = self._last_attempt, None
         if not self._hooks_open:
             return
-        if isinstance(error, MDStreamError):  # refused before it was sent
+        if isinstance(error, MDStreamError):  # rejected before it was sent
             self.notify_end(Failed(error))
             return
         partial = attempt.response() if attempt and attempt.started else None
         self.notify_end(Abandoned(partial, error if isinstance(error, Exception) else None))
 
-    def _retry_delay(self, attempt: "Attempt", error: MDStreamError, renewable: bool, remaining: float) -> float | None:
-        if self.resume_point and error is self.resume_point.error:  # the server does not go on
+    def _retry_delay(
+        self, attempt: "Attempt", error: MDStreamError, can_refresh: bool, remaining: float
+    ) -> float | None:
+        if self.resume_point and error is self.resume_point.error:  # the server does not continue the text
             return None
-        if isinstance(error, AuthenticationError) and renewable and not self.has_refreshed:
+        if isinstance(error, AuthenticationError) and can_refresh and not self.has_refreshed:
             self.has_refreshed = True
             self._rejected_generation = attempt.generation
             return 0.0
@@ -216,14 +221,14 @@ class Call:
         return delay if delay < remaining and self._can_spend(error) else None
 
     def _can_spend(self, error: MDStreamError) -> bool:
-        """Whether the quota allows another request because of a failure; the error says so where it does not."""
+        """Take a retry from the quota. If it is used up, return `False` and add that to the error's message."""
         self._retried = self._quota is None or self._quota.spend()
         if not self._retried:
             error.args = (f"{error} (not retried: {EMPTY_QUOTA})",)
         return self._retried
 
     def record_success(self) -> None:
-        """An attempt has its first event."""
+        """Refund the quota: an attempt has delivered its first event."""
         if self._quota is not None:
             self._quota.refund(retried=self._retried)
         self._retried = False

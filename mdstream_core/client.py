@@ -1,6 +1,7 @@
-"""The two loops that wait for an answer: `Client` and `AsyncClient`, twins line for line.
+"""`Client` and `AsyncClient`: send the requests of a call and stream the events of its response.
 
-They hold a connection pool and a signer, and nothing of any stream: one client serves threads and tasks alike.
+The sync and async variants differ only in awaiting. A client holds a connection pool and a signer, and no state of any
+stream, so threads and tasks can share it.
 """
 
 import asyncio
@@ -37,11 +38,11 @@ from mdstream_core.transport.exceptions import map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
 
 if TYPE_CHECKING:
-    import httpx  # a tenth of a second, which who only imports us need not wait for
+    import httpx  # importing it takes a tenth of a second, which an import of mdstream_core should not cost
 
 
 class _BaseClient:
-    """What does not wait: who signs (a signer of ours, or an `httpx.Auth` while it is sent), and who is warned."""
+    """Shared base of both clients: authentication (a `Signer`, or an `httpx.Auth`) and warnings."""
 
     def __init__(self, auth: Any) -> None:
         self._signer = auth if isinstance(auth, Signer) else UnsignedSigner()
@@ -49,18 +50,18 @@ class _BaseClient:
         self._warned = False
 
     def reset_after_fork(self) -> None:
-        """Begin without connections and locks, in a forked process.
+        """Drop connections and locks in a forked process.
 
-        It has its parent's connections in its hands, and two who read from one socket read each other's answers: they
-        are forgotten, and not closed, for they are the parent's.
+        The child inherits the parent's sockets, and two processes that read from one socket get each other's data. The
+        connections are dropped and not closed, because the parent still uses them.
         """
         raise NotImplementedError
 
     def _expired_generation(self, attempt: Attempt) -> int | None:
-        """The key that must be fetched again before the next signature, if it must: once in a call."""
+        """Return the generation of the credentials to refresh before signing, or `None`; at most once per call."""
         if attempt.rejected_generation is not None or attempt.has_refreshed:
             return attempt.rejected_generation
-        generation = self._signer.generation  # looked up first: somebody may fetch the key in between
+        generation = self._signer.generation  # read first: another thread may refresh in between
         return generation if self._signer.needs_refresh() else None
 
     def _build_signed_request(self, http: Any, attempt: Attempt, budget: TimeoutBudget) -> Any:
@@ -77,26 +78,27 @@ class _BaseClient:
         )
 
     def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
-        """Warn, once, when a success may be none. Last of all: a failure that could be seen was raised before."""
+        """Warn once if a failure of this stream would be invisible. Called last, after all visible failures."""
         if self._warned or not attempt.needs_trailers or "trailers" in response.extensions:
             return
         self._warned = True
         warnings.warn(
-            "this http_client cannot see HTTP trailers, in which the service reports a broken stream: build it with "
-            "mdstream_core.transport.http_client() or async_http_client()",
+            "this http_client cannot see HTTP trailers, in which the service reports failed streams (hint: create it "
+            "with mdstream_core.transport.http_client() or async_http_client())",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
 class Client(_BaseClient):
-    """Asks, waits and hands out events, for synchronous code.
+    """Synchronous client.
 
     Args:
         auth: A `Signer`, an `httpx.Auth`, or `None` for unsigned requests.
-        http: An `httpx.Client` (or one of httpx2) to send with; without our transport it cannot show trailers, and a
-            warning says so. By default one is made when it is first needed, with `options`.
-        options: `verify`, `cert`, `proxy`, `trust_env` and limits for `mdstream_core.transport.http_client`.
+        http: An `httpx.Client` (or one of httpx2). It stays open on `close()`. Without mdstream's transport it does not
+            provide trailers, and a `RuntimeWarning` reports that. By default a client is created with `options` when it
+            is first needed.
+        options: `verify`, `cert`, `proxy`, `trust_env` and `limits` for `mdstream_core.transport.http_client`.
 
     Example:
         >>> client = Client()
@@ -106,22 +108,27 @@ class Client(_BaseClient):
     def __init__(self, auth: Any = None, http: "httpx.Client | None" = None, **options: Any) -> None:
         super().__init__(auth)
         if inspect.iscoroutinefunction(getattr(http, "send", None)):
-            raise ValueError("http_client is for threads: give an httpx.AsyncClient as http_async_client")
+            raise ValueError("http_client is an async client (hint: pass an httpx.AsyncClient as http_async_client)")
         self._user_client = http
         self._options = options
         self.reset_after_fork()
         _fork.register(self)
 
     def reset_after_fork(self) -> None:
-        """Begin without connections and locks, in a forked process."""
+        """Drop connections and locks in a forked process."""
         self._lock = _fork.Lock()
         self._owned: httpx.Client | None = None
 
     def stream(self, call: Call) -> Generator[Event]:
-        """The events of an answer, as they come. Closing the generator closes the connection at once.
+        """Send the request and yield the events of its response as they arrive.
+
+        Closing the generator closes the connection at once.
+
+        Args:
+            call: The call; use it once.
 
         Raises:
-            MDStreamError: The answer is not whole; `partial` is what was received.
+            MDStreamError: The response is an error or incomplete; `partial` is the output received.
         """
         budget = TimeoutBudget(call.timeout)
         with call:
@@ -139,7 +146,7 @@ class Client(_BaseClient):
                                         progress=bool(events) or attempt.is_buffering,
                                         drain_timeout=attempt.drain_timeout,
                                     )
-                                    if not attempt.unread or attempt.should_stop_reading:
+                                    if not attempt.has_pending_frames or attempt.should_stop_reading:
                                         break
                                     data = checkpoint()
                                 if attempt.should_stop_reading:
@@ -160,12 +167,12 @@ class Client(_BaseClient):
                     budget = TimeoutBudget(call.timeout) if attempt.started else budget
 
     def complete(self, call: Call) -> ModelResponse:
-        """The whole answer. Raises as `stream` does."""
-        events = [event for event in self.stream(call)]  # noqa: C416  # as the twin must
+        """Return the complete response. Raises as `stream` does."""
+        events = [event for event in self.stream(call)]  # noqa: C416  # parallel to the async variant
         return ModelResponse.from_events(events)
 
     def close(self) -> None:
-        """Close the connections. A client that was given stays open: it is its owner's."""
+        """Close the connections. An `httpx.Client` that was passed in stays open."""
         own, self._owned = self._owned, None
         if own is not None:
             own.close()
@@ -173,9 +180,9 @@ class Client(_BaseClient):
     @contextmanager
     def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> Iterator["httpx.Response"]:
         http = self._get_http_client()
-        if (aged := self._expired_generation(attempt)) is not None:
+        if (expired := self._expired_generation(attempt)) is not None:
             with _enforce_deadline(attempt, budget, self._signer):
-                _refresh(self._signer, aged, budget)
+                _refresh(self._signer, expired, budget)
         request = self._build_signed_request(http, attempt, budget)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -194,35 +201,40 @@ class Client(_BaseClient):
 
 
 class AsyncClient(_BaseClient):
-    """Asks, waits and hands out events, for asynchronous code.
+    """Asynchronous client, for asyncio and trio.
 
-    Connections belong to an event loop, and objects outlive `asyncio.run`: there is one pool for each running loop.
+    Connections belong to an event loop, and clients may outlive `asyncio.run`, so there is one pool per running loop.
 
     Args:
         auth: A `Signer`, an `httpx.Auth`, or `None` for unsigned requests. A signer's refresh runs in a thread.
-        http: An `httpx.AsyncClient` (or one of httpx2) to send with.
+        http: An `httpx.AsyncClient` (or one of httpx2). It stays open on `aclose()`.
         options: As for `Client`.
     """
 
     def __init__(self, auth: Any = None, http: "httpx.AsyncClient | None" = None, **options: Any) -> None:
         super().__init__(auth)
         if http is not None and not inspect.iscoroutinefunction(getattr(http, "send", None)):
-            raise ValueError("http_async_client is for tasks: give an httpx.Client as http_client")
+            raise ValueError("http_async_client is a sync client (hint: pass an httpx.Client as http_client)")
         self._user_client = http
         self._options = options
         self.reset_after_fork()
         _fork.register(self)
 
     def reset_after_fork(self) -> None:
-        """Begin without connections and locks, in a forked process."""
+        """Drop connections and locks in a forked process."""
         self._lock = _fork.Lock()
         self._owned: WeakKeyDictionary[Any, LoopBoundClient] = WeakKeyDictionary()
 
     async def stream(self, call: Call) -> AsyncGenerator[Event]:
-        """The events of an answer, as they come. Closing the generator closes the connection at once.
+        """Send the request and yield the events of its response as they arrive.
+
+        Closing the generator closes the connection at once.
+
+        Args:
+            call: The call; use it once.
 
         Raises:
-            MDStreamError: The answer is not whole; `partial` is what was received.
+            MDStreamError: The response is an error or incomplete; `partial` is the output received.
         """
         budget = TimeoutBudget(call.timeout)
         with call:
@@ -241,7 +253,7 @@ class AsyncClient(_BaseClient):
                                             progress=bool(events) or attempt.is_buffering,
                                             drain_timeout=attempt.drain_timeout,
                                         )
-                                        if not attempt.unread or attempt.should_stop_reading:
+                                        if not attempt.has_pending_frames or attempt.should_stop_reading:
                                             break
                                         data = await acheckpoint()
                                     if attempt.should_stop_reading:
@@ -262,12 +274,12 @@ class AsyncClient(_BaseClient):
                     budget = TimeoutBudget(call.timeout) if attempt.started else budget
 
     async def complete(self, call: Call) -> ModelResponse:
-        """The whole answer. Raises as `stream` does."""
+        """Return the complete response. Raises as `stream` does."""
         events = [event async for event in self.stream(call)]
         return ModelResponse.from_events(events)
 
     async def aclose(self) -> None:
-        """Close this loop's connections. A client that was given stays open: it is its owner's."""
+        """Close this loop's connections. An `httpx.AsyncClient` that was passed in stays open."""
         own = self._owned.pop(running_loop(), None)
         if own is not None:
             await own.aclose()
@@ -275,9 +287,9 @@ class AsyncClient(_BaseClient):
     @asynccontextmanager
     async def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> AsyncIterator["httpx.Response"]:
         http = self._get_http_client()
-        if (aged := self._expired_generation(attempt)) is not None:
+        if (expired := self._expired_generation(attempt)) is not None:
             async with _aenforce_deadline(attempt, budget, self._signer):
-                await _arefresh(self._signer, aged, budget)
+                await _arefresh(self._signer, expired, budget)
         request = self._build_signed_request(http, attempt, budget)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
         try:
@@ -301,7 +313,7 @@ class AsyncClient(_BaseClient):
 
 
 def _sendable(request: Request) -> Request:
-    """The same request. Raises `InvalidRequest` if a header of it, whoever wrote it, cannot be sent."""
+    """Return the request unchanged. Raises `InvalidRequest` if one of its headers cannot be sent."""
     try:
         with scrub_credentials:
             require_values("the request", sendable_headers("the request", request.headers))
@@ -312,7 +324,7 @@ def _sendable(request: Request) -> Request:
 
 @contextmanager
 def _ignore_errors_when_final(attempt: Attempt, budget: TimeoutBudget) -> Iterator[None]:
-    """Reading ends without an error where the answer is whole and only the connection, or its usage, was waited for."""
+    """Suppress interruptions after which nothing was expected but the token counts and the end of the body."""
     try:
         with map_exceptions(budget):
             yield
@@ -328,7 +340,7 @@ def _start_attempt(attempt: Attempt, budget: TimeoutBudget, response: Any) -> No
 
 @contextmanager
 def _enforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> Iterator[None]:
-    """Raises when the time is over. What goes on in a thread goes on there, for whoever asks next."""
+    """Raise if a refresh exceeds the total timeout. The refresh continues in its thread, for the next request."""
     try:
         yield
     except AuthenticationError:
@@ -344,40 +356,40 @@ def _enforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -
 
 @asynccontextmanager
 async def _aenforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> AsyncIterator[None]:
-    """The same, and the wait ends when the time is over."""
+    """Async variant, which also cancels the wait at the deadline."""
     with _enforce_deadline(attempt, budget, signer), anyio.move_on_after(max(budget.remaining, 0.0)) as scope:
         yield
     budget.check(expired=scope.cancelled_caught)
 
 
-def _refresh(signer: Signer, aged: int, budget: TimeoutBudget) -> None:
-    """Fetch the key again, in a thread that nobody has to wait for any longer than his call may take."""
-    signer.refresh(aged, budget.remaining)
+def _refresh(signer: Signer, expired: int, budget: TimeoutBudget) -> None:
+    """Refresh the credentials in a thread, and wait no longer than the call's timeout."""
+    signer.refresh(expired, budget.remaining)
 
 
-async def _arefresh(signer: Signer, aged: int, budget: TimeoutBudget) -> None:
-    """The same without holding a thread for each task that waits."""
-    flight = signer.start_refresh(aged)
-    if flight is None:
+async def _arefresh(signer: Signer, expired: int, budget: TimeoutBudget) -> None:
+    """Async variant, which does not block a thread for each waiting task."""
+    pending = signer.start_refresh(expired)
+    if pending is None:
         return
-    landed = anyio.Event()
-    flight.add_done_callback(partial(_wake, _call_soon(), landed))
+    done = anyio.Event()
+    pending.add_done_callback(partial(_set_event, _call_soon(), done))
     with anyio.move_on_after(signer.refresh_timeout) as scope:
-        await landed.wait()
+        await done.wait()
     if scope.cancelled_caught:
         raise ConnectionFailed(f"no new credential within {signer.refresh_timeout:g} s")
-    raise_refresh_error(flight)
+    raise_refresh_error(pending)
 
 
 def _call_soon() -> Callable[[Callable[[], None]], Any]:
-    """Calls a function on the running event loop, from any thread."""
+    """Return the function that schedules a callback on the running event loop from any thread."""
     loop = running_loop()
     return loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
 
 
-def _wake(call_soon: Callable[[Callable[[], None]], Any], landed: anyio.Event, _: object) -> None:
-    with suppress(RuntimeError):  # the loop has ended
-        call_soon(landed.set)
+def _set_event(call_soon: Callable[[Callable[[], None]], Any], done: anyio.Event, _: object) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        call_soon(done.set)
 
 
 def _decode_trailers(response: Any) -> tuple[tuple[str, str], ...]:

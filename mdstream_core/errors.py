@@ -1,26 +1,27 @@
-"""The one tree of errors.
+"""Exception hierarchy.
 
 * MDStreamError
-  * ConnectionFailed         the service was not reached: DNS, TCP, TLS, no free connection
-  * ServiceError             it answered, with an error status
+  * ConnectionFailed         the service could not be reached: DNS, TCP, TLS, no free connection
+  * ServiceError             the service returned an error status
     * AuthenticationError    401
     * PermissionDenied       403
     * NotFound               404
     * InvalidRequest         400, 405, 409, 411, 413, 422
-      * ContextOverflow      the question is longer than the model's context
-      * ContentRefused       content control stopped the question or the answer
+      * ContextOverflow      the prompt is longer than the model's context window
+      * ContentFiltered      a content filter blocked the prompt or the output
     * RateLimited            429
     * ServerError            5xx
-  * StreamError              it answered 200 and then went wrong
-    * StreamFailure          the service said so: trailer, exception frame, error event, close code
-      * StreamTimeout        … because it took too long (the 408 kinds)
-    * StreamInterrupted      the bytes stopped before the end
-      * StreamStalled        … because nothing came for too long
-    * MalformedStream        the bytes cannot be read: JSON, its shape, checksum, size limit
+  * StreamError              the service returned 200, and the stream failed later
+    * StreamFailure          the service reported the failure: trailer, exception frame, error event, close code
+      * StreamTimeout        … because generation took too long (408 and similar codes)
+    * StreamInterrupted      the stream ended before the response was complete
+      * StreamStalled        … because no data arrived within a timeout
+    * MalformedStream        the data is invalid: JSON, its shape, checksum, size limit
       * IncompleteToolCall   the stream ended in the middle of a tool call's arguments
 
-Each is built from one message string (LlamaIndex workflows rebuild them so), can be pickled, and keeps its facts as
-attributes. None is a `BaseException` only, and none has slots: frameworks hang their own attributes on exceptions.
+Every exception can be built from one message string (LlamaIndex workflows rebuild exceptions that way), can be pickled,
+and keeps its facts as attributes. All derive from `Exception`, and none has `__slots__`, because frameworks set their
+own attributes on exceptions.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ from mdstream_core._error_bodies import (
 if TYPE_CHECKING:
     from mdstream_core.events import ModelResponse
 
-#: What is read of error bodies is imported from here too.
+#: Includes the parser of error bodies, so that other modules import it from here.
 __all__ = [
     "SHAPE_ERRORS",
     "AuthenticationError",
@@ -77,14 +78,14 @@ __all__ = [
 
 
 class ErrorResponse:
-    """What is known of the answer, in the shape that LangChain reads from an exception's `response`.
+    """Response of a failed request, in the shape that LangChain reads from an exception's `response` attribute.
 
-    A plain value, never a live response: LangChain calls `json()` while it handles the error.
+    A plain value without an open connection: LangChain calls `json()` while it handles the error.
 
     Attributes:
-        status_code: The HTTP status.
-        headers: The answer's headers and trailers, credentials left out.
-        text: The body of a refusal, or the words of the failure.
+        status_code: HTTP status code.
+        headers: Response headers and trailers, without credentials.
+        text: Body of the error response, or the message of a failed stream.
     """
 
     def __init__(self, status_code: int, headers: Mapping[str, str], body: Mapping[str, Any], text: str = "") -> None:
@@ -94,7 +95,7 @@ class ErrorResponse:
         self._body = dict(body)
 
     def json(self) -> dict[str, Any]:
-        """`{"error": …, "partial": …}`, JSON values only."""
+        """Return `{"error": …, "partial": …}`, with JSON values only."""
         return self._body
 
     def __repr__(self) -> str:
@@ -102,17 +103,17 @@ class ErrorResponse:
 
 
 class MDStreamError(Exception):
-    """Anything that kept an answer from being whole.
+    """Base class of all errors: the request or the stream did not produce a complete response.
 
     Attributes:
-        code: The service's own word for it (`ModelResponseTimeExceeded`, `TooManyRequests` …), if it had one.
-        status: The HTTP status that fits: the answer's own, or the one that the failure names.
-        request_id: The service's id of the request, for a support ticket.
-        retryable: Whether asking again may help.
-        response: Status, headers with trailers, and `json()` with the partial; see `ErrorResponse`.
-        partial: What was received before it went wrong (a `mdstream_core.ModelResponse`), or `None`.
-        raw: The failure as it stood on the wire.
-        retry_after: How many seconds the service asks to wait, if it said so.
+        code: Error code of the service (`ModelResponseTimeExceeded`, `TooManyRequests` …), if it sent one.
+        status: HTTP status code: of the response, or the one that the reported failure names.
+        request_id: Request id of the service, for a support ticket.
+        retryable: Whether a retry may succeed.
+        response: Status, headers with trailers, and `json()` with the partial response; see `ErrorResponse`.
+        partial: The output received before the failure (a `mdstream_core.ModelResponse`), or `None`.
+        raw: The failure as it was received, as text.
+        retry_after: Seconds to wait before a retry, if the service sent them.
     """
 
     retryable: bool = False
@@ -138,19 +139,19 @@ class MDStreamError(Exception):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
-        given = zip(self._fields, (code, status, request_id, retryable, raw, retry_after), strict=True)
-        known = ((name, _FIELD_TYPES[name](value)) for name, value in given if value is not None)
-        self.__dict__.update((name, value) for name, value in known if value is not None)
+        fields = zip(self._fields, (code, status, request_id, retryable, raw, retry_after), strict=True)
+        converted = ((name, _FIELD_TYPES[name](value)) for name, value in fields if value is not None)
+        self.__dict__.update((name, value) for name, value in converted if value is not None)
 
     def convert_to(self, kind: type[Self]) -> Self:
-        """The same error, with its facts, as a subclass (a framework's own name for it)."""
+        """Return the same error, with all attributes, as a subclass (the class of a framework package)."""
         other = kind(str(self))
         other.__dict__.update(self.__dict__)
         return other
 
 
 def _status(value: Any) -> int | None:
-    """An HTTP status, or `None` for what is none."""
+    """Convert to an HTTP status code; `None` if it is not one."""
     if isinstance(value, str) and value.isdecimal() and len(value) == _STATUS_DIGITS:
         value = int(value)
     return value if isinstance(value, int) and 0 <= value < 10**_STATUS_DIGITS else None
@@ -163,8 +164,8 @@ def _seconds(value: Any) -> float | None:
     return value if isinstance(value, int | float) and isfinite(value) else None
 
 
-#: How the fields of an error are read: services write objects and lists where a word should stand, and an error that
-#: carries these could not be pickled, compared or shown.
+#: Converter of each field of an error. Some services send objects or lists where a string is expected; an error with
+#: such a field could not be pickled, compared or displayed.
 _FIELD_TYPES: dict[str, Callable[[Any], Any]] = {
     "code": _json.to_text,
     "status": _status,
@@ -176,49 +177,49 @@ _FIELD_TYPES: dict[str, Callable[[Any], Any]] = {
 
 
 class ConnectionFailed(MDStreamError):
-    """The service was not reached."""
+    """The service could not be reached."""
 
     retryable = True
 
 
 class ServiceError(MDStreamError):
-    """The service answered with an error status."""
+    """The service returned an error status."""
 
 
 class AuthenticationError(ServiceError):
-    """401: the signature, token or key was not accepted."""
+    """401: the signature, token or key was rejected."""
 
     status = 401
 
 
 class PermissionDenied(ServiceError):
-    """403: known, but not allowed."""
+    """403: the credentials are valid but lack permission."""
 
     status = 403
 
 
 class NotFound(ServiceError):
-    """404: no such endpoint or model, or no right to see it."""
+    """404: the endpoint or model does not exist, or the credentials may not see it."""
 
     status = 404
 
 
 class InvalidRequest(ServiceError):
-    """400, 405, 409, 411, 413, 422: the service cannot do what was asked."""
+    """400, 405, 409, 411, 413, 422: the service rejected the request."""
 
     status = 400
 
 
 class ContextOverflow(InvalidRequest):
-    """The question is longer than the model's context."""
+    """The prompt is longer than the model's context window."""
 
 
 class ContentFiltered(InvalidRequest):
-    """Content control stopped the question or the answer. Asking again will not help, other words may."""
+    """A content filter blocked the prompt or the output. A retry does not help; another prompt may."""
 
 
 class RateLimited(ServiceError):
-    """429: too much at once."""
+    """429: too many requests or tokens."""
 
     retryable = True
     status = 429
@@ -232,50 +233,50 @@ class ServerError(ServiceError):
 
 
 class StreamError(MDStreamError):
-    """The service answered 200 and then the stream went wrong."""
+    """The service returned 200, and the stream failed later."""
 
 
 class StreamFailure(StreamError):
-    """The service said that the stream failed."""
+    """The service reported that the stream failed."""
 
     retryable = True
 
 
 class StreamTimeout(StreamFailure):
-    """The service ended the stream because it took too long."""
+    """The service ended the stream because generation took too long."""
 
     status = 408
 
 
 class StreamInterrupted(StreamError):
-    """The bytes stopped before the end."""
+    """The stream ended before the response was complete."""
 
     retryable = True
 
 
 class StreamStalled(StreamInterrupted):
-    """Nothing came for too long, and we stopped waiting."""
+    """No data arrived within a timeout of the client."""
 
 
 class MalformedStream(StreamError):
-    """The bytes cannot be read."""
+    """The data of the stream is invalid."""
 
 
 class IncompleteToolCall(MalformedStream):
-    """The answer ended in the middle of a tool call's arguments. The call must not be executed."""
+    """The stream ended in the middle of a tool call's arguments. The call must not be executed."""
 
 
-#: What reading a payload raises where the payload has a shape that the code does not expect: a list in place of an
-#: object, a word in place of a number, a number that no type holds, bytes that are no text, nesting that is too deep.
-#: The only table of its kind; `unexpected_shape` makes one of our errors of each.
+#: Exceptions that decoding raises for a payload of an unexpected shape: a list instead of an object, a string instead
+#: of a number, a number that no type can hold, bytes that are not UTF-8, nesting that is too deep. This is the only
+#: such table; `unexpected_shape` converts these exceptions.
 SHAPE_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-#: How many characters of a payload are quoted in a message, and how many are kept in `raw`.
-_QUOTED, _RAW = 300, 2000
+#: How many characters of a payload an error's message and its `raw` attribute contain.
+_MAX_QUOTED, _MAX_RAW = 300, 2000
 
 
-def quote_payload(data: bytes, max_chars: int = _QUOTED) -> str:
-    """The beginning of a payload as text, for an error.
+def quote_payload(data: bytes, max_chars: int = _MAX_QUOTED) -> str:
+    """Return the beginning of a payload as text, for an error message.
 
     >>> quote_payload(b'{"a": 1}'), quote_payload(b"abcdef", 3)
     ('{"a": 1}', 'abc…')
@@ -285,16 +286,17 @@ def quote_payload(data: bytes, max_chars: int = _QUOTED) -> str:
 
 
 def unexpected_shape(data: bytes, cause: Exception) -> MalformedStream:
-    """The error for a payload whose shape was not expected.
+    """Create the error for a payload of an unexpected shape.
 
     Args:
-        data: The payload; its beginning is kept in `raw`.
-        cause: What reading it raised, one of `SHAPE_ERRORS`.
+        data: The payload; `raw` contains its beginning.
+        cause: The exception that decoding raised, one of `SHAPE_ERRORS`.
 
     >>> unexpected_shape(b'{"choices": 5}', TypeError("'int' object is not iterable"))
-    MalformedStream('a payload in another shape: {"choices": 5}')
+    MalformedStream('a payload has an unexpected shape: {"choices": 5}')
     """
-    error = MalformedStream(f"a payload in another shape: {quote_payload(data)}", raw=quote_payload(data, _RAW))
+    message = f"a payload has an unexpected shape: {quote_payload(data)}"
+    error = MalformedStream(message, raw=quote_payload(data, _MAX_RAW))
     error.__cause__ = cause
     return error
 
@@ -316,7 +318,7 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 
 
 def error_class_for_status(status: int) -> type[ServiceError]:
-    """The class for an error status.
+    """Return the exception class for an HTTP error status.
 
     >>> error_class_for_status(503).__name__, error_class_for_status(418).__name__
     ('ServerError', 'ServiceError')
@@ -325,7 +327,7 @@ def error_class_for_status(status: int) -> type[ServiceError]:
 
 
 class MissingExtra(ImportError):
-    """A package is needed that is not installed; the message says how to install it."""
+    """An optional package is not installed; the message contains the command that installs it."""
 
     def __init__(self, package: str, extra: str = "") -> None:
         hint = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
@@ -333,9 +335,9 @@ class MissingExtra(ImportError):
 
 
 def to_context_overflow(error: MDStreamError) -> MDStreamError:
-    """A failure of a stream that says that the question is too long, as the `ContextOverflow` that it is.
+    """Convert a stream failure that reports a too long prompt to `ContextOverflow`; return other errors unchanged.
 
-    Servers that answer 200 before they count the tokens can say so in the stream only.
+    Servers that send the status line before they count the tokens can report this only in the stream.
 
     >>> type(to_context_overflow(StreamFailure("prompt is too long: 9 tokens > 8 maximum"))).__name__
     'ContextOverflow'

@@ -1,17 +1,15 @@
-"""What happens in a call, as values that hooks are given.
+"""Hooks: callbacks that receive the events of calls, for logging, metrics and tracing.
 
-A hook is any callable of one argument. It is called where the thing happens, on the same thread or task, so it should
-be quick and must not block; what it raises reaches the caller. None of the values shows a credential in its repr.
+A hook is a callable with one argument, a `CallEvent`. It runs on the thread or task of the call, so it must be fast and
+must not block; an exception that it raises propagates to the caller. No event shows a credential in its repr.
 
->>> def slow_requests(moment: CallEvent) -> None:
-...     if isinstance(moment, RetryScheduled):
-...         print("again, after", moment.error)
+>>> def log_retries(event: CallEvent) -> None:
+...     if isinstance(event, RetryScheduled):
+...         print(f"retry in {event.delay:.1f} s after", event.error)
 
-One hook hears of many calls at once, and no moment says of which. A hook that must know is a `CallHook`: before a
-call's
-first attempt it makes what is told of that call alone. Each call that was begun ends with one of `Completed`,
-`Failed` and
-`Abandoned`, and nothing that is told after it counts.
+A plain hook receives the events of concurrent calls interleaved, without an id of the call. A hook that must tell calls
+apart is a `CallHook`: it creates a separate callback for each call. The last event of each started call is `Completed`,
+`Failed` or `Abandoned`; ignore events after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,57 +24,63 @@ from mdstream_core.http import Request, ResponseHead
 
 @dataclass(frozen=True, slots=True)
 class RequestSent:
-    """A request is about to be sent; it is not signed yet. `attempt` counts from 1."""
+    """A request is about to be sent."""
 
     request: Request
+    """The request, before it is signed."""
     attempt: int
+    """Number of the attempt within the call, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
-    """The status line and the headers have come; `request_id` is the service's name of the request."""
+    """The status line and the headers of a response were received."""
 
     head: ResponseHead
+    """Status code and headers."""
     request_id: str | None = None
+    """Request id of the service, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstEvent:
-    """The first event has come: the time to first token ends here."""
+    """The first event of a response was decoded: the end of the time to first token."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
-    """An attempt failed, and another follows after `delay` seconds."""
+    """An attempt failed, and the call will be retried or resumed."""
 
     error: MDStreamError
+    """Why the attempt failed."""
     delay: float
+    """Seconds until the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The answer is whole."""
+    """The call succeeded."""
 
     response: ModelResponse
+    """The complete response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The call failed; `error.partial` is what was received."""
+    """The call failed."""
 
     error: MDStreamError
+    """The error; its `partial` is the output received before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandoned:
-    """Nobody waits for the answer any more: the reader went, or his task was cancelled.
-
-    `partial` is what had been received, if anything. `error` is `None`, or what was raised that is no failure of the
-    service: by a signer, say, or by a hook.
-    """
+    """The call ended without a result: the stream was closed early, its task was cancelled, or other code raised."""
 
     partial: ModelResponse | None = None
+    """The output received so far; `None` if there was none."""
     error: Exception | None = None
+    """The exception of a signer, a hook or other code that is not a failure of the service; else `None`."""
 
 
 CallEvent = RequestSent | ResponseStarted | FirstEvent | RetryScheduled | Completed | Failed | Abandoned
@@ -84,27 +88,33 @@ CallEvent = RequestSent | ResponseStarted | FirstEvent | RetryScheduled | Comple
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """What a call asks.
-
-    Attributes:
-        platform: The platform's name.
-        dialect: The dialect's.
-        stream: Whether the answer comes piece by piece.
-        params: The question in the OpenAI JSON shape, whatever is spoken; not to be changed. Its repr is left out.
-    """
+    """Description of a call, for `CallHook.start_call`."""
 
     platform: str
+    """Name of the platform, such as `sagemaker`."""
     dialect: str
+    """Name of the dialect, such as `openai-chat`."""
     stream: bool
+    """Whether the response is streamed."""
     params: Mapping[str, Any] = field(repr=False)
+    """Parameters of the request in the OpenAI JSON shape, whatever the dialect; read-only, and left out of the repr."""
 
 
 @runtime_checkable
 class CallHook(Protocol):
-    """A hook that tells calls apart."""
+    """A hook with a separate callback for each call."""
 
     def start_call(self, info: CallInfo) -> Callable[[CallEvent], None] | None:
-        """What is told of this call, called where the call is made; `None` where nothing is to be told."""
+        """Create the callback for one call.
+
+        Called on the thread or task of the call, before its first attempt.
+
+        Args:
+            info: Description of the call.
+
+        Returns:
+            The callback that receives the events of this call, or `None` to ignore the call.
+        """
         ...
 
 
@@ -115,26 +125,32 @@ _lock = _fork.Lock()
 
 
 def add_global_hook(hook: Hook) -> Callable[[], None]:
-    """Let `hook` hear of every call that is made from now on, on any thread. What is returned ends that.
+    """Add a hook for all calls of the process, on any thread, from now on.
 
-    >>> off = add_global_hook(print)
-    >>> off()
+    Args:
+        hook: The hook. A `CallHook` is skipped for calls that have a hook of the same class.
+
+    Returns:
+        A function that removes the hook.
+
+    >>> remove = add_global_hook(print)
+    >>> remove()
     """
-    global _global_hooks  # noqa: PLW0603  # a tuple that is replaced: who reads it needs no lock
+    global _global_hooks  # noqa: PLW0603  # an immutable tuple is replaced, so readers need no lock
     with _lock:
         _global_hooks = (*_global_hooks, hook)
 
     def remove() -> None:
         global _global_hooks  # noqa: PLW0603
         with _lock:
-            _global_hooks = tuple(one for one in _global_hooks if one is not hook)
+            _global_hooks = tuple(other for other in _global_hooks if other is not hook)
 
     return remove
 
 
 def active_hooks(hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
-    """`hooks`, and those that hear of every call; of two `CallHook` hooks of one class the call's own counts."""
+    """Return `hooks` and the global hooks, without global `CallHook`s of a class that `hooks` contains."""
     if not _global_hooks:
         return hooks
-    own = {type(hook) for hook in hooks if isinstance(hook, CallHook)}
-    return (*hooks, *(hook for hook in _global_hooks if type(hook) not in own))
+    own_classes = {type(hook) for hook in hooks if isinstance(hook, CallHook)}
+    return (*hooks, *(hook for hook in _global_hooks if type(hook) not in own_classes))

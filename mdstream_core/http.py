@@ -1,4 +1,4 @@
-"""Values that cross walls: what is asked, how an answer begins, how long to wait."""
+"""HTTP values that all layers share: `Request`, `ResponseHead`, `Timeout`."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -67,12 +67,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, before or after it was signed. Header names are lower case; reprs show no values."""
+    """One HTTP request, unsigned or signed. Its repr shows no header values and no body."""
 
     method: str
+    """HTTP method, such as `POST`."""
     url: str
+    """Absolute URL."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Header fields; names are lower case."""
     content: bytes = b""
+    """The body."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", RequestHeaders(self.headers))
@@ -84,17 +88,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """How an answer begins: the status and the headers (lower-case names; repeated ones joined by `, `)."""
+    """Status code and headers of a response."""
 
     status: int
+    """HTTP status code."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Header fields; names are lower case, and repeated fields are joined by `, `."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", ResponseHeaders(self.headers))
 
     @classmethod
     def from_fields(cls, status: int, headers: Iterable[tuple[str, str]]) -> "ResponseHead":
-        """Collect header fields as they came."""
+        """Build from header fields as they were received; repeated fields are joined."""
         collected: dict[str, str] = {}
         for name, value in headers:
             name = name.lower()
@@ -103,47 +109,45 @@ class ResponseHead:
 
     @property
     def content_type(self) -> str:
-        """The media type alone: lower case, without parameters, empty when there is none."""
+        """The media type in lower case, without parameters; empty if there is none."""
         return re.split("[;,]", self.headers.get("content-type", ""), maxsplit=1)[0].strip().lower()
 
     def __repr__(self) -> str:
-        return f"<Head {self.status} {redact_headers(self.headers)}>"
+        return f"<ResponseHead {self.status} {redact_headers(self.headers)}>"
 
 
-#: A limit in seconds; `None` is none, and "default" the one of the service that is asked.
+#: A timeout in seconds; `None` disables it, and "default" selects the platform's default.
 TimeoutValue = float | None | Literal["default"]
 
-#: How much longer the default of `total` is than a longer `read` that was given.
+#: How many seconds the default of `total` exceeds a `read` or `first_token` that the user set to more than it.
 _READ_MARGIN = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
-    """How long to wait, in seconds; `None` waits without end.
+    """Timeouts of a call, in seconds; `None` disables a timeout.
 
-    What is not given is the service's default, which lies just above the service's own limit, so that its own reason
-    arrives first. The defaults stand in each platform's `default_timeout`, and in the documentation ("Timeouts").
-
-    Args:
-        connect: To reach the service, DNS and TLS included.
-        read: The longest silence. Keep-alive comments and pings are not progress and do not extend it. A whole response
-            that does not come in this time is not asked for again: the server may still be working on it, and bill it.
-        write: To hand over one piece of the request.
-        pool: For a free connection.
-        first_token: From sending the question to the first event.
-        total: For the whole call, retries included; an answer that is gone on with (`resume`) has it anew. By default
-            never less than a `read` or `first_token` that was given, and without end where `read` is.
+    The default of each is the platform's (its `default_timeout`). It lies just above the service's own limit, so that
+    the service's own error arrives first. The documentation has a table of them ("Timeouts").
 
     >>> Timeout(read=5).with_defaults(Timeout(connect=10, read=65, write=30, pool=30, first_token=None, total=330)).read
     5
     """
 
     connect: TimeoutValue = "default"
+    """Timeout of connecting, DNS lookup and TLS handshake included."""
     read: TimeoutValue = "default"
+    """Longest silence. Keep-alive comments and pings do not count as data. A response that is not streamed and does not
+    arrive within this time is not requested again, because the server may still be working on it, and bill it."""
     write: TimeoutValue = "default"
+    """Timeout of writing one piece of the request."""
     pool: TimeoutValue = "default"
+    """Timeout of waiting for a free connection."""
     first_token: TimeoutValue = "default"  # noqa: S105  # no secret
+    """Timeout from sending the request to the first event."""
     total: TimeoutValue = "default"
+    """Timeout of the whole call, retries included; a resumed stream starts anew. Its default is raised above a `read`
+    or `first_token` that is longer, and is `None` if `read` is."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -153,22 +157,22 @@ class Timeout:
 
     @classmethod
     def from_value(cls, value: "float | Timeout | None") -> "Timeout":
-        """A number is the longest silence, `None` the service's defaults."""
+        """Convert a user's value: a number is the `read` timeout, `None` selects all defaults."""
         if value is None:
             return cls()
         return value if isinstance(value, Timeout) else cls(read=float(value))
 
     def with_defaults(self, defaults: "Timeout") -> "Timeout":
-        """The same with `defaults` where nothing was given."""
-        given = {name: value for name in self.__slots__ if (value := getattr(self, name)) != "default"}
+        """Replace each "default" by the value of `defaults`."""
+        values = {name: value for name in self.__slots__ if (value := getattr(self, name)) != "default"}
         total = defaults.total
-        if "total" not in given and given.get("read", total) is None:
-            given["total"] = None
-        waits = [wait for name in ("read", "first_token") if isinstance(wait := given.get(name), int | float)]
-        if waits and "total" not in given and isinstance(total, int | float):
-            given["total"] = max(total, max(waits) + _READ_MARGIN)
-        return replace(defaults, **given)
+        if "total" not in values and values.get("read", total) is None:
+            values["total"] = None
+        longer = [seconds for name in ("read", "first_token") if isinstance(seconds := values.get(name), int | float)]
+        if longer and "total" not in values and isinstance(total, int | float):
+            values["total"] = max(total, max(longer) + _READ_MARGIN)
+        return replace(defaults, **values)
 
 
-#: What every service has in common: connecting takes as long as Oracle's SDK allows it (10 s), the rest is ours.
+#: Defaults that all platforms start from. `connect` is that of Oracle's SDK (10 s); the others are our choice.
 DEFAULT_TIMEOUT = Timeout(connect=10.0, read=65.0, write=30.0, pool=30.0, first_token=None, total=330.0)

@@ -1,6 +1,6 @@
-"""Going on with an answer that broke: when it may be done, and the joint between the two halves. Pure policy.
+"""Policy for resuming interrupted streams: which are resumable, and how the continuation joins the text received.
 
-It is an explicit choice of the caller, because only he knows that the server can continue an answer.
+Resuming is an explicit choice of the caller, who knows whether the server can continue a response.
 """
 
 from collections.abc import Sequence
@@ -10,23 +10,24 @@ from typing import Any
 from mdstream_core.errors import MDStreamError, StreamFailure, StreamInterrupted
 from mdstream_core.events import Event, Logprobs, ModelResponse, ResponseMetadata, StreamResumed, TextDelta, Usage
 
-#: How many letters tell that a server has begun anew, or says again what it said last. Fewer can come by chance.
+#: How many characters decide that the server started over, or repeats its last words. Fewer may match by chance.
 _MATCH_LENGTH, _MIN_MATCH_LENGTH = 24, 8
 
 
 def is_resumable(error: MDStreamError, response: ModelResponse) -> bool:
-    """Whether an answer that broke so may be gone on with: it is text alone, and enough of it to know it again.
+    """Whether a stream that ended with this error and partial response can be resumed.
 
-    Half a tool call is never gone on with, nor a thought, which servers keep apart from the text.
+    The response must be plain text, long enough to recognize a repetition. Partial tool calls are never resumed, nor is
+    reasoning, which servers keep apart from the text.
     """
     choice, *others = response.choices
-    text_alone = not (others or choice.reasoning or choice.refusal or choice.tool_calls or choice.finish_reason)
-    broke = isinstance(error, StreamFailure | StreamInterrupted) and error.retryable
-    return broke and text_alone and len(choice.text) >= _MIN_MATCH_LENGTH
+    only_text = not (others or choice.reasoning or choice.refusal or choice.tool_calls or choice.finish_reason)
+    is_interrupted = isinstance(error, StreamFailure | StreamInterrupted) and error.retryable
+    return is_interrupted and only_text and len(choice.text) >= _MIN_MATCH_LENGTH
 
 
 class ResumePoint:
-    """The first half of an answer, and how it ended."""
+    """Where a stream was interrupted: the partial response, and the error."""
 
     def __init__(self, error: MDStreamError, response: ModelResponse) -> None:
         self.error = error
@@ -34,68 +35,68 @@ class ResumePoint:
 
     @property
     def replay_events(self) -> list[Event]:
-        """The first half once more, to be added up with the second."""
-        said, logprobs = self.response, self.response.choices[0].logprobs
-        counted = [said.usage] if said.usage else []
+        """Events of the partial response, for accumulating them with those of the continuation."""
+        response, logprobs = self.response, self.response.choices[0].logprobs
+        usage = [response.usage] if response.usage else []
         return [
-            said.metadata,
-            TextDelta(said.text),
+            response.metadata,
+            TextDelta(response.text),
             *([Logprobs(list(logprobs))] if logprobs else []),
-            *said.resumptions,
-            *counted,
+            *response.resumptions,
+            *usage,
         ]
 
     def wrap_decoder(self, inner: Any) -> "ContinuationDecoder":
-        """What reads the second half as `inner` does."""
+        """Wrap the dialect's decoder for the continuation."""
         return ContinuationDecoder(inner, self)
 
 
 class ContinuationDecoder:
-    """A decoder that finds out whether the server goes on or begins anew, before a word is said twice.
+    """Decoder of a continuation, which detects a server that starts over before any text is delivered twice.
 
-    Each event is looked at once, however long that takes to be known.
+    It buffers the first events until their text is known not to be a repetition.
     """
 
     def __init__(self, inner: Any, resume_point: ResumePoint) -> None:
         self._inner = inner
         self._resume_point = resume_point
         self._buffer: list[Event] | None = []
-        self._said = _normalize(resume_point.response.text)
-        self._buffered_text = ""  # the text that is held: without blanks before it, and in small letters
+        self._previous_text = _normalize(resume_point.response.text)
+        self._buffered_text = ""  # normalized like `_previous_text`
 
     @property
     def error(self) -> MDStreamError | None:
-        """What was wrong with a payload that had events too."""
+        """The error of a payload that also had events."""
         return self._inner.error  # type: ignore[no-any-return]
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice has said why it finished."""
+        """Whether every choice has a finish reason."""
         return bool(self._inner.is_finished)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more of the answer is to come."""
+        """Whether the response has no further events."""
         return bool(self._inner.is_complete)
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload. Raises the first half's error if the server begins anew."""
+        """Decode one payload. Raises the error that interrupted the stream if the server starts over."""
         return self._filter(self._inner.feed(data, event))
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """There are no more payloads."""
+        """Return the last events; there are no more payloads."""
         return [*self._filter(self._inner.finish(is_document=is_document)), *self._release()]
 
     @property
     def is_buffering(self) -> bool:
-        """Whether something has come that is not told yet."""
+        """Whether events were received that are not delivered yet."""
         return bool(self._buffer)
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet, but for the same words again."""
+        """Return the buffered events, unless their text is a repetition."""
         inner = self._inner.flush()
-        again = self._said.startswith(self._buffered_text)
-        return [*([] if again else self._buffer or ()), *inner]
+        repeats = self._previous_text.startswith(self._buffered_text)
+        return [*([] if repeats else self._buffer or ()), *inner]
 
     def _filter(self, events: Sequence[Event]) -> list[Event]:
         added = [self._add_usage(event) for event in events]
@@ -108,31 +109,31 @@ class ContinuationDecoder:
         if self._is_repetition:
             self._buffer = []
             error = self._resume_point.error
-            error.args = (f"{error}; asked to go on, the server said again what it had said",)
+            error.args = (f"{error}; the server repeated its earlier output instead of continuing it",)
             raise error
         other = any(not isinstance(event, TextDelta | ResponseMetadata | Usage | Logprobs) for event in added)
         return self._release() if other or not self._may_be_repetition else []
 
     @property
     def _is_repetition(self) -> bool:
-        """Whether what is held is the beginning of the first half again, or its end."""
-        heard, said = self._buffered_text, self._said
-        sizes = range(_MIN_MATCH_LENGTH, min(len(heard), _MATCH_LENGTH) + 1)
-        return heard.startswith(said[:_MATCH_LENGTH]) or any(said.endswith(heard[:size]) for size in sizes)
+        """Whether the buffered text repeats the start or the end of the previous text."""
+        text, previous = self._buffered_text, self._previous_text
+        sizes = range(_MIN_MATCH_LENGTH, min(len(text), _MATCH_LENGTH) + 1)
+        return text.startswith(previous[:_MATCH_LENGTH]) or any(previous.endswith(text[:size]) for size in sizes)
 
     @property
     def _may_be_repetition(self) -> bool:
-        """Whether what is held may still become such."""
-        heard, said = self._buffered_text, self._said
-        return said.startswith(heard) or heard in said[-_MATCH_LENGTH:]
+        """Whether the buffered text may still turn out to be a repetition."""
+        text, previous = self._buffered_text, self._previous_text
+        return previous.startswith(text) or text in previous[-_MATCH_LENGTH:]
 
     def _release(self) -> list[Event]:
-        held, self._buffer = self._buffer, None
+        buffered, self._buffer = self._buffer, None
         error, at = self._resume_point.error, len(self._resume_point.response.text)
-        return [StreamResumed(at, str(error), error.code, error.request_id), *held] if held else []
+        return [StreamResumed(at, str(error), error.code, error.request_id), *buffered] if buffered else []
 
     def _add_usage(self, event: Event) -> Event:
-        """The tokens of both halves, where the first were counted."""
+        """Add the token counts of the interrupted response, if the server reported them."""
         before = self._resume_point.response.usage
         if not isinstance(event, Usage) or before is None:
             return event

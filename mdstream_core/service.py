@@ -1,4 +1,4 @@
-"""A platform, who signs for it, and the two clients: what a model object of either framework holds."""
+"""`Service`: a platform with its authentication and both clients. Each model object of a framework holds one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -32,19 +32,20 @@ from mdstream_core.retry import Retry, RetryQuota
 
 
 class Service:
-    """One endpoint, ready to be asked. Immutable but for its connections; shared by threads and tasks.
+    """One endpoint with everything that its calls share. Threads and tasks may share it.
 
     Args:
-        platform: Where to ask.
+        platform: The platform of the endpoint.
         auth: A `mdstream_core.auth.Signer`, an `httpx.Auth`, or `None` for unsigned requests.
-        headers: Further headers of each request. Values are texts of ASCII; `ValueError` names what cannot be sent.
-        timeout: How long to wait; a number is the longest silence, over the platform's defaults.
-        retry: When to ask again; its budget is for all calls of this service together.
-        hooks: Told what happens in each call.
-        resume: How many times to go on with an answer that broke.
-        http_client: An `httpx.Client` of the user's own.
-        http_async_client: An `httpx.AsyncClient` of the user's own.
-        options: For the clients that are made where none is given: `verify`, `cert`, `proxy`, `trust_env`.
+        headers: Additional headers of each request. Values must be ASCII; `ValueError` names a header that cannot be
+            sent.
+        timeout: Timeouts in seconds; a number is the `read` timeout. The platform has defaults for the others.
+        retry: Retry policy; its budget is shared by all calls of this service.
+        hooks: Hooks that receive the events of each call.
+        resume: How many times an interrupted stream is resumed.
+        http_client: The user's own `httpx.Client`.
+        http_async_client: The user's own `httpx.AsyncClient`.
+        options: Options of the clients that are created otherwise: `verify`, `cert`, `proxy`, `trust_env`.
 
     Example:
         >>> from mdstream_core import OCIModelDeployment, OpenAIChat, Service
@@ -74,13 +75,13 @@ class Service:
         self._headers = headers
         self._timeout = Timeout.from_value(timeout)
         self._retry = retry or Retry()
-        #: Limits the retries of all calls of this service, in threads and tasks; `None` where `retry` has no budget.
+        #: The retry budget of all calls of this service; `None` if `retry` has no budget.
         self.retry_quota = RetryQuota(self._retry.budget) if self._retry.budget else None
         self._hooks = hooks
         self._resume = resume
         self._limiters: dict[int, ConcurrencyLimiter] = {}
         self._negotiated: NegotiatedDialect | None = None
-        #: What the servers asked for of earlier responses' reasoning, by the model's name.
+        #: Rules on sending the reasoning of earlier messages that the servers reported, by the model's name.
         self.reasoning_rules: dict[str, ReasoningRule] = {}
         self._rejected_parameters = RejectedParameters()
 
@@ -92,23 +93,23 @@ class Service:
         stream: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> Call:
-        """One question to this endpoint.
+        """Create a call to this endpoint.
 
         Args:
-            dialect: What is spoken.
-            params: What is asked, in the OpenAI JSON shape.
-            stream: Whether the answer comes piece by piece.
-            headers: Further headers of this request; the framework packages give a `SecretHeaders`.
+            dialect: API format of the endpoint.
+            params: Parameters of the request in the OpenAI JSON shape.
+            stream: Whether the response is streamed.
+            headers: Additional headers of this request; the framework packages pass a `SecretHeaders`.
 
         Raises:
-            InvalidRequest: A header cannot be sent; the message names it and shows no value.
+            InvalidRequest: A header cannot be sent; the message names it without its value.
         """
         return Call(
             self.platform,
             ParameterMemoryDialect(dialect, self._rejected_parameters),
             params,
             stream=stream,
-            headers=self._with(headers),
+            headers=self._merge_headers(headers),
             retry=self._retry,
             timeout=self._timeout,
             hooks=self._hooks,
@@ -116,17 +117,17 @@ class Service:
             quota=self.retry_quota,
         )
 
-    def _with(self, headers: Mapping[str, str] | None) -> Mapping[str, str]:
-        """The headers of each request with those of one call."""
+    def _merge_headers(self, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+        """Merge the headers of each request with those of one call."""
         if not headers:
             return self._headers
         try:
             with scrub_credentials:
-                given = sendable_headers("extra_headers", headers)
-                require_values("extra_headers", given)
+                extra = sendable_headers("extra_headers", headers)
+                require_values("extra_headers", extra)
         except ValueError as error:
             raise InvalidRequest(str(error), code="InvalidHeader") from None
-        return RequestHeaders({**self._headers, **given})
+        return RequestHeaders({**self._headers, **extra})
 
     def gather(
         self,
@@ -139,27 +140,26 @@ class Service:
         max_results: int | None = None,
         on_progress: Callable[[int], object] = lambda count: None,
     ) -> ModelResponse:
-        """The vectors or the ranking of any number of inputs.
+        """Embed or rerank any number of inputs, in as many requests as needed.
 
         Args:
-            dialect: What is spoken.
-            params: All but the inputs.
-            inputs: Texts, or data URIs.
-            batch_size: Inputs of one request; by default, and at most, what the service takes.
-            max_concurrency: How many such requests of this service may be under way: in all threads together, and in
-            all
+            dialect: API format of the endpoint.
+            params: Parameters of the requests, without the inputs.
+            inputs: Texts, or data URIs of images.
+            batch_size: Inputs of one request; by default, and at most, the limit of the service.
+            max_concurrency: Maximum number of concurrent requests of this service: in all threads together, and in all
                 tasks of an event loop.
-            max_results: How many of a ranking's best are wanted; all where it is `None`.
-            on_progress: Called with the number of inputs of each request that was answered.
+            max_results: How many of the best scores to return; `None` returns all.
+            on_progress: Called with the number of inputs of each completed request.
 
         Raises:
-            MDStreamError: A request failed for good; `partial` has what the others gave, by the inputs' places.
+            MDStreamError: A request failed after its retries; `partial` has the results of the others, with the indices
+                of their inputs.
         """
-        learning = self._negotiate(dialect)
-        batches = self._plan_batches(learning, inputs, batch_size, max_results, on_progress)
-        return gather(
-            self.client, self._call_factory(learning, params, inputs), batches, self._limiter(max_concurrency)
-        )
+        negotiated = self._negotiate(dialect)
+        plan = self._plan_batches(negotiated, inputs, batch_size, max_results, on_progress)
+        build_call = self._call_factory(negotiated, params, inputs)
+        return gather(self.client, build_call, plan, self._limiter(max_concurrency))
 
     async def agather(
         self,
@@ -172,12 +172,11 @@ class Service:
         max_results: int | None = None,
         on_progress: Callable[[int], object] = lambda count: None,
     ) -> ModelResponse:
-        """The same, for asynchronous code."""
-        learning = self._negotiate(dialect)
-        batches = self._plan_batches(learning, inputs, batch_size, max_results, on_progress)
-        return await agather(
-            self.async_client, self._call_factory(learning, params, inputs), batches, self._limiter(max_concurrency)
-        )
+        """Async variant of `gather`."""
+        negotiated = self._negotiate(dialect)
+        plan = self._plan_batches(negotiated, inputs, batch_size, max_results, on_progress)
+        build_call = self._call_factory(negotiated, params, inputs)
+        return await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
 
     def _limiter(self, max_concurrency: int) -> ConcurrencyLimiter:
         return self._limiters.get(max_concurrency) or self._limiters.setdefault(
@@ -185,11 +184,11 @@ class Service:
         )
 
     def _negotiate(self, dialect: ListDialect) -> NegotiatedDialect:
-        """What is known of how this endpoint wants its requests."""
-        learning = self._negotiated
-        if learning is None or learning.dialect != dialect:
-            learning = self._negotiated = NegotiatedDialect(dialect)
-        return learning
+        """Return the dialect with what earlier requests found out about this endpoint."""
+        negotiated = self._negotiated
+        if negotiated is None or negotiated.dialect != dialect:
+            negotiated = self._negotiated = NegotiatedDialect(dialect)
+        return negotiated
 
     def _plan_batches(
         self,
@@ -199,13 +198,13 @@ class Service:
         max_results: int | None,
         on_progress: Callable[[int], object],
     ) -> BatchPlan:
-        largest = self.platform.max_request_bytes
-        size = largest and largest // 2  # escaping makes texts longer, and other fields stand beside them
+        max_bytes = self.platform.max_request_bytes
+        size = max_bytes and max_bytes // 2  # JSON escaping makes texts longer, and a request has other fields too
         limit = negotiated.limit.combine(
             BatchLimit(negotiated.max_batch_size if batch_size is None else batch_size, size)
         )
         return BatchPlan(
-            [len(one.encode("utf-8", "surrogatepass")) for one in inputs],
+            [len(text.encode("utf-8", "surrogatepass")) for text in inputs],
             max_batch_size=limit.inputs or 0,
             max_batch_bytes=limit.bytes,
             max_results=max_results,

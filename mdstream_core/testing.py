@@ -1,8 +1,8 @@
-"""Suites that others run against their own classes; the door to what lives beside the framework it is about.
+"""Conformance suites for LLM and embedding classes of LlamaIndex, re-exported from `llamaindex_mdstream.testing`.
 
-    from mdstream_core.testing import LLMConformance, EmbeddingConformance    # llamaindex_mdstream.testing
+    from mdstream_core.testing import LLMConformance, EmbeddingConformance
 
-The core imports no framework, so the names are looked up when they are asked for.
+The core imports no framework, so these names are imported on first access.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Both clients asking a server on loopback, and what such a server says."""
+"""Helpers for tests of the clients: calls with both clients, and responses of a server on loopback."""
 
 import asyncio
 import time
@@ -11,9 +11,7 @@ from _samples import REQUEST
 
 from mdstream_core import AsyncClient, Call, Client, OCIModelDeployment, OpenAIChat, Retry, Timeout
 from mdstream_core.auth import Signer
-from mdstream_core.errors import (
-    MDStreamError,
-)
+from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event
 from mdstream_core.http import Request
 
@@ -45,12 +43,12 @@ PING = chunk(b": ping\n\n")
 WHOLE = HEAD + HI + STOP + DONE + END
 
 
-def refusal(status: bytes, body: bytes = b"{}", fields: bytes = b"") -> bytes:
+def error_response(status: bytes, body: bytes = b"{}", fields: bytes = b"") -> bytes:
     return b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (status, fields, len(body), body)
 
 
 class ShortDrainDeployment(OCIModelDeployment):
-    """Does not wait long for the end."""
+    """Deployment with a short `drain_timeout`."""
 
     drain_timeout: ClassVar[float] = 0.3
 
@@ -67,7 +65,7 @@ def sync(server: RawServer, auth: Any = None, http: Any = None, **options: Any) 
     events: list[Event] = []
     try:
         for event in client.stream(call(server, **options)):
-            events.append(event)  # noqa: PERF402  # what came before an error is wanted
+            events.append(event)  # noqa: PERF402  # the events before an error are needed
     except MDStreamError as error:
         error.events = events  # type: ignore[attr-defined]
         raise
@@ -104,13 +102,13 @@ both = pytest.mark.parametrize("send_request", [sync, asyn])
 
 
 class CountingSigner(Signer):
-    """Signs with a number that counts up when it is renewed."""
+    """Signer with a numbered key; each refresh increments the number."""
 
-    def __init__(self, *, aged: bool = False) -> None:
+    def __init__(self, *, expired: bool = False) -> None:
         super().__init__()
         self.key = 1
-        self.renewals = 0
-        self._aged = aged
+        self.refreshes = 0
+        self._expired = expired
 
     def sign(self, request: Request) -> Request:
         return Request(
@@ -121,16 +119,16 @@ class CountingSigner(Signer):
         return True
 
     def needs_refresh(self) -> bool:
-        return self._aged and self.renewals == 0
+        return self._expired and self.refreshes == 0
 
     def fetch_credential(self) -> None:
         time.sleep(0.05)
-        self.renewals += 1
+        self.refreshes += 1
         self.key = 2
 
 
 def require_second_key(server: RawServer, peer: Peer) -> None:
-    """Accepts the second key only."""
+    """Server script that accepts only the second key."""
     while request := peer.request():
         server.requests.append(request)
-        peer.send(WHOLE if b"authorization: key 2" in request.lower() else refusal(b"401 No"))
+        peer.send(WHOLE if b"authorization: key 2" in request.lower() else error_response(b"401 No"))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 from langchain_core.messages import AIMessage, AIMessageChunk
 from llama_index.core.llms import ChatMessage
 
@@ -104,5 +104,5 @@ every_method = pytest.mark.parametrize("call_method", METHODS, ids=lambda call_m
 def send_request(call_method: Method, body: bytes, kind: bytes = b"text/event-stream", coding: bytes = b"") -> Response:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ncontent-length: %d\r\n" % len(body)
     head += b"content-encoding: " + coding + b"\r\n" if coding else b""
-    with serving(answer(head + b"\r\n", body)) as server:
+    with serving(respond_with(head + b"\r\n", body)) as server:
         return call_method(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")

@@ -1,4 +1,4 @@
-"""A client that hides nothing: bytes out, bytes in. Never our own, which would forgive our own mistakes."""
+"""A minimal HTTP client for tests of the emulator, independent of mdstream: it would hide mdstream's own mistakes."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ HELLO = {"model": "odsc-llm", "messages": [{"role": "user", "content": "Hello"}]
 
 @dataclass(frozen=True)
 class RawResponse:
-    """Everything that came until the server closed, took it back, or fell silent."""
+    """Everything received until the server closed or reset the connection, or the read timed out (`ended`)."""
 
     data: bytes
     ended: str
@@ -97,7 +97,7 @@ def request(url: str, body: Any = None, method: str = "POST", **headers: str) ->
 
 
 def read_response(sock: socket.socket, timeout: float = 5.0, events: int | None = None) -> RawResponse:
-    """Read to the end, or until so many events came."""
+    """Read to the end of the connection, or until `events` events were received."""
     data, ended = b"", "closed"
     sock.settimeout(timeout)
     try:
@@ -113,7 +113,7 @@ def read_response(sock: socket.socket, timeout: float = 5.0, events: int | None 
 def send_request(
     url: str, body: Any = None, method: str = "POST", silence: float = 5.0, ca_file: str | None = None, **headers: str
 ) -> RawResponse:
-    """One request on a connection of its own."""
+    """Send one request over a new connection."""
     with connect(url, ca_file) as sock:
         sock.sendall(request(url, body, method, **headers))
         return read_response(sock, silence)

@@ -1,4 +1,4 @@
-"""A server on loopback that says exactly what a test tells it to say, and a small proxy. Threads and sockets, nothing else."""
+"""A scripted TCP server on loopback, and a small proxy, built on threads and sockets only."""
 
 import datetime as dt
 import ipaddress
@@ -17,14 +17,14 @@ from cryptography.x509.oid import NameOID
 
 
 class Peer:
-    """The server's end of one connection."""
+    """The server's side of one connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self._buffer = b""
 
     def head(self) -> bytes:
-        """Up to the blank line; `b""` when the client has closed."""
+        """Read up to the blank line; `b""` if the client has closed the connection."""
         while b"\r\n\r\n" not in self._buffer:
             data = self.sock.recv(65536)
             if not data:
@@ -34,12 +34,12 @@ class Peer:
         return head + b"\r\n\r\n"
 
     def buffered(self) -> bytes:
-        """What came with the head."""
+        """Return the bytes received together with the head."""
         data, self._buffer = self._buffer, b""
         return data
 
     def request(self) -> bytes:
-        """Head and body."""
+        """Read the head and the body of a request."""
         head = self.head()
         lower = head.lower()
         if b"transfer-encoding: chunked" in lower:
@@ -54,14 +54,14 @@ class Peer:
         return head + body
 
     def send(self, *parts: bytes, pause: float = 0.003) -> None:
-        """Each part in a segment of its own."""
+        """Send each part in its own TCP segment."""
         for number, part in enumerate(parts):
             if number:
                 time.sleep(pause)
             self.sock.sendall(part)
 
     def sees_end(self, within: float = 2.0) -> bool:
-        """Whether the client closes in time, politely or not."""
+        """Whether the client closes or resets the connection within this many seconds."""
         self.sock.settimeout(within)
         try:
             while self.sock.recv(65536):
@@ -82,13 +82,13 @@ Script = Callable[["RawServer", Peer], None]
 
 
 class RawServer:
-    """Runs `script` for each connection.
+    """Server that runs `script` for each connection.
 
     Attributes:
-        port, url: Where.
-        connections: How many there were.
-        requests: What was asked, in order; a script puts it there.
-        notes: Whatever else a script wants to tell the test.
+        port, url: Its address.
+        connections: Number of accepted connections.
+        requests: The requests in order; a script appends them.
+        notes: Other values that a script reports to the test.
     """
 
     def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
@@ -141,8 +141,8 @@ def serving(script: Script, *, tls: ssl.SSLContext | None = None) -> Iterator[Ra
         server.close()
 
 
-def answer(*parts: bytes, close: bool = False, reset: bool = False, pause: float = 0.003) -> Script:
-    """A script that gives the same answer to each request, and then closes if it is told to."""
+def respond_with(*parts: bytes, close: bool = False, reset: bool = False, pause: float = 0.003) -> Script:
+    """Create a script that sends the same response to each request, and then optionally closes or resets."""
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -157,7 +157,7 @@ def answer(*parts: bytes, close: bool = False, reset: bool = False, pause: float
 
 
 def proxying(server: RawServer, peer: Peer) -> None:
-    """A script: a proxy that tunnels on CONNECT and forwards otherwise."""
+    """Script of a proxy that tunnels CONNECT requests and forwards others."""
     head = peer.head()
     server.requests.append(head)
     method, target, _ = head.split(b"\r\n")[0].split(b" ")

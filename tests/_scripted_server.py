@@ -1,4 +1,4 @@
-"""An HTTP server on loopback whose answers are functions of the request's JSON body."""
+"""An HTTP server on loopback whose responses are functions of the request's JSON body."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,13 +10,13 @@ from _raw_server import Peer, RawServer, serving
 
 Json = dict[str, Any]
 
-#: From the body of a request: the status and the JSON body of its answer, or the chunks of a stream.
+#: Function from the body of a request to the status and JSON body of its response, or to the chunks of a stream.
 Response = Callable[[Json], tuple[int, Json] | list[Json]]
 
 
 @dataclass
 class ScriptedServer:
-    """The server, and what it was asked."""
+    """The server, and the bodies of the requests it received."""
 
     url: str
     bodies: list[Json] = field(default_factory=list)
@@ -28,25 +28,25 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted(answer: Response) -> Iterator[ScriptedServer]:
-    """A server that gives `answer`."""
+def scripted(respond: Response) -> Iterator[ScriptedServer]:
+    """Run a server that responds with `respond`."""
     bodies: list[Json] = []
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
             body = json.loads(request.partition(b"\r\n\r\n")[2])
             bodies.append(body)
-            peer.send(_response(answer(body)))
+            peer.send(_response(respond(body)))
 
     with serving(script) as server:
         yield ScriptedServer(server.url, bodies)
 
 
-def _response(answer: tuple[int, Json] | list[Json]) -> bytes:
-    if isinstance(answer, tuple):
-        status, document = answer
+def _response(response: tuple[int, Json] | list[Json]) -> bytes:
+    if isinstance(response, tuple):
+        status, document = response
         return _message(status, "application/json", json.dumps(document).encode())
-    events = [*(json.dumps(one) for one in answer), "[DONE]"]
+    events = [*(json.dumps(one) for one in response), "[DONE]"]
     return _message(200, "text/event-stream", "".join(f"data: {one}\n\n" for one in events).encode())
 
 
@@ -56,7 +56,7 @@ def _message(status: int, kind: str, body: bytes) -> bytes:
 
 
 def chat_response(message: Json, *, stream: bool) -> tuple[int, Json] | list[Json]:
-    """A message in the OpenAI shape, whole or as one chunk and its end."""
+    """Build a response with a message in the OpenAI shape: complete, or as one chunk and a final one."""
     reason = "tool_calls" if message.get("tool_calls") else "stop"
     named = {"id": "c1", "created": 1, "model": "m"}
     if not stream:

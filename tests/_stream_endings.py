@@ -1,4 +1,4 @@
-"""Every way in which a stream can end badly, and what it must come to. One table for both frameworks."""
+"""All failures of a stream, with the expected error of each. One table for both frameworks."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from mdstream_core.emulator import ERROR_EVENTS, REASONS, TRAILERS, Fault
 
 REQUEST = "Name three rivers."
 OUTPUT = "The Nile, the Amazon and the Danube."
-#: What two content events carry: the first event says the role.
+#: Text of the first two content events; the first event has the role.
 BEGINNING = "The Nile"
 
 
 @dataclass(frozen=True)
 class Ending:
-    """A fault, the class of its error, and what was received before."""
+    """A fault, the expected error class, the text received before it, and the error code."""
 
     fault: Fault
     error: type[errors.MDStreamError]
@@ -54,7 +54,7 @@ ENDINGS: dict[str, Ending] = {
     "broken JSON": Ending(Fault("malformed_json", after=3), errors.MalformedStream),
 }
 
-#: One of each kind, for the entry points that take long.
+#: One of each kind, for slow tests.
 FEW = {
     name: ENDINGS[name]
     for name in (
@@ -67,16 +67,16 @@ FEW = {
     )
 }
 
-#: Streams that bring nothing: the error, and no partial.
+#: Streams that fail before any output.
 NOTHING: dict[str, Ending] = {
     "empty": Ending(Fault("empty"), errors.StreamInterrupted, "", "EmptyStream"),
     "a page": Ending(Fault("html"), errors.MalformedStream, ""),
-    "closed before an answer": Ending(Fault("drop"), errors.ConnectionFailed, ""),
-    "reset before an answer": Ending(Fault("drop_reset"), errors.ConnectionFailed, ""),
+    "closed before a response": Ending(Fault("drop"), errors.ConnectionFailed, ""),
+    "reset before a response": Ending(Fault("drop_reset"), errors.ConnectionFailed, ""),
     "trailer before anything": Ending(Fault("trailer", after=0), errors.StreamTimeout, "", "ModelResponseTimeExceeded"),
 }
 
-#: Odd, but whole: the answer is there.
+#: Unusual but complete streams.
 HEALTHY: dict[str, Fault] = {
     **{
         kind: Fault(kind)

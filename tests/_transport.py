@@ -1,4 +1,4 @@
-"""What the transport tests share: answers, scripts of servers, ways to run a task."""
+"""Helpers for tests of the transport: responses, server scripts, runners for both event loops."""
 
 import asyncio
 import ssl
@@ -19,20 +19,20 @@ Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
 
 
 def stalled(server: RawServer, peer: Peer) -> None:
-    """Begins an answer, does not end it, and notes whether the client closes."""
+    """Server script that starts a response without ending it, and notes whether the client closes."""
     server.requests.append(peer.request())
     peer.send(CHUNKED + b"5\r\nhello\r\n")
     server.note(peer.sees_end())
 
 
 def silent(server: RawServer, peer: Peer) -> None:
-    """Never answers, and notes whether the client closes."""
+    """Server script that never responds, and notes whether the client closes."""
     server.requests.append(peer.request())
     server.note(peer.sees_end())
 
 
 def once(server: RawServer, peer: Peer) -> None:
-    """Answers one request of each connection as if it would be kept, and closes it."""
+    """Server script that responds to one request per connection with keep-alive, and closes the connection."""
     server.requests.append(peer.request())
     peer.send(HELLO)
     peer.sock.close()

@@ -286,7 +286,7 @@ def test_a_region_that_was_found_is_checked_like_one_that_was_given(
             def __call__(self, request: Any) -> None: ...
 
         more["auth"] = Principal()
-    with pytest.raises(ValueError, match=r"region='evil.example/' is no region's name"):
+    with pytest.raises(ValueError, match=r"region='evil.example/' is not a region name"):
         model(**more)
 
 
@@ -301,11 +301,11 @@ def test_a_region_of_aws_that_was_found_is_checked(kind: str, home: Path, monkey
     if kind != "AWS_REGION":
         if kind == "environment":
             monkeypatch.setenv("AWS_DEFAULT_REGION", "evil.example/")
-        with pytest.raises(ValueError, match=r"region_name='evil.example/' is no region's name"):
+        with pytest.raises(ValueError, match=r"region_name='evil.example/' is not a region name"):
             aws.resolve_connection(region_name="evil.example/" if kind == "given" else None)
         return
     monkeypatch.setenv("AWS_REGION", "evil.example/")
-    with pytest.raises(ValueError, match=r"region_name='evil.example/' is no region's name"):
+    with pytest.raises(ValueError, match=r"region_name='evil.example/' is not a region name"):
         _ = ChatSagemakerEndpoint(endpoint_name="e").service
 
 
@@ -365,7 +365,9 @@ def test_the_checks_state_what_they_are_for() -> None:
     """
     Field, value and an example; a long value is cut.
     """
-    with pytest.raises(ValueError, match=r"^region='x{80}' is no region's name, such as us-chicago-1$"):
+    with pytest.raises(
+        ValueError, match=r"^region='x{80}' is not a region name \(hint: use a name such as us-chicago-1\)$"
+    ):
         check_name("region", "x" * 500, "oci region")
     with pytest.raises(ValueError, match=r"^u='x' is no URL of mine$"):
-        check_url("u", "x", words="is no URL of mine")
+        check_url("u", "x", problem="is no URL of mine")

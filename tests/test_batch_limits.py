@@ -1,4 +1,4 @@
-"""Too many inputs for a server: the batches are cut to the limit that it reports, and the limit is remembered."""
+"""Batches that are too large for a server: they are split to the limit that it reports, and the limit is remembered."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 TEXTS = [f"text number {number}" for number in range(50)]
 
-#: Sentences of servers, asked with 50 inputs, and the limit in them.
+#: Messages of servers for a batch of 50 inputs, and the limit in them.
 SENTENCES: dict[str, int] = {
     "batch size 50 > maximum allowed batch size 32": 32,
     "Validation: batch size 50 > maximum allowed batch size 32": 32,
@@ -50,8 +50,8 @@ SENTENCES: dict[str, int] = {
 
 
 @pytest.mark.parametrize(("words", "limit"), SENTENCES.items(), ids=[words[:40] for words in SENTENCES])
-def test_the_limit_is_read(words: str, limit: int) -> None:
-    """From the sentences of many servers; without a number it is half of what was sent."""
+def test_the_limit_is_parsed(words: str, limit: int) -> None:
+    """From the messages of many servers; without a number it is half of the batch."""
     expected = BatchLimit(inputs=limit) if limit else None
 
     assert expected == find_batch_limit(InvalidRequest(words, status=422), 50, 5000)
@@ -77,7 +77,7 @@ OTHERS: dict[str, MDStreamError] = {
 
 
 @pytest.mark.parametrize("error", OTHERS.values(), ids=OTHERS)
-def test_other_errors_are_no_limit(error: MDStreamError) -> None:
+def test_other_errors_do_not_change_the_limit(error: MDStreamError) -> None:
     """Smaller batches would not help."""
     assert None is find_batch_limit(error, 50, 5000)
 
@@ -91,13 +91,13 @@ def test_other_errors_are_no_limit(error: MDStreamError) -> None:
         (400, "Requested 600000 tokens, max 300000 tokens per request"),
     ],
 )
-def test_a_request_that_is_too_large(status: int, words: str) -> None:
-    """The next ones have half as many bytes."""
+def test_a_request_with_too_many_bytes(status: int, words: str) -> None:
+    """The next batches have half as many bytes."""
     assert BatchLimit(bytes=2500) == find_batch_limit(InvalidRequest(words, status=status), 50, 5000)
 
 
 def limited(limit: int, status: int = 422) -> Any:
-    """A server that takes no more texts than this, in one of the shapes."""
+    """Server with a limit of texts per request, which reports it in one of the formats."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         texts = body.get("input") or body.get("inputs")
@@ -118,8 +118,8 @@ EXPECTED = [[float(number)] for number in range(50)]
 
 @pytest.mark.parametrize(("framework", "platform"), CLASSES)
 @pytest.mark.parametrize("max_concurrency", [1, 4])
-async def test_every_class_cuts_its_batches(framework: str, platform: str, max_concurrency: int) -> None:
-    """Once: the limit belongs to the object, sync and async."""
+async def test_every_class_splits_its_batches(framework: str, platform: str, max_concurrency: int) -> None:
+    """Once, because the object remembers the limit, for sync and async calls."""
     with responding(limited(8)) as server:
         embedder = Embedder(framework, platform, server, max_concurrency=max_concurrency, batch_size=25)
         assert EXPECTED == embedder.embed(TEXTS)
@@ -137,14 +137,14 @@ async def test_every_class_cuts_its_batches(framework: str, platform: str, max_c
 
 @pytest.mark.parametrize("status", [400, 413, 422, 424])
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
-def test_in_the_middle_of_a_list(framework: str, status: int) -> None:
-    """A server that becomes stricter: what was answered stays, the rest is cut."""
-    responded = 0
+def test_a_limit_in_the_middle_of_a_list(framework: str, status: int) -> None:
+    """A server that becomes stricter: earlier results are kept, the rest is split."""
+    count = 0
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
-        nonlocal responded
-        responded += 1
-        model_response: tuple[int, Any] = limited(10 if responded <= 2 else 4, status)(body)
+        nonlocal count
+        count += 1
+        model_response: tuple[int, Any] = limited(10 if count <= 2 else 4, status)(body)
         return model_response
 
     with responding(respond) as server:
@@ -152,8 +152,8 @@ def test_in_the_middle_of_a_list(framework: str, status: int) -> None:
         assert [10, 10, 10, *[4] * 7, 2] == sizes(server)
 
 
-async def test_many_threads_and_tasks_share_what_was_learnt() -> None:
-    """All lists come whole; nobody sends too many once it is known."""
+async def test_threads_and_tasks_share_the_limit() -> None:
+    """All lists are complete, and no batch exceeds the limit once it is known."""
     with responding(limited(7)) as server:
         embedder = Embedder("LangChain", "OCI", server, max_concurrency=3)
         with ThreadPoolExecutor(6) as threads:
@@ -166,7 +166,7 @@ async def test_many_threads_and_tasks_share_what_was_learnt() -> None:
 
 @pytest.mark.parametrize("status", [424, 500, 503])
 def test_a_limit_is_not_retried(status: int) -> None:
-    """The same request would be rejected again, with whatever status."""
+    """The same request would be rejected again, whatever the status."""
     with responding(limited(10, status)) as server:
         assert EXPECTED == Embedder("LangChain", "OCI", server, max_retries=3, max_concurrency=1).embed(TEXTS)
         assert [50, *[10] * 5] == sizes(server)
@@ -185,22 +185,22 @@ NO_LIMITS = (
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
 @pytest.mark.parametrize(("status", "words"), NO_LIMITS)
-async def test_a_number_of_something_else_is_no_limit(framework: str, status: int, words: str) -> None:
-    """A length, or a server's load, leaves the batch whole; a busy server is asked again."""
-    requested = 1 if status < 500 else 2
+async def test_other_numbers_are_not_a_limit(framework: str, status: int, words: str) -> None:
+    """A length or a server's load leaves the batch unchanged; a busy server gets a retry."""
+    attempts = 1 if status < 500 else 2
     with responding(lambda body: (status, {"error": {"message": words}})) as server:
         embedder = Embedder(framework, "OCI", server, max_retries=1, max_concurrency=1)
         with pytest.raises(Exception, match=words):
             embedder.embed(TEXTS)
-        assert [50] * requested == sizes(server)
+        assert [50] * attempts == sizes(server)
         with pytest.raises(Exception, match=words):
             await embedder.aembed(TEXTS)
-        assert [50] * 2 * requested == sizes(server)
+        assert [50] * 2 * attempts == sizes(server)
 
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
-async def test_a_server_that_names_no_number(framework: str) -> None:
-    """The batch is halved until it is taken."""
+async def test_an_error_without_a_number(framework: str) -> None:
+    """The batch is halved until it is accepted."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         if len(body["input"]) > 6:
@@ -216,8 +216,8 @@ async def test_a_server_that_names_no_number(framework: str) -> None:
 
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
-async def test_a_body_that_is_too_large(framework: str) -> None:
-    """By its bytes: fewer texts are sent together; one that is too large alone is an error, with the others."""
+async def test_a_body_with_too_many_bytes(framework: str) -> None:
+    """Fewer texts are sent together; a single text that is too large is an error with the other results."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         if sum(map(len, body["input"])) > 3000:
@@ -237,7 +237,7 @@ async def test_a_body_that_is_too_large(framework: str) -> None:
 
 
 def test_a_limit_is_never_more_than_the_batch_size() -> None:
-    """What the user set holds beside what the server reports, also where batches are put together anew."""
+    """The user's batch size still applies, also when pending batches are merged."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
         if sum(map(len, body["input"])) > 60:
@@ -252,7 +252,7 @@ def test_a_limit_is_never_more_than_the_batch_size() -> None:
 
 
 @pytest.mark.parametrize("name", ["OCI model deployment, vLLM", "SageMaker vLLM", "ModelArts", "MaaS"])
-def test_tei_behind_every_platform(name: str) -> None:
+def test_the_limit_of_tei_on_every_platform(name: str) -> None:
     """The emulator has TEI's limit: embeddings of both frameworks, and rankings."""
     with Emulator(max_batch_size=8) as there:
         embedding = embedding_at(there, EMBEDDING[name])
@@ -270,20 +270,20 @@ def test_tei_on_sagemaker_with_another_limit(limit: int) -> None:
         embedding = embedding_at(there, EMBEDDING["SageMaker TEI"], auth_type="none")
         vectors = embedding.get_text_embedding_batch(TEXTS)
         assert vectors[7] == embedding.get_text_embedding(TEXTS[7])
-        refused = [len(request.json["inputs"]) for request in there.requests if len(request.json["inputs"]) > limit]
-        assert 1 <= len(refused) <= 2
+        rejected = [len(request.json["inputs"]) for request in there.requests if len(request.json["inputs"]) > limit]
+        assert 1 <= len(rejected) <= 2
 
 
-def test_a_form_is_not_forgotten_with_a_limit() -> None:
-    """A container that takes `input` and reports a limit is asked so from then on."""
+def test_a_negotiated_format_is_kept_with_a_limit() -> None:
+    """A container that takes `input` and reports a limit."""
     with Emulator(max_batch_size=8) as there:
         embedding = embedding_at(there, EMBEDDING["SageMaker vLLM"], max_concurrency=1)
         embedding.get_text_embedding_batch(TEXTS)
         assert 1 == sum("inputs" in request.json for request in there.requests)
 
 
-def test_a_batch_size_above_what_oci_takes(emulator: Emulator) -> None:
-    """Our own check of a request is read as the service's is."""
+def test_a_batch_size_above_the_limit_of_oci(emulator: Emulator) -> None:
+    """The error of mdstream's own check is handled like the service's."""
     embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"], batch_size=200)
 
     assert 120 == len(embedding.get_text_embedding_batch([f"text {number}" for number in range(120)]))
@@ -291,7 +291,7 @@ def test_a_batch_size_above_what_oci_takes(emulator: Emulator) -> None:
 
 
 def test_the_progress_bar_counts_each_text_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A batch that is cut counts when its pieces are answered."""
+    """A split batch counts when its parts are complete."""
     with responding(limited(8)) as server:
         lc.OCIModelDeploymentEmbeddings(**FIELDS["OCI"](server), show_progress_bar=True).embed_documents(TEXTS)
 
@@ -299,18 +299,18 @@ def test_the_progress_bar_counts_each_text_once(capsys: pytest.CaptureFixture[st
 
 
 EMPTY = {
-    "one": (["a", "", "c"], r"empty is the text at index 1\)"),
-    "two": (["", "b", ""], r"empty is the text at index 0, 2\)"),
-    "many": ([""] * 9, r"index 0, 1, 2, 3, 4 …\)"),
+    "one": (["a", "", "c"], r"hint: remove empty texts, .*index: 1\)"),
+    "two": (["", "b", ""], r"hint: remove empty texts, .*index: 0, 2\)"),
+    "many": ([""] * 9, r"index: 0, 1, 2, 3, 4 …\)"),
 }
 
 
 @pytest.mark.parametrize(("texts", "words"), EMPTY.values(), ids=EMPTY)
 @pytest.mark.parametrize(("framework", "platform"), CLASSES)
 async def test_empty_texts_are_named(framework: str, platform: str, texts: list[str], words: str) -> None:
-    """Where a server rejects a request that has some."""
+    """If a server rejects a request that has some."""
     body = {"error": {"message": "'$.input' is invalid.", "type": "invalid_request_error"}}
-    with responding(lambda requested: (400, body)) as server:
+    with responding(lambda request: (400, body)) as server:
         embedder = Embedder(framework, platform, server)
         with pytest.raises(InvalidRequest, match=words):
             embedder.embed(texts)
@@ -321,8 +321,8 @@ async def test_empty_texts_are_named(framework: str, platform: str, texts: list[
         assert "hint" not in str(caught.value)
 
 
-def test_nothing_is_truncated_after_the_end() -> None:
-    """A batch that is refused when all were stopped is not asked again."""
+def test_no_batch_is_split_after_the_end() -> None:
+    """A batch that is rejected after the plan was stopped is not sent again."""
     batches = BatchPlan([1] * 8, max_batch_size=4, learn_limit=lambda error, inputs, size: BatchLimit(inputs=2))
     span = batches.take()
     assert span is not None
@@ -332,7 +332,7 @@ def test_nothing_is_truncated_after_the_end() -> None:
     assert None is batches.take()
 
 
-def test_a_limit_that_cuts_nothing_ends_the_taking() -> None:
+def test_a_limit_that_splits_nothing_stops_the_plan() -> None:
     """Empty texts have no bytes that could be halved."""
     batches = BatchPlan([0] * 8, max_batch_size=4, learn_limit=lambda error, inputs, size: BatchLimit(bytes=0))
     span = batches.take()

@@ -1,4 +1,4 @@
-"""Calls and exchanges: when a question is asked again, and what an error knows of its answer."""
+"""`Call` and `Attempt`: retries, and the facts that an error carries."""
 
 import json
 
@@ -27,16 +27,14 @@ STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]
 BROKEN = b'data: {"error":{"message":"boom","code":500}}\n\n'
 
 
-def requested(**options: object) -> tuple[Call, Attempt]:
+def create_attempt(**options: object) -> tuple[Call, Attempt]:
     call = Call(PLATFORM, OpenAIChat(), REQUEST, **options)
     return call, call.create_attempt()
 
 
 def test_a_failure_before_the_first_event_is_retried() -> None:
-    """
-    As often as the policy allows, and then the last error is raised.
-    """
-    call, attempt = requested(retry=Retry(2))
+    """As often as the policy allows; then the last error is raised."""
+    call, attempt = create_attempt(retry=Retry(2))
     for bound in (0.5, 1.0):
         assert 0 <= call.handle_failure(attempt, ConnectionFailed("x")) <= bound
         attempt = call.create_attempt()
@@ -45,19 +43,15 @@ def test_a_failure_before_the_first_event_is_retried() -> None:
 
 
 def test_no_retries_is_one_request() -> None:
-    """
-    max_retries=0 asks once.
-    """
-    call, attempt = requested(retry=Retry(0))
+    """`max_retries=0` sends one request."""
+    call, attempt = create_attempt(retry=Retry(0))
     with pytest.raises(ConnectionFailed):
         call.handle_failure(attempt, ConnectionFailed("x"))
 
 
 def test_after_the_first_event_nothing_is_retried() -> None:
-    """
-    What was said is never said twice.
-    """
-    call, attempt = requested(retry=Retry(5))
+    """Output must not be delivered twice."""
+    call, attempt = create_attempt(retry=Retry(5))
     attempt.start(EVENTS)
     attempt.feed(HI)
     with pytest.raises(StreamInterrupted) as caught:
@@ -66,50 +60,42 @@ def test_after_the_first_event_nothing_is_retried() -> None:
     assert "Hi" == caught.value.partial.text
 
 
-def test_pings_and_roles_are_no_event() -> None:
-    """
-    As long as nothing was said, asking again repeats nothing.
-    """
-    call, attempt = requested(retry=Retry(5))
+def test_pings_and_roles_are_not_events() -> None:
+    """Without output, a retry repeats nothing."""
+    call, attempt = create_attempt(retry=Retry(5))
     attempt.start(EVENTS)
     attempt.feed(b': ping\n\ndata: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n')
 
     assert call.handle_failure(attempt, StreamInterrupted("cut")) >= 0
 
 
-def test_the_service_states_how_long_to_wait() -> None:
-    """
-    Retry-After is the least that is waited; more than the policy's longest wait, or than the call has left, is the end.
-    """
-    call, attempt = requested()
+def test_retry_after_is_the_minimum_delay() -> None:
+    """A delay above the policy's maximum, or above the remaining time, ends the call."""
+    call, attempt = create_attempt()
     assert 7.0 <= call.handle_failure(attempt, RateLimited("x", retry_after=7.0)) <= 14.0
     with pytest.raises(RateLimited):
         call.handle_failure(attempt, RateLimited("x", retry_after=600.0))
-    call, attempt = requested()
+    call, attempt = create_attempt()
     with pytest.raises(RateLimited):
         call.handle_failure(attempt, RateLimited("x", retry_after=7.0), remaining=6.0)
 
 
-def test_what_would_fail_again_is_not_retried() -> None:
-    """
-    A refusal that is the question's own fault is raised at once.
-    """
+def test_errors_that_are_not_retryable_are_not_retried() -> None:
+    """An error that the request itself caused is raised at once."""
     for error in (
         InvalidRequest("x"),
         AuthenticationError("x"),
         MalformedStream("x"),
         StreamFailure("x", retryable=False),
     ):
-        call, attempt = requested()
+        call, attempt = create_attempt()
         with pytest.raises(type(error)):
             call.handle_failure(attempt, error)
 
 
-def test_a_refused_key_is_renewed_once() -> None:
-    """
-    The next attempt is told which key was refused; a second 401 is the end, and no retry is spent on the first.
-    """
-    call, attempt = requested(retry=Retry(0))
+def test_a_rejected_key_is_refreshed_once() -> None:
+    """The next attempt has the rejected generation; a second 401 is final, and no retry is spent on the first."""
+    call, attempt = create_attempt(retry=Retry(0))
     attempt.generation = 3
     assert 0.0 == call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
     attempt = call.create_attempt()
@@ -118,11 +104,9 @@ def test_a_refused_key_is_renewed_once() -> None:
         call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
 
 
-def test_only_the_attempt_after_a_refused_key_renews() -> None:
-    """
-    A later attempt, after another failure, keeps the new key.
-    """
-    call, attempt = requested()
+def test_only_the_attempt_after_a_rejected_key_refreshes() -> None:
+    """A later attempt, after another failure, keeps the new key."""
+    call, attempt = create_attempt()
     call.handle_failure(attempt, AuthenticationError("x"), can_refresh=True)
     attempt = call.create_attempt()
     call.handle_failure(attempt, ServerError("x"))
@@ -130,24 +114,20 @@ def test_only_the_attempt_after_a_refused_key_renews() -> None:
     assert call.create_attempt().rejected_generation is None
 
 
-def test_stream_options_are_given_up_once() -> None:
-    """
-    A server that does not know them is asked without, at once; no retry is spent on it.
-    """
-    call, attempt = requested(retry=Retry(0))
+def test_stream_options_are_removed_once() -> None:
+    """For a server that rejects them, the request is sent without them at once, and no retry is spent."""
+    call, attempt = create_attempt(retry=Retry(0))
     assert b"stream_options" in attempt.request.content
-    refusal = InvalidRequest("400: unknown field stream_options")
-    assert 0.0 == call.handle_failure(attempt, refusal)
+    error = InvalidRequest("400: unknown field stream_options")
+    assert 0.0 == call.handle_failure(attempt, error)
     attempt = call.create_attempt()
     assert b"stream_options" not in attempt.request.content
     with pytest.raises(InvalidRequest):
-        call.handle_failure(attempt, refusal)
+        call.handle_failure(attempt, error)
 
 
 def test_events_before_an_error_in_one_read_come_first() -> None:
-    """
-    The text is handed out, and reading stops; the error follows.
-    """
+    """The text is delivered, reading stops, and the error follows."""
     attempt = exchange()
     attempt.start(EVENTS)
     events = attempt.feed(HI + BROKEN + STOP)
@@ -159,9 +139,7 @@ def test_events_before_an_error_in_one_read_come_first() -> None:
 
 
 def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
-    """
-    The server gave up in the chunk of its last word: the word is handed out, and nothing is waited for.
-    """
+    """The text of a chunk that reports a failure is delivered, and reading stops."""
     attempt = exchange()
     attempt.start(EVENTS)
     events = attempt.feed(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"abort"}]}\n\n')
@@ -174,10 +152,8 @@ def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
 
 @pytest.mark.parametrize("step", [1, 5, 4096])
 @pytest.mark.parametrize("end", [BROKEN, HI[:-20], b"data: oops\n\n", b"data: oops", b""])
-def test_the_partial_is_what_was_handed_out(end: bytes, step: int) -> None:
-    """
-    However it ended and however it was cut, the error's partial equals the sum of the events.
-    """
+def test_the_partial_equals_the_delivered_events(end: bytes, step: int) -> None:
+    """However the stream ended, and however its bytes were split."""
     outcome = read(HI + HI + end, step=step)
 
     assert isinstance(outcome.error, MDStreamError)
@@ -185,10 +161,8 @@ def test_the_partial_is_what_was_handed_out(end: bytes, step: int) -> None:
     assert outcome.model_response == outcome.error.partial
 
 
-def test_an_error_knows_its_response() -> None:
-    """
-    Request id, status, headers with trailers and a body of JSON values with the partial.
-    """
+def test_an_error_has_the_response() -> None:
+    """Request id, status, headers with trailers, and JSON values with the partial response."""
     head = ResponseHead(200, {**EVENTS.headers, "x-a": "b"})
     error = read(
         HI + STOP, head, trailers=(("StreamFailure", "500"), ("X-RateLimit-Left", "1"), ("X-RateLimit-Left", "2"))
@@ -202,10 +176,8 @@ def test_an_error_knows_its_response() -> None:
     assert "500" == error.response.text
 
 
-def test_an_error_before_any_response_knows_what_was_requested() -> None:
-    """
-    Without an answer the request id is the one that we sent, and there is no partial.
-    """
+def test_an_error_before_any_response_has_the_request_id() -> None:
+    """It is the one that was sent, and there is no partial response."""
     attempt = exchange()
     error = attempt.enrich_error(ConnectionFailed("no route"))
 
@@ -218,9 +190,7 @@ SECRETS = ("authorization", "set-cookie", "cookie", "x-api-key", "x-amz-security
 
 
 def test_no_secret_is_in_an_error_or_a_repr() -> None:
-    """
-    Headers and trailers that may hold a credential are left out of everything that is shown.
-    """
+    """Headers and trailers that may contain a credential are redacted."""
     fields = {name.title(): "SECRET" for name in SECRETS}
     head = ResponseHead.from_fields(200, [*fields.items(), ("content-type", "text/event-stream")])
     error = read(HI, head, trailers=tuple(fields.items()), headers=fields).error
@@ -240,10 +210,8 @@ def test_no_secret_is_in_an_error_or_a_repr() -> None:
     )
 
 
-def test_a_refusal_whose_body_is_truncated_is_that_refusal() -> None:
-    """
-    The status says enough: a broken connection does not hide it.
-    """
+def test_a_truncated_error_response_keeps_its_status() -> None:
+    """A failed connection does not hide it."""
     for broken in (StreamInterrupted("cut"), MalformedStream("gzip")):
         attempt = exchange()
         attempt.start(ResponseHead(429, {"opc-request-id": "r"}))
@@ -252,10 +220,8 @@ def test_a_refusal_whose_body_is_truncated_is_that_refusal() -> None:
         assert (RateLimited, "r", "slow do") == (type(error), error.request_id, error.raw)
 
 
-def test_of_a_huge_refusal_the_beginning_is_kept() -> None:
-    """
-    A refusal of many megabytes is neither kept nor read to its end.
-    """
+def test_the_beginning_of_a_huge_error_response_is_kept() -> None:
+    """The rest is not read."""
     attempt = exchange()
     attempt.start(ResponseHead(500))
     reads = 0
@@ -270,7 +236,7 @@ def test_of_a_huge_refusal_the_beginning_is_kept() -> None:
     assert len(str(caught.value)) < 3000
 
 
-def test_an_empty_response_is_no_success() -> None:
+def test_an_empty_response_is_an_error() -> None:
     """
     204, or 200 with nothing in it, is an interruption.
     """
@@ -278,17 +244,15 @@ def test_an_empty_response_is_no_success() -> None:
         assert isinstance(read(b"", ResponseHead(status)).error, StreamInterrupted)
 
 
-def reported(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
-    moments: list[CallEvent] = []
-    call, attempt = requested(hooks=(moments.append,), **options)
-    return moments, call, attempt
+def create_attempt_with_hook(**options: object) -> tuple[list[CallEvent], Call, Attempt]:
+    events: list[CallEvent] = []
+    call, attempt = create_attempt(hooks=(events.append,), **options)
+    return events, call, attempt
 
 
-def test_hooks_are_reported_in_order() -> None:
-    """
-    Asked, asked again, asked, answered, started once, ended with the reply.
-    """
-    moments, call, attempt = reported()
+def test_hooks_receive_the_events_in_order() -> None:
+    """Request, retry, request, response, first event, completion."""
+    events, call, attempt = create_attempt_with_hook()
     call.handle_failure(attempt, ConnectionFailed("x"))
     attempt = call.create_attempt()
     attempt.start(EVENTS)
@@ -297,28 +261,24 @@ def test_hooks_are_reported_in_order() -> None:
     attempt.finish()
 
     assert [RequestSent, RetryScheduled, RequestSent, ResponseStarted, FirstEvent, Completed] == [
-        type(call_event) for call_event in moments
+        type(event) for event in events
     ]
-    assert (1, 2) == (moments[0].attempt, moments[2].attempt)
-    assert "HiHi" == moments[-1].response.text
+    assert (1, 2) == (events[0].attempt, events[2].attempt)
+    assert "HiHi" == events[-1].response.text
 
 
-def test_hooks_are_reported_of_the_failure_last_and_once() -> None:
-    """
-    Also where a wait was possible but the call's time is over.
-    """
+def test_hooks_receive_one_failure_as_the_last_event() -> None:
+    """Also if a retry was possible but no time remains."""
     for left in (float("inf"), 0.0):
-        moments, call, attempt = reported(retry=Retry(1 if left == 0.0 else 0))
+        events, call, attempt = create_attempt_with_hook(retry=Retry(1 if left == 0.0 else 0))
         with pytest.raises(ConnectionFailed):
             call.handle_failure(attempt, ConnectionFailed("x"), remaining=left)
-        assert [RequestSent, Failed] == [type(call_event) for call_event in moments]
-        assert moments[-1].error.request_id
+        assert [RequestSent, Failed] == [type(event) for event in events]
+        assert events[-1].error.request_id
 
 
-def test_drain_and_enough_follow_the_response() -> None:
-    """
-    Reading goes on after the finish because OCI reports in trailers, and the end has its own limit.
-    """
+def test_reading_continues_after_the_finish() -> None:
+    """OCI reports failures in trailers, and the end of the body has its own timeout."""
     attempt = exchange()
     attempt.start(EVENTS)
     attempt.feed(HI)
@@ -331,10 +291,8 @@ def test_drain_and_enough_follow_the_response() -> None:
     )
 
 
-def test_a_long_response_costs_what_its_text_costs() -> None:
-    """
-    Events are folded into their sum now and then: none of them is kept.
-    """
+def test_events_of_a_long_response_are_not_kept() -> None:
+    """They are accumulated regularly."""
     attempt = exchange()
     attempt.start(EVENTS)
     for _ in range(5000):
@@ -345,17 +303,15 @@ def test_a_long_response_costs_what_its_text_costs() -> None:
 
 
 @pytest.mark.parametrize("patient", [True, False], ids=["portion by portion", "all at once"])
-def test_nothing_of_a_large_read_is_lost(patient: bool) -> None:
-    """
-    Its frames are decoded in portions, whoever asks for them: a caller that feeds further bytes, or ends, loses none.
-    """
-    _, attempt = requested()
+def test_no_frame_of_a_large_read_is_lost(patient: bool) -> None:
+    """Its frames are decoded in portions, whether the caller drains them, feeds further bytes or finishes."""
+    _, attempt = create_attempt()
     attempt.start(EVENTS)
     pieces = [b"".join(HI.replace(b"Hi", b"%d " % n) for n in range(at, at + 400)) for at in (0, 400)]
     events: list[Event] = []
     for piece in [*pieces, STOP]:
         events += attempt.feed(piece)
-        while patient and attempt.unread:
+        while patient and attempt.has_pending_frames:
             events += attempt.feed(b"")
     events += attempt.flush()
     events += attempt.finish()

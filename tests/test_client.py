@@ -1,4 +1,4 @@
-"""The two clients over real sockets, against a server that says what a test tells it to say."""
+"""Both clients over real sockets, against a scripted server."""
 
 import gzip
 import time
@@ -20,9 +20,9 @@ from _client_requests import (
     ShortDrainDeployment,
     both,
     chunk,
-    refusal,
+    error_response,
 )
-from _raw_server import Peer, RawServer, answer, serving
+from _raw_server import Peer, RawServer, respond_with, serving
 
 from mdstream_core import Retry, Timeout
 from mdstream_core.errors import (
@@ -40,11 +40,9 @@ from mdstream_core.hooks import RetryScheduled
 
 
 @both
-def test_a_response_comes_out_whole(send_request: Send) -> None:
-    """
-    The events in order, and the request as OCI wants it.
-    """
-    with serving(answer(HEAD, HI, HI, STOP, DONE, END)) as server:
+def test_a_complete_response(send_request: Send) -> None:
+    """The events in order, and the request as OCI expects it."""
+    with serving(respond_with(HEAD, HI, HI, STOP, DONE, END)) as server:
         events = send_request(server)
 
     assert [TextDelta("Hi"), TextDelta("Hi"), Finish("stop")] == events[1:]
@@ -55,11 +53,9 @@ def test_a_response_comes_out_whole(send_request: Send) -> None:
 
 
 @both
-def test_a_trailer_is_a_failure(send_request: Send) -> None:
-    """
-    After [DONE], at the end of everything: the error knows the text, the code and the request id.
-    """
-    with serving(answer(HEAD, HI, STOP, DONE, FAILED)) as server, pytest.raises(StreamFailure) as caught:
+def test_a_failure_in_a_trailer(send_request: Send) -> None:
+    """After [DONE] and the end of the body: the error has the text, the code and the request id."""
+    with serving(respond_with(HEAD, HI, STOP, DONE, FAILED)) as server, pytest.raises(StreamFailure) as caught:
         send_request(server)
 
     error = caught.value
@@ -70,22 +66,21 @@ def test_a_trailer_is_a_failure(send_request: Send) -> None:
 
 @both
 @pytest.mark.parametrize("reset", [True, False])
-def test_a_truncated_cable_is_an_interruption(send_request: Send, reset: bool) -> None:
-    """
-    Whatever was received is the partial; also where the finish reason had come.
-    """
+def test_a_lost_connection_is_an_interruption(send_request: Send, reset: bool) -> None:
+    """The output received is the partial response, even after a finish reason."""
     for parts in ((HEAD, HI), (HEAD, HI, STOP, DONE), (HEAD, HI, STOP, DONE, b"0\r\n")):
-        with serving(answer(*parts, close=True, reset=reset)) as server, pytest.raises(StreamInterrupted) as caught:
+        with (
+            serving(respond_with(*parts, close=True, reset=reset)) as server,
+            pytest.raises(StreamInterrupted) as caught,
+        ):
             send_request(server)
         assert "Hi" == ModelResponse.from_events(caught.value.events).text == caught.value.partial.text
 
 
 @both
-def test_no_server_is_a_failed_connection(send_request: Send) -> None:
-    """
-    Nobody listens: the error says so and keeps the id that we sent.
-    """
-    with serving(answer(WHOLE)) as server:
+def test_a_refused_connection(send_request: Send) -> None:
+    """The error has the request id that was sent."""
+    with serving(respond_with(WHOLE)) as server:
         pass
     with pytest.raises(ConnectionFailed, match="not reached") as caught:
         send_request(server)
@@ -93,13 +88,11 @@ def test_no_server_is_a_failed_connection(send_request: Send) -> None:
 
 
 @both
-def test_pings_do_not_extend_the_silence(send_request: Send) -> None:
-    """
-    A server that only pings is stalled all the same.
-    """
+def test_pings_do_not_extend_the_read_timeout(send_request: Send) -> None:
+    """A server that sends only pings is stalled."""
     began = time.monotonic()
     with (
-        serving(answer(HEAD, HI, *[PING] * 40, pause=0.05)) as server,
+        serving(respond_with(HEAD, HI, *[PING] * 40, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout.read") as caught,
     ):
         send_request(server, timeout=Timeout(read=0.3))
@@ -108,27 +101,23 @@ def test_pings_do_not_extend_the_silence(send_request: Send) -> None:
 
 
 @both
-def test_silence_is_a_stall(send_request: Send) -> None:
-    """
-    Before the head and in the middle; the words name the limit.
-    """
+def test_the_read_timeout(send_request: Send) -> None:
+    """Before the head and in the middle; the message names the timeout."""
     for parts in ((b"",), (HEAD,), (HEAD, HI)):
-        with serving(answer(*parts)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
+        with serving(respond_with(*parts)) as server, pytest.raises(StreamStalled, match=r"timeout\.read"):
             send_request(server, timeout=Timeout(read=0.1))
 
 
 @both
-def test_the_first_token_and_the_whole_have_limits(send_request: Send) -> None:
-    """
-    Each limit is named by the error that it ends with.
-    """
+def test_the_first_token_and_total_timeouts(send_request: Send) -> None:
+    """The message names the timeout that expired."""
     with (
-        serving(answer(HEAD, *[PING] * 20, HI, pause=0.05)) as server,
+        serving(respond_with(HEAD, *[PING] * 20, HI, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout\.first_token"),
     ):
         send_request(server, timeout=Timeout(first_token=0.2))
     with (
-        serving(answer(HEAD, *[HI] * 20, pause=0.05)) as server,
+        serving(respond_with(HEAD, *[HI] * 20, pause=0.05)) as server,
         pytest.raises(StreamStalled, match=r"timeout\.total") as caught,
     ):
         send_request(server, timeout=Timeout(total=0.3))
@@ -136,15 +125,13 @@ def test_the_first_token_and_the_whole_have_limits(send_request: Send) -> None:
 
 
 @both
-def test_the_end_of_a_response_is_waited_for_but_not_for_ever(send_request: Send) -> None:
-    """
-    After [DONE] the trailer may take its time; a service that does not say how it went is not believed.
-    """
-    with serving(answer(HEAD, HI + STOP + DONE, END, pause=0.15)) as server:
+def test_the_drain_timeout(send_request: Send) -> None:
+    """After [DONE] the trailer may be late; a service that never sends it has failed."""
+    with serving(respond_with(HEAD, HI + STOP + DONE, END, pause=0.15)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, platform=ShortDrainDeployment)).text
     with (
-        serving(answer(HEAD, HI + STOP + DONE)) as server,
-        pytest.raises(StreamStalled, match=r"did not end it within 0.3 s") as caught,
+        serving(respond_with(HEAD, HI + STOP + DONE)) as server,
+        pytest.raises(StreamStalled, match=r"did not end within 0.3 s") as caught,
     ):
         send_request(server, platform=ShortDrainDeployment)
     assert "Hi" == caught.value.partial.text
@@ -153,44 +140,45 @@ def test_the_end_of_a_response_is_waited_for_but_not_for_ever(send_request: Send
 @both
 def test_failures_before_the_first_event_are_retried(send_request: Send) -> None:
     """
-    503, a wish to wait, a broken answer, and then the answer: one stream for the caller.
+    503, a Retry-After, an invalid response, and then a valid one: one stream for the caller.
     """
-    replies = iter([refusal(b"503 Busy"), refusal(b"429 Slow", fields=b"retry-after: 0\r\n"), HEAD + END, WHOLE])
+    replies = iter(
+        [error_response(b"503 Busy"), error_response(b"429 Slow", fields=b"retry-after: 0\r\n"), HEAD + END, WHOLE]
+    )
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
             server.requests.append(request)
             peer.send(next(replies))
 
-    moments: list[Any] = []
+    hook_events: list[Any] = []
     with serving(script) as server:
-        events = send_request(server, retry=Retry(3, base_delay=0.01), hooks=(moments.append,))
+        events = send_request(server, retry=Retry(3, base_delay=0.01), hooks=(hook_events.append,))
 
     assert "Hi" == ModelResponse.from_events(events).text
     assert 4 == len(server.requests)
     assert [ServerError, RateLimited, StreamInterrupted] == [
-        type(m.error) for m in moments if isinstance(m, RetryScheduled)
+        type(m.error) for m in hook_events if isinstance(m, RetryScheduled)
     ]
 
 
 @both
-def test_a_wait_that_is_longer_than_the_call_is_not_begun(send_request: Send) -> None:
-    """
-    Retry-After 60 with 2 s left: the refusal is raised at once.
-    """
+def test_a_delay_longer_than_the_remaining_time_is_an_error(send_request: Send) -> None:
+    """`Retry-After: 60` with 2 s left: the error response is raised at once."""
     began = time.monotonic()
-    with serving(answer(refusal(b"429 Slow", fields=b"retry-after: 60\r\n"))) as server, pytest.raises(RateLimited):
+    with (
+        serving(respond_with(error_response(b"429 Slow", fields=b"retry-after: 60\r\n"))) as server,
+        pytest.raises(RateLimited),
+    ):
         send_request(server, retry=Retry(2), timeout=Timeout(total=2))
     assert time.monotonic() - began < 1
 
 
 @both
 def test_a_redirect_is_not_followed(send_request: Send) -> None:
-    """
-    The request carries a credential: it goes nowhere else.
-    """
+    """The request carries a credential."""
     with (
-        serving(answer(refusal(b"307 Moved", fields=b"location: /elsewhere\r\n"))) as server,
+        serving(respond_with(error_response(b"307 Moved", fields=b"location: /elsewhere\r\n"))) as server,
         pytest.raises(MDStreamError, match="redirect"),
     ):
         send_request(server)
@@ -198,12 +186,10 @@ def test_a_redirect_is_not_followed(send_request: Send) -> None:
 
 
 @both
-def test_a_whole_response_by_the_other_route(send_request: Send) -> None:
-    """
-    Without streaming the document is read by the same rooms.
-    """
+def test_a_response_without_streaming(send_request: Send) -> None:
+    """The document is decoded by the same layers."""
     body = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
-    with serving(answer(refusal(b"200 OK", body, b"content-type: application/json\r\n"))) as server:
+    with serving(respond_with(error_response(b"200 OK", body, b"content-type: application/json\r\n"))) as server:
         events = send_request(server, stream=False)
 
     assert "Hi" == ModelResponse.from_events(events).text
@@ -211,7 +197,7 @@ def test_a_whole_response_by_the_other_route(send_request: Send) -> None:
 
 
 def burst(*parts: bytes) -> Callable[[RawServer, Peer], None]:
-    """A script that sends the first part once and the second for ever."""
+    """Create a script that sends the first part once and the second without end."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -223,10 +209,8 @@ def burst(*parts: bytes) -> Callable[[RawServer, Peer], None]:
 
 
 @both
-def test_nothing_goes_on_for_ever(send_request: Send) -> None:
-    """
-    A refusal, a comment and a story without end: each is left at its bound.
-    """
+def test_endless_bodies_are_bounded(send_request: Send) -> None:
+    """An error response, a comment and a stream without end."""
     began = time.monotonic()
     with serving(burst(HEAD.replace(b"200 OK", b"500 No"), HI)) as server, pytest.raises(ServerError):
         send_request(server)
@@ -239,16 +223,14 @@ def test_nothing_goes_on_for_ever(send_request: Send) -> None:
 
 @both
 def test_a_compressed_response_is_read_with_its_trailer(send_request: Send) -> None:
-    """
-    The content coding covers the body and not the trailers.
-    """
+    """The content coding covers the body and not the trailers."""
     body = gzip.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n' * 3)
     head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
-    with serving(answer(head, chunk(body[:20]), chunk(body[20:]), END)) as server:
+    with serving(respond_with(head, chunk(body[:20]), chunk(body[20:]), END)) as server:
         assert "HiHiHi" == ModelResponse.from_events(send_request(server)).text
-    with serving(answer(head, chunk(body), FAILED)) as server, pytest.raises(StreamFailure):
+    with serving(respond_with(head, chunk(body), FAILED)) as server, pytest.raises(StreamFailure):
         send_request(server)
-    with serving(answer(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
+    with serving(respond_with(head, chunk(b"not gzip at all"), END)) as server, pytest.raises(MalformedStream):
         send_request(server)
 
 
@@ -256,10 +238,8 @@ ZIPPED = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
 
 
 @both
-def test_a_compressed_slow_stream_of_nothing_is_a_silence(send_request: Send) -> None:
-    """
-    Blocks that hold no byte arrive for ever; the answer is left at its bound.
-    """
+def test_empty_compressed_blocks_do_not_extend_the_timeout(send_request: Send) -> None:
+    """Blocks without data arrive endlessly."""
     squeeze = zlib.compressobj(wbits=31)
     begin = squeeze.compress(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n') + squeeze.flush(zlib.Z_SYNC_FLUSH)
 
@@ -277,25 +257,21 @@ def test_a_compressed_slow_stream_of_nothing_is_a_silence(send_request: Send) ->
 
 @both
 @pytest.mark.parametrize("wbits", [15, -15], ids=["zlib", "raw"])
-def test_deflate_is_read_in_both_methods_of_writing_it(send_request: Send, wbits: int) -> None:
-    """
-    With zlib's wrapper, as the standard has it, and without, as some servers do; byte by byte.
-    """
+def test_deflate_with_and_without_zlib_header(send_request: Send, wbits: int) -> None:
+    """As in the standard, and as some servers send it; byte by byte."""
     squeeze = zlib.compressobj(wbits=wbits)
     body = squeeze.compress(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\n')
     body += squeeze.flush()
     pieces = [chunk(body[at : at + 1]) for at in range(len(body))]
-    with serving(answer(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
+    with serving(respond_with(ZIPPED.replace(b"gzip", b"deflate"), b"".join(pieces), END)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server)).text
 
 
 @both
 @pytest.mark.parametrize("end", [b"ZZ\r\nxx", b"0\r\nStreamFailure: x\r\n y\r\n\r\n"], ids=["chunk size", "trailer"])
-def test_what_came_with_a_breakage_is_delivered_and_not_retried(send_request: Send, end: bytes) -> None:
-    """
-    Head, text and broken framing in one segment: the text is handed out, and so the question is asked once.
-    """
-    with serving(answer(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
+def test_text_before_invalid_framing_is_delivered(send_request: Send, end: bytes) -> None:
+    """Head, text and invalid framing in one segment; there is no retry."""
+    with serving(respond_with(HEAD + HI + end, close=True)) as server, pytest.raises(StreamInterrupted) as caught:
         send_request(server, retry=Retry(2, base_delay=0.01))
     assert "Hi" == caught.value.partial.text
     assert TextDelta("Hi") in caught.value.events
@@ -303,10 +279,8 @@ def test_what_came_with_a_breakage_is_delivered_and_not_retried(send_request: Se
 
 
 @both
-def test_a_service_that_states_nothing_is_left_when_the_time_is_over(send_request: Send) -> None:
-    """
-    The whole time counts, however long each step may take.
-    """
+def test_the_total_timeout_of_a_silent_service(send_request: Send) -> None:
+    """It applies however long each step may take."""
     with (
         serving(lambda _, peer: server.note(peer.sees_end(5))) as server,
         pytest.raises(MDStreamError, match=r"timeout\.total"),
@@ -317,10 +291,8 @@ def test_a_service_that_states_nothing_is_left_when_the_time_is_over(send_reques
 
 
 @both
-def test_the_whole_time_includes_reaching_the_service(send_request: Send) -> None:
-    """
-    A TLS handshake that gets no answer ends with the call's time, and the error names the limit that ended it.
-    """
+def test_the_total_timeout_includes_connecting(send_request: Send) -> None:
+    """A TLS handshake without a response; the message names the timeout."""
     with serving(lambda server, peer: server.note(peer.sees_end(5))) as server:
         server.url = server.url.replace("http:", "https:")
         with pytest.raises(ConnectionFailed, match=r"within 0.3 s \(timeout\.total\)") as caught:

@@ -1,4 +1,4 @@
-"""Connections: how many, how long, and when they are closed; threads, tasks and event loops."""
+"""Connections of the clients: reuse, limits and closing, with threads, tasks and event loops."""
 
 import asyncio
 import gc
@@ -13,16 +13,14 @@ from typing import Any
 import pytest
 import trio
 from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, Send, both, call, sync
-from _raw_server import Peer, RawServer, answer, serving
+from _raw_server import Peer, RawServer, respond_with, serving
 
 from mdstream_core import AsyncClient, Client
 from mdstream_core.events import Event, Finish, TextDelta
 
 
 def test_a_break_closes_the_socket_at_once() -> None:
-    """
-    Leaving the loop and closing the generator ends the connection, not some later moment.
-    """
+    """Leaving the loop and closing the generator closes the connection."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -47,9 +45,7 @@ def test_a_break_closes_the_socket_at_once() -> None:
 
 
 def test_a_cancelled_task_closes_the_socket_at_once() -> None:
-    """
-    Cancelling is breaking out, and is not swallowed.
-    """
+    """The cancellation is not swallowed."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -87,30 +83,26 @@ def test_many_responses_use_one_connection(send_request: Send) -> None:
             assert "Hi" == (await client.complete(call(server))).text
         await client.aclose()
 
-    with serving(answer(WHOLE.removesuffix(END) + b"0\r\nx-note: 1\r\n\r\n")) as server:
+    with serving(respond_with(WHOLE.removesuffix(END) + b"0\r\nx-note: 1\r\n\r\n")) as server:
         many() if send_request is sync else asyncio.run(amany())
     assert 1 == server.connections
 
 
 def test_a_client_outlives_its_event_loops() -> None:
-    """
-    One object in several asyncio.run: a pool for each, and those of the loops that ended are let go.
-    """
+    """One client in several `asyncio.run`: each loop has a pool, which is discarded with it."""
     client = AsyncClient(trust_env=False)
 
     async def main() -> str:
         return (await client.complete(call(server))).text
 
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         assert ["Hi"] * 3 == [asyncio.run(main()) for _ in range(3)]
     assert len(client._owned) <= 1
     assert 3 == server.connections
 
 
 def test_a_loop_that_ends_closes_its_connections() -> None:
-    """
-    After asyncio.run nothing is left open, although nobody closed the client, and the loop is not kept in memory.
-    """
+    """After `asyncio.run` no connection is open, although the client was not closed, and the loop is garbage."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -134,12 +126,10 @@ def test_a_loop_that_ends_closes_its_connections() -> None:
     assert [] == list(client._owned)
 
 
-def test_a_client_serves_threads() -> None:
-    """
-    Many threads share one client and one pool.
-    """
+def test_threads_share_a_client() -> None:
+    """Many threads share one client and one pool."""
     client = Client(trust_env=False)
-    with serving(answer(WHOLE)) as server, ThreadPoolExecutor(16) as threads:
+    with serving(respond_with(WHOLE)) as server, ThreadPoolExecutor(16) as threads:
         texts = list(threads.map(lambda _: client.complete(call(server)).text, range(64)))
         client.close()
 
@@ -147,10 +137,8 @@ def test_a_client_serves_threads() -> None:
 
 
 @pytest.mark.parametrize("close", [True, False])
-def test_trio_is_served_too(close: bool) -> None:
-    """
-    The asynchronous client runs under trio, whether somebody closes it or not.
-    """
+def test_the_async_client_runs_under_trio(close: bool) -> None:
+    """Whether it is closed or not."""
     client = AsyncClient(trust_env=False)
 
     async def main() -> str:
@@ -159,14 +147,12 @@ def test_trio_is_served_too(close: bool) -> None:
             await client.aclose()
         return text
 
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         assert ["Hi", "Hi"] == [trio.run(main), trio.run(main)]
 
 
-def test_one_stream_does_not_hold_another() -> None:
-    """
-    A stream that waits leaves the loop to others.
-    """
+def test_a_waiting_stream_does_not_block_others() -> None:
+    """It yields to the event loop."""
     gate = threading.Event()
 
     def script(server: RawServer, peer: Peer) -> None:

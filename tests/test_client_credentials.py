@@ -1,4 +1,4 @@
-"""Keys that age and are refused, and who signs."""
+"""Expired and rejected credentials, and authentication with signers and `httpx.Auth`."""
 
 import asyncio
 import threading
@@ -9,8 +9,8 @@ from typing import Any
 import anyio.to_thread
 import httpx
 import pytest
-from _client_requests import CountingSigner, Send, asyn, both, call, refusal, require_second_key, sync
-from _raw_server import answer, serving
+from _client_requests import CountingSigner, Send, asyn, both, call, error_response, require_second_key, sync
+from _raw_server import respond_with, serving
 
 from mdstream_core import AsyncClient, Client, Timeout
 from mdstream_core.errors import (
@@ -22,48 +22,40 @@ from mdstream_core.events import ModelResponse
 
 
 @both
-def test_a_refused_key_is_fetched_again_once(send_request: Send) -> None:
-    """
-    The question is asked again with the new key, without a retry being allowed.
-    """
+def test_a_rejected_key_is_refreshed_once(send_request: Send) -> None:
+    """The request is sent again with the new key, without a retry being allowed."""
     signer = CountingSigner()
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
-    assert (1, 2) == (signer.renewals, len(server.requests))
+    assert (1, 2) == (signer.refreshes, len(server.requests))
 
 
 @both
-def test_an_aged_key_is_fetched_before_it_is_refused(send_request: Send) -> None:
-    """
-    A stale key is not tried.
-    """
-    signer = CountingSigner(aged=True)
+def test_an_expired_key_is_refreshed_before_the_request(send_request: Send) -> None:
+    """It is not tried."""
+    signer = CountingSigner(expired=True)
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, signer)).text
-    assert (1, 1) == (signer.renewals, len(server.requests))
+    assert (1, 1) == (signer.refreshes, len(server.requests))
 
 
 @both
-def test_a_key_that_cannot_be_fetched_is_an_error_of_the_call(send_request: Send) -> None:
-    """
-    The failure of a refresh is told to the hooks and carries the call's facts, like any other.
-    """
+def test_a_failed_refresh_is_an_error_of_the_call(send_request: Send) -> None:
+    """Hooks receive it, and it carries the facts of the call."""
 
-    class Broken(CountingSigner):
-        def renew(self) -> None:
+    class FailingSigner(CountingSigner):
+        def fetch_credential(self) -> None:
             raise ConnectionFailed("the token service is away")
 
-    moments: list[Any] = []
+    events: list[Any] = []
     with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="token service") as caught:
-        send_request(server, Broken(), hooks=(moments.append,))
+        send_request(server, FailingSigner(), hooks=(events.append,))
     assert caught.value.request_id
-    assert caught.value is moments[-1].error
+    assert caught.value is events[-1].error
 
 
-def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
-    """
-    Nobody waits for ever, and nobody fetches twice.
-    """
+def test_fifty_tasks_share_one_refresh() -> None:
+    """No task waits forever, and none refreshes twice."""
     signer = CountingSigner()
 
     async def main() -> list[str]:
@@ -74,13 +66,11 @@ def test_fifty_tasks_and_one_refused_key_fetch_it_once() -> None:
 
     with serving(require_second_key) as server:
         assert ["Hi"] * 50 == asyncio.run(asyncio.wait_for(main(), 20))
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes
 
 
-def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
-    """
-    The same for threads.
-    """
+def test_fifty_threads_share_one_refresh() -> None:
+    """The same for threads."""
     signer = CountingSigner()
     client = Client(signer, trust_env=False)
     with serving(require_second_key) as server, ThreadPoolExecutor(50) as threads:
@@ -88,16 +78,14 @@ def test_fifty_threads_and_one_refused_key_fetch_it_once() -> None:
         client.close()
 
     assert ["Hi"] * 50 == texts
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes
 
 
 @both
-def test_a_wrong_key_is_refused_once_more_and_no_more(send_request: Send) -> None:
-    """
-    A new key that is refused too is the end.
-    """
+def test_a_second_401_is_final(send_request: Send) -> None:
+    """The new key was rejected too."""
     with (
-        serving(answer(refusal(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
+        serving(respond_with(error_response(b"401 No", b'{"code":"NotAuthenticated","message":"no"}'))) as server,
         pytest.raises(AuthenticationError),
     ):
         send_request(server, CountingSigner())
@@ -105,7 +93,7 @@ def test_a_wrong_key_is_refused_once_more_and_no_more(send_request: Send) -> Non
 
 
 class Header(httpx.Auth):
-    """An `httpx.Auth` of a user's own."""
+    """A custom `httpx.Auth`."""
 
     def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
         request.headers["authorization"] = "key 2"
@@ -114,53 +102,47 @@ class Header(httpx.Auth):
 
 @both
 def test_an_auth_of_httpx_is_accepted(send_request: Send) -> None:
-    """
-    It signs while the request is sent.
-    """
+    """It signs while the request is sent."""
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, Header())).text
 
 
-class Slow(CountingSigner):
-    """Fetches its key for as long as the test wants."""
+class SlowSigner(CountingSigner):
+    """Signer whose refresh ends when the test sets `release`."""
 
     def __init__(self) -> None:
-        super().__init__(aged=True)
-        self.requested, self.given = threading.Event(), threading.Event()
+        super().__init__(expired=True)
+        self.started, self.release = threading.Event(), threading.Event()
 
     def fetch_credential(self) -> None:
-        self.requested.set()
-        assert self.given.wait(20)
+        self.started.set()
+        assert self.release.wait(20)
         super().fetch_credential()
 
 
-def test_waiting_for_a_key_takes_no_thread_from_the_application() -> None:
-    """
-    A hundred tasks wait for one key, and anyio's own threads are as free as before.
-    """
-    signer = Slow()
+def test_waiting_for_a_key_blocks_no_worker_thread() -> None:
+    """A hundred tasks wait for one key, and anyio's worker threads stay available."""
+    signer = SlowSigner()
 
     async def main() -> int:
         client = AsyncClient(signer, trust_env=False)
         requesting = [asyncio.ensure_future(client.complete(call(server))) for _ in range(100)]
-        await asyncio.to_thread(signer.requested.wait, 10)
+        await asyncio.to_thread(signer.started.wait, 10)
         await asyncio.sleep(0)
         borrowed = anyio.to_thread.current_default_thread_limiter().borrowed_tokens
-        signer.given.set()
+        signer.release.set()
         await asyncio.gather(*requesting)
         await client.aclose()
         return int(borrowed)
 
     with serving(require_second_key) as server:
         assert 0 == asyncio.run(asyncio.wait_for(main(), 30))
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes
 
 
-def test_the_whole_time_includes_the_key() -> None:
-    """
-    A task does not wait for a key beyond its time.
-    """
-    signer = Slow()
+def test_the_total_timeout_includes_a_refresh() -> None:
+    """A task does not wait for a key longer than that."""
+    signer = SlowSigner()
     try:
         with (
             serving(require_second_key) as server,
@@ -169,18 +151,16 @@ def test_the_whole_time_includes_the_key() -> None:
             asyn(server, signer, timeout=Timeout(total=0.2))
         assert 0 == server.connections
     finally:
-        signer.given.set()
+        signer.release.set()
 
 
-def test_a_key_that_came_too_late_is_there_for_the_next_request() -> None:
-    """
-    A thread does not wait for a refresh beyond its time, and does not ask afterwards; the refresh goes on.
-    """
-    signer = Slow()
+def test_a_late_key_is_used_by_the_next_request() -> None:
+    """A thread stops waiting at the total timeout and sends nothing; the refresh continues."""
+    signer = SlowSigner()
     with serving(require_second_key) as server:
         with pytest.raises(StreamStalled, match=r"timeout.total"):
             sync(server, signer, timeout=Timeout(total=0.02))
-        assert (0, 0) == (signer.renewals, server.connections)
-        signer.given.set()
+        assert (0, 0) == (signer.refreshes, server.connections)
+        signer.release.set()
         assert "Hi" == ModelResponse.from_events(sync(server, signer)).text
-    assert 1 == signer.renewals
+    assert 1 == signer.refreshes

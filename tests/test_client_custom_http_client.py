@@ -1,4 +1,4 @@
-"""A user's own HTTP client, of either library."""
+"""A user's own HTTP client, of httpx or httpx2."""
 
 import warnings
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from _client_requests import HEAD, HI, WHOLE, CountingSigner, Send, both, call, refusal, require_second_key, sync
-from _raw_server import answer, serving
+from _client_requests import HEAD, HI, WHOLE, CountingSigner, Send, both, call, error_response, require_second_key, sync
+from _raw_server import respond_with, serving
 
 from mdstream_core import AsyncClient, Client
 from mdstream_core.errors import (
@@ -32,10 +32,8 @@ CLIENTS = {
 
 @both
 @pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
-def test_a_client_of_the_users_own(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
-    """
-    One of either library works, also with a credential; without our transport one warning says what it cannot see.
-    """
+def test_a_custom_http_client(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
+    """Also with credentials; without mdstream's transport one warning reports that trailers are invisible."""
     with serving(require_second_key) as server, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert (
@@ -45,28 +43,24 @@ def test_a_client_of_the_users_own(send_request: Send, plain: Any, tasks: Any, s
             ).text
         )
 
-    reported = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
-    assert [] == reported if sees else ["cannot see HTTP trailers" in reported[0]] == [True]
+    messages = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
+    assert [] == messages if sees else ["cannot see HTTP trailers" in messages[0]] == [True]
 
 
 @both
 @pytest.mark.parametrize(("plain", "tasks", "sees"), CLIENTS.values(), ids=CLIENTS)
-def test_errors_of_either_library_become_ours(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
-    """
-    Nothing of httpx or httpx2 gets past the wall.
-    """
-    with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
+def test_exceptions_of_both_libraries_are_mapped(send_request: Send, plain: Any, tasks: Any, sees: bool) -> None:
+    """No exception of httpx or httpx2 reaches the user."""
+    with serving(respond_with(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
         send_request(server, None, plain() if send_request is sync else tasks())
     with pytest.raises(ConnectionFailed):
         send_request(server, None, plain() if send_request is sync else tasks())
 
 
 def test_the_warning_comes_once_for_each_client() -> None:
-    """
-    Not with every call, and it points at the line that asked.
-    """
+    """Not for every call, and it points at the user's line."""
     with (
-        serving(answer(WHOLE)) as server,
+        serving(respond_with(WHOLE)) as server,
         httpx.Client(trust_env=False) as http,
         warnings.catch_warnings(record=True) as caught,
     ):
@@ -75,19 +69,17 @@ def test_the_warning_comes_once_for_each_client() -> None:
         for _ in range(3):
             assert list(client.stream(call(server)))
 
-    reported = [warning for warning in caught if warning.category is RuntimeWarning]
-    assert [__file__] == [warning.filename for warning in reported]
+    caught_warnings = [warning for warning in caught if warning.category is RuntimeWarning]
+    assert [__file__] == [warning.filename for warning in caught_warnings]
 
 
 def test_a_warning_that_is_an_error_hides_no_other() -> None:
-    """
-    With -W error the events come first, and what went wrong is raised, not the warning.
-    """
+    """With `-W error` the events come first, and a failure is raised instead of the warning."""
     with warnings.catch_warnings(), httpx.Client(trust_env=False) as http:
         warnings.simplefilter("error", RuntimeWarning)
-        with serving(answer(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
+        with serving(respond_with(HEAD, HI, close=True)) as server, pytest.raises(StreamInterrupted):
             list(Client(http=http).stream(call(server)))
-        with serving(answer(WHOLE)) as server:
+        with serving(respond_with(WHOLE)) as server:
             events: list[Event] = []
             client = Client(http=http)
             with pytest.raises(RuntimeWarning):
@@ -99,9 +91,7 @@ def test_a_warning_that_is_an_error_hides_no_other() -> None:
 
 @both
 def test_a_body_that_an_event_hook_has_read_is_read(send_request: Send) -> None:
-    """
-    A user's hook that logs whole answers does not take them away.
-    """
+    """An event hook may log complete responses."""
 
     async def aread(response: httpx.Response) -> None:
         await response.aread()
@@ -112,15 +102,13 @@ def test_a_body_that_an_event_hook_has_read_is_read(send_request: Send) -> None:
         if send_request is sync
         else async_http_client(trust_env=False, event_hooks=hooks)
     )
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, None, http)).text
 
 
 @both
-def test_a_hook_that_raises_for_status_is_a_refusal(send_request: Send) -> None:
-    """
-    A user's hook that calls `raise_for_status` hides the body, but not the class: 401 still renews the key.
-    """
+def test_an_event_hook_that_calls_raise_for_status(send_request: Send) -> None:
+    """It hides the body, but not the error class: a 401 still refreshes the key."""
 
     async def araise(response: httpx.Response) -> None:
         response.raise_for_status()
@@ -131,17 +119,18 @@ def test_a_hook_that_raises_for_status_is_a_refusal(send_request: Send) -> None:
         build = http_client if send_request is sync else async_http_client
         return build(trust_env=False, event_hooks=hooks)
 
-    with serving(answer(refusal(b"400 No"))) as server, pytest.raises(InvalidRequest, match=r"400: No, raised by"):
+    with (
+        serving(respond_with(error_response(b"400 No"))) as server,
+        pytest.raises(InvalidRequest, match=r"400: No, raised by"),
+    ):
         send_request(server, None, http())
     with serving(require_second_key) as server:
         assert "Hi" == ModelResponse.from_events(send_request(server, CountingSigner(), http())).text
 
 
-def test_a_client_that_was_given_stays_open() -> None:
-    """
-    It is its owner's to close.
-    """
-    with serving(answer(WHOLE)) as server, http_client(trust_env=False) as http:
+def test_a_custom_http_client_stays_open() -> None:
+    """Its owner closes it."""
+    with serving(respond_with(WHOLE)) as server, http_client(trust_env=False) as http:
         client = Client(http=http)
         client.complete(call(server))
         client.close()
@@ -149,11 +138,9 @@ def test_a_client_that_was_given_stays_open() -> None:
         assert "Hi" == client.complete(call(server)).text
 
 
-def test_a_closed_client_opens_again() -> None:
-    """
-    Closing lets the connections go and nothing else.
-    """
-    with serving(answer(WHOLE)) as server:
+def test_a_closed_client_reconnects() -> None:
+    """Closing only closes the connections."""
+    with serving(respond_with(WHOLE)) as server:
         client = Client(trust_env=False)
         for _ in range(2):
             assert "Hi" == client.complete(call(server)).text
@@ -161,10 +148,8 @@ def test_a_closed_client_opens_again() -> None:
     assert 2 == server.connections
 
 
-def test_the_other_kind_of_client_is_refused_by_name() -> None:
-    """
-    Each says at once which argument it belongs to.
-    """
+def test_a_client_of_the_wrong_kind_is_rejected() -> None:
+    """The message names the right argument."""
     for library in (httpx, httpx2):
         with pytest.raises(ValueError, match="as http_async_client"):
             Client(None, library.AsyncClient())

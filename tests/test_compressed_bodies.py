@@ -1,4 +1,4 @@
-"""Compressed bodies over real sockets: bombs, truncated and corrupt ones, codings on top of each other."""
+"""Compressed bodies over real sockets: compression bombs, truncated and corrupt bodies, stacked codings."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from _client_requests import Send, both, sync
 from _framework_methods import METHODS, WHOLE_METHODS, Method, every_method
 from _framework_methods import send_request as ask_framework
 from _oci_generative_ai import COMPARTMENT
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 from _sagemaker import part
 from test_decompression import deflated
 
@@ -72,7 +72,7 @@ def chunked(body: bytes, step: int = 65_536, trailer: bytes = b"") -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n" + trailer + b"\r\n"
 
 
-#: How the four services are asked at an address of the test's own, and how each writes a stream.
+#: The four platforms at the URL of a test server, and the encoding of their streams.
 SERVICES: dict[str, tuple[Callable[[str], Any], str, bytes]] = {
     "oci-model-deployment": (OCIModelDeployment, EVENTS, STREAM),
     "oci-genai": (
@@ -96,40 +96,34 @@ every_service = pytest.mark.parametrize(("platform", "kind", "body"), SERVICES.v
 def test_each_service_is_read_through_each_coding(
     send_request: Send, platform: Callable[[str], Any], kind: str, body: bytes
 ) -> None:
-    """
-    In one chunk and in chunks of one byte, raw deflate among them.
-    """
+    """In one chunk and in chunks of one byte; raw deflate is among them."""
     for coding, wbits in (("gzip", 31), ("deflate", 15), ("deflate", -15)):
         for step in (65_536, 1):
-            with serving(answer(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
+            with serving(respond_with(head(coding, kind), chunked(deflated(body, wbits), step))) as server:
                 assert CONTENT == ModelResponse.from_events(send_request(server, platform=platform)).text
 
 
 @both
 def test_the_first_read_of_raw_deflate_may_be_one_byte(send_request: Send) -> None:
-    """
-    In a segment of its own, so that it is a read of its own.
-    """
+    """It is a TCP segment of its own, so that it is a read of its own."""
     for coding, wbits in (("deflate", -15), ("deflate", 15), ("gzip", 31)):
         body = deflated(STREAM, wbits)
         first, rest = b"1\r\n%b\r\n" % body[:1], chunked(body[1:])
-        with serving(answer(head(coding), first, rest, pause=0.05)) as server:
+        with serving(respond_with(head(coding), first, rest, pause=0.05)) as server:
             assert CONTENT == ModelResponse.from_events(send_request(server)).text
 
 
 @both
 @every_service
-def test_what_came_before_a_corrupt_byte_is_in_the_partial(
+def test_text_before_a_corrupt_byte_is_in_the_partial(
     send_request: Send, platform: Callable[[str], Any], kind: str, body: bytes
 ) -> None:
-    """
-    All in one read: the text of the whole events before it was handed out, and is in the partial.
-    """
+    """All in one read: the text of the complete events before it is delivered, and is in the partial response."""
     for at in (0.3, 0.6, 0.9):
         start, rest = body[: int(len(body) * at)], body[int(len(body) * at) :]
         squeeze = zlib.compressobj(wbits=31)
         corrupt = squeeze.compress(start) + squeeze.flush(zlib.Z_SYNC_FLUSH) + b"\xff" * 8 + deflated(rest, -15)
-        with serving(answer(head("gzip", kind) + chunked(corrupt))) as server:
+        with serving(respond_with(head("gzip", kind) + chunked(corrupt))) as server:
             with pytest.raises(MalformedStream) as caught:
                 send_request(server, platform=platform)
             assert "DecodingError" == caught.value.code
@@ -141,12 +135,10 @@ def test_what_came_before_a_corrupt_byte_is_in_the_partial(
 @both
 @pytest.mark.parametrize("platform", [OCIModelDeployment, ModelArts])
 def test_a_wrong_checksum_loses_no_text(send_request: Send, platform: Callable[[str], Any]) -> None:
-    """
-    An error, and all text in the partial.
-    """
+    """It is an error, and all text is in the partial response."""
     corrupt = bytearray(deflated(STREAM))
     corrupt[-8] ^= 1
-    with serving(answer(head("gzip") + chunked(bytes(corrupt)))) as server:
+    with serving(respond_with(head("gzip") + chunked(bytes(corrupt)))) as server:
         with pytest.raises(MalformedStream, match="incorrect data check") as caught:
             send_request(server, platform=platform)
         assert CONTENT == caught.value.partial.text
@@ -162,7 +154,7 @@ def test_a_truncated_body_is_an_interruption(send_request: Send) -> None:
     for end in range(15, len(body), max(1, len(body) // 25)):
         inflated = zlib.decompressobj(wbits=31).decompress(body[:end])
         content = "".join(word for word in WORDS if sse(event(word)) in inflated)
-        with serving(answer(head("gzip") + chunked(body[:end]))) as server:
+        with serving(respond_with(head("gzip") + chunked(body[:end]))) as server:
             if sse(PAYLOADS[-1], b"[DONE]") in inflated:
                 assert CONTENT == ModelResponse.from_events(send_request(server)).text
                 continue
@@ -174,9 +166,7 @@ def test_a_truncated_body_is_an_interruption(send_request: Send) -> None:
 
 @pytest.mark.parametrize("call_method", WHOLE_METHODS, ids=lambda call_method: call_method.__name__)
 def test_a_truncated_document_is_an_interruption(call_method: Method) -> None:
-    """
-    A whole response, in both frameworks.
-    """
+    """A response that is not streamed, in both frameworks."""
     body = deflated(WHOLE)
     assert CONTENT == ask_framework(call_method, body, b"application/json", b"gzip").text
     for end in (12, len(body) // 2, len(body) - 12):
@@ -185,15 +175,13 @@ def test_a_truncated_document_is_an_interruption(call_method: Method) -> None:
 
 
 @both
-def test_the_trailer_behind_a_compressed_body_counts(send_request: Send) -> None:
-    """
-    OCI's trailer fields stand behind the compressed body, and are not compressed.
-    """
+def test_the_trailer_after_a_compressed_body(send_request: Send) -> None:
+    """OCI's trailer fields follow the compressed body, and are not compressed."""
     failed = b"StreamFailure: ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout\r\n"
     for truncated in (0, 8):  # with gzip's own trailer, and without
         body = deflated(STREAM)
         with (
-            serving(answer(head("gzip") + chunked(body[: len(body) - truncated], trailer=failed))) as server,
+            serving(respond_with(head("gzip") + chunked(body[: len(body) - truncated], trailer=failed))) as server,
             pytest.raises(StreamFailure) as caught,
         ):
             send_request(server)
@@ -219,29 +207,25 @@ STACKS = {
 @pytest.mark.parametrize(("coding", "applied"), STACKS.items(), ids=STACKS)
 @pytest.mark.parametrize("step", [1, 65_536])
 def test_stacked_codings(send_request: Send, coding: str, applied: tuple[int, ...], step: int) -> None:
-    """
-    Undone from the last to the first (RFC 9110 §8.4), in reads of any size.
-    """
+    """Decoded from the last to the first (RFC 9110 §8.4), in reads of any size."""
     body = STREAM
     for wbits in applied:
         body = deflated(body, wbits)
-    with serving(answer(head(coding), chunked(body, step))) as server:
+    with serving(respond_with(head(coding), chunked(body, step))) as server:
         assert CONTENT == ModelResponse.from_events(send_request(server)).text
 
 
 @both
 @pytest.mark.parametrize("most", [MAX_CODINGS + 1, 100, 5000])
-def test_too_many_codings_are_refused(send_request: Send, most: int) -> None:
-    """
-    Before anything is inflated; where the status is an error's, the status counts.
-    """
+def test_too_many_codings_are_an_error(send_request: Send, most: int) -> None:
+    """Before anything is decompressed; for an error response, its status decides."""
     coding = ",".join(["gzip"] * most)
-    with serving(answer(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
+    with serving(respond_with(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server)
     assert "DecodingError" == caught.value.code
-    assert f"{most} content-encodings, where {MAX_CODINGS} are the most" in str(caught.value)
+    assert f"{most} content-encodings (limit: {MAX_CODINGS}" in str(caught.value)
     with (
-        serving(answer(head(coding, status="503 No"), chunked(b"x"))) as server,
+        serving(respond_with(head(coding, status="503 No"), chunked(b"x"))) as server,
         pytest.raises(ServerError, match="503"),
     ):
         send_request(server)
@@ -273,11 +257,9 @@ every_bomb = pytest.mark.parametrize(("start", "unit", "kind"), BOMBS.values(), 
 @both
 @every_bomb
 def test_a_bomb_ends_in_an_error_with_the_partial(send_request: Send, start: bytes, unit: bytes, kind: str) -> None:
-    """
-    It is left at a limit, in little memory, and the text that came before is in the partial.
-    """
+    """Reading stops at a limit, with little memory, and earlier text is in the partial response."""
     body = bomb(start, unit)
-    with serving(answer(head("gzip", kind), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
+    with serving(respond_with(head("gzip", kind), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server, timeout=Timeout(read=60, total=60))
     assert CONTENT == caught.value.partial.text
     if unit != b"\0":  # a line of 16 MiB meets its own limit, a little earlier
@@ -286,11 +268,9 @@ def test_a_bomb_ends_in_an_error_with_the_partial(send_request: Send, start: byt
 
 
 def test_the_memory_does_not_grow_with_a_bomb() -> None:
-    """
-    Nothing of what was dealt with is kept.
-    """
+    """Processed data is not kept."""
     body = bomb(OPEN, COMMENT)
-    with serving(answer(head("gzip"), chunked(body))) as server:
+    with serving(respond_with(head("gzip"), chunked(body))) as server:
         call = partial(Call, OCIModelDeployment(f"{server.url}/ocid1.x"), OpenAIChat(), {"messages": []})
 
         async def main() -> None:
@@ -309,9 +289,7 @@ def test_the_memory_does_not_grow_with_a_bomb() -> None:
 
 @every_method
 def test_a_bomb_in_both_frameworks(call_method: Method) -> None:
-    """
-    The frameworks' errors are ours, with the partial.
-    """
+    """The error is mdstream's, with the partial response."""
     with pytest.raises(MalformedStream, match="compression bomb") as caught:
         ask_framework(call_method, bomb(OPEN, COMMENT), coding=b"gzip")
     assert CONTENT == caught.value.partial.text
@@ -319,9 +297,7 @@ def test_a_bomb_in_both_frameworks(call_method: Method) -> None:
 
 @pytest.mark.parametrize("call_method", [*METHODS, *WHOLE_METHODS], ids=lambda call_method: call_method.__name__)
 def test_a_document_that_is_a_bomb(call_method: Method) -> None:
-    """
-    One frame has a limit of its own, which is met at about the same place: a whole response, and one labelled a stream.
-    """
+    """The limit of a frame is reached at about the same size, also if the document is declared as a stream."""
     body = bomb(WHOLE[:-1] + b',"x":"', b"0")
     with pytest.raises(MalformedStream, match=r"16777216 bytes|compression bomb"):
         ask_framework(call_method, body, b"application/json", b"gzip")
@@ -329,12 +305,10 @@ def test_a_document_that_is_a_bomb(call_method: Method) -> None:
 
 @both
 def test_the_body_of_an_error_response_that_is_a_bomb(send_request: Send) -> None:
-    """
-    The status counts, and no more of the body is read than an error says.
-    """
+    """The status decides, and only the beginning of the body is read."""
     for coding, wbits in (("gzip", 31), ("deflate", -15)):
         body = bomb(b'{"message":"too busy', b" ", wbits=wbits)
-        with serving(answer(head(coding, "application/json", "503 No"), chunked(body))) as server:
+        with serving(respond_with(head(coding, "application/json", "503 No"), chunked(body))) as server:
             began = time.process_time()
             with pytest.raises(ServerError, match="503"):
                 send_request(server)
@@ -343,16 +317,14 @@ def test_the_body_of_an_error_response_that_is_a_bomb(send_request: Send) -> Non
 
 @both
 def test_a_bomb_within_a_bomb(send_request: Send) -> None:
-    """
-    Each coding of a stack has its own limits: what was compressed twice is inflated twice.
-    """
+    """Each coding of a stack has its own limits."""
     squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
     inner = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = COMMENT * 256
     parts = [squeeze.compress(inner.compress(OPEN))]
     parts += [squeeze.compress(inner.compress(block)) for _ in range(20)]
     body = b"".join(parts) + squeeze.compress(inner.flush()) + squeeze.flush()
-    with serving(answer(head("gzip, gzip"), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
+    with serving(respond_with(head("gzip, gzip"), chunked(body))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server, timeout=Timeout(read=60, total=60))
     assert "compression bomb" in str(caught.value)
     assert CONTENT == caught.value.partial.text
@@ -360,13 +332,11 @@ def test_a_bomb_within_a_bomb(send_request: Send) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip"])
 def test_a_token_that_is_a_bomb(coding: str) -> None:
-    """
-    What is fetched for a signer is small, and no more is inflated.
-    """
+    """Responses for signers are small, and only that much is decompressed."""
     body = bomb(b'{"token":"', b"x")
     body = deflated(body) if "," in coding else body
     with (
-        serving(answer(head(coding, "application/json"), chunked(body))) as server,
+        serving(respond_with(head(coding, "application/json"), chunked(body))) as server,
         pytest.raises(ConnectionFailed, match="where a token was expected"),
     ):
         fetch(Request("GET", server.url, {}, b""), trust_env=False)
@@ -379,30 +349,29 @@ DEADLINES = {
     "first token": (Timeout(read=60, first_token=0.4, total=60), r"timeout\.first_token"),
     "read": (Timeout(read=0.4, total=60), r"timeout\.read"),
 }
-#: One read of these inflates to so many lines that nobody waits for their end.
+#: One read of these inflates to more lines than the timeout allows.
 ENDLESS = b": \n\n: 12345\n" * 8
 
 
 @both
 @pytest.mark.parametrize(("timeout", "words"), DEADLINES.values(), ids=DEADLINES)
-def test_the_deadlines_hold_between_pieces(send_request: Send, timeout: Timeout, words: str) -> None:
-    """
-    All in one read, which inflates to comments for longer than is waited.
-    """
+def test_timeouts_are_checked_between_pieces(send_request: Send, timeout: Timeout, words: str) -> None:
+    """One read inflates to comments that take longer than the timeout."""
     start = OPEN if "first" not in words else b""
     body = bomb(start, ENDLESS, 15 * 1024 * 1024)
     began = time.monotonic()
-    with serving(answer(head("gzip"), chunked(body))) as server, pytest.raises(StreamStalled, match=words) as caught:
+    with (
+        serving(respond_with(head("gzip"), chunked(body))) as server,
+        pytest.raises(StreamStalled, match=words) as caught,
+    ):
         send_request(server, timeout=timeout)
     assert time.monotonic() - began < 5
     assert not start or CONTENT == caught.value.partial.text
 
 
 @pytest.mark.parametrize("run", [asyncio.run, lambda main: trio.run(lambda: main)], ids=["asyncio", "trio"])
-def test_other_tasks_go_on_between_pieces(run: Callable[[Any], Any]) -> None:
-    """
-    Under both event loops: another task has many turns while one read is inflated.
-    """
+def test_other_tasks_run_between_pieces(run: Callable[[Any], Any]) -> None:
+    """Under both event loops, many times while one read is decompressed."""
     body = bomb(OPEN, ENDLESS, 4 * 1024 * 1024)
 
     async def main(url: str) -> int:
@@ -420,12 +389,12 @@ def test_other_tasks_go_on_between_pieces(run: Callable[[Any], Any]) -> None:
             call = Call(OCIModelDeployment(f"{url}/ocid1.x"), OpenAIChat(), {"messages": []}, retry=Retry(0))
             with pytest.raises(StreamInterrupted):
                 async for event in client.stream(call):
-                    turns = 0 if event else turns  # only those behind the last event are of one read
+                    turns = 0 if event else turns  # only those after the last event belong to one read
             over = True
         await client.aclose()
         return turns
 
-    with serving(answer(head("gzip"), chunked(body))) as server:
+    with serving(respond_with(head("gzip"), chunked(body))) as server:
         assert run(main(server.url)) > 5
 
 
@@ -444,7 +413,7 @@ def test_a_coding_of_the_users_own_client_has_limits_too(send_request: Send) -> 
     parts = [squeeze.compress(OPEN) + squeeze.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
     parts += [squeeze.compress(COMMENT * 16) for _ in range(RATIO_CHECK_FROM * 5 // 4 // 65_536)]
     body = b"".join(parts) + squeeze.flush()
-    with serving(answer(head("zstd"), chunked(body, 512))) as server, pytest.raises(MDStreamError) as caught:
+    with serving(respond_with(head("zstd"), chunked(body, 512))) as server, pytest.raises(MDStreamError) as caught:
         send_request(
             server,
             http=kind(headers={"accept-encoding": "gzip, zstd"}),
@@ -462,5 +431,5 @@ def test_a_body_that_an_event_hook_has_read() -> None:
     Is in memory already; it is read in pieces all the same, and raw deflate is read by httpx.
     """
     client = httpx.Client(event_hooks={"response": [lambda response: response.read()]}, trust_env=False)
-    with serving(answer(head("gzip"), chunked(deflated(STREAM)))) as server:
+    with serving(respond_with(head("gzip"), chunked(deflated(STREAM)))) as server:
         assert CONTENT == ModelResponse.from_events(sync(server, http=client)).text

@@ -1,11 +1,11 @@
-"""Bodies in a content coding that was not accepted: an error names it, whatever is installed."""
+"""Bodies with a content coding that the request did not accept: the error names it, whatever is installed."""
 
 import json
 from typing import Any
 
 import httpx
 import pytest
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 
 import langchain_mdstream as lc
 import llamaindex_mdstream as li
@@ -24,7 +24,7 @@ STREAM = b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in CHUN
 
 
 def response(body: bytes, coding: str, status: str = "200 OK") -> bytes:
-    """A stream in a coding, whole in one piece."""
+    """A complete stream in a coding, in one piece."""
     head = f"HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\ncontent-encoding: {coding}\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
@@ -42,9 +42,9 @@ CODINGS = {
 
 
 @pytest.mark.parametrize(("coding", "named"), CODINGS.items(), ids=[name[:12] for name in CODINGS])
-async def test_it_is_named(coding: str, named: str) -> None:
-    """Streamed and whole, both frameworks, sync and async."""
-    with serving(answer(response(b"\x0b\x02\x80hello", coding))) as server:
+async def test_an_unaccepted_coding_is_an_error(coding: str, named: str) -> None:
+    """Streamed and not, both frameworks, sync and async."""
+    with serving(respond_with(response(b"\x0b\x02\x80hello", coding))) as server:
         fields: dict[str, Any] = {"endpoint": f"{server.url}/ocid1.x", "auth_type": "none", "max_retries": 0}
         chat, llm = lc.ChatOCIModelDeployment(**fields), li.OCIDataScience(**fields)
         words = f"content-encoding '{named}', which the request did not accept"
@@ -64,16 +64,16 @@ async def test_it_is_named(coding: str, named: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["identity", "", "Identity"])
-async def test_no_coding_at_all(coding: str) -> None:
-    """Is spelled in several ways."""
-    with serving(answer(response(STREAM, coding))) as server:
+async def test_no_coding(coding: str) -> None:
+    """It has several spellings."""
+    with serving(respond_with(response(STREAM, coding))) as server:
         chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
         assert ["Hello", "Hello"] == [chat.invoke("Hi", stream=True).text, (await chat.ainvoke("Hi", stream=True)).text]
 
 
-def test_the_status_of_an_error_counts() -> None:
-    """Where the body of an error response cannot be read, the status is the cause."""
-    with serving(answer(response(b"\x0b\x02\x80hello", "br", "503 Service Unavailable"))) as server:
+def test_an_error_response_keeps_its_status() -> None:
+    """Although its body cannot be decoded."""
+    with serving(respond_with(response(b"\x0b\x02\x80hello", "br", "503 Service Unavailable"))) as server:
         chat = lc.ChatOCIModelDeployment(endpoint=f"{server.url}/ocid1.x", auth_type="none", max_retries=0)
         with pytest.raises(ServerError, match="503"):
             chat.invoke("Hi")
@@ -82,9 +82,9 @@ def test_the_status_of_an_error_counts() -> None:
 @pytest.mark.skipif(zstandard is None, reason="httpx reads zstd only where the package zstandard is installed")
 @pytest.mark.filterwarnings("ignore:this http_client cannot see HTTP trailers")
 def test_a_client_that_accepts_a_coding_reads_it() -> None:
-    """Whose owner has asked for it."""
+    """The user's own client has requested it."""
     body = zstandard.ZstdCompressor().compress(STREAM)
-    with serving(answer(response(body, "zstd"))) as server, httpx.Client() as client:
+    with serving(respond_with(response(body, "zstd"))) as server, httpx.Client() as client:
         chat = lc.ChatOCIModelDeployment(
             endpoint=f"{server.url}/ocid1.x",
             auth_type="none",

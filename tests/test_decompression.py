@@ -26,7 +26,7 @@ every_coding = pytest.mark.parametrize(("coding", "wbits"), WRITTEN.values(), id
 
 
 def deflated(data: bytes, wbits: int = 31, level: int = 6, flush_after: int = 0) -> bytes:
-    """The data in a coding; with a flush after each `flush_after` bytes, as servers that stream do."""
+    """Compress data, with a flush after each `flush_after` bytes, as streaming servers do."""
     squeeze = zlib.compressobj(level, zlib.DEFLATED, wbits)
     step = flush_after or len(data) or 1
     parts = [
@@ -37,7 +37,7 @@ def deflated(data: bytes, wbits: int = 31, level: int = 6, flush_after: int = 0)
 
 
 def inflated(unpack: Decompressor, reads: Iterable[bytes]) -> tuple[bytes, MalformedStream | None]:
-    """What was handed out, and the error behind it."""
+    """Decompress pieces, and return the data and the error."""
     pieces: list[bytes] = []
     try:
         for data in reads:
@@ -55,9 +55,7 @@ def truncated(data: bytes, step: int) -> list[bytes]:
 
 @every_coding
 def test_a_body_is_the_same_in_every_split(coding: str, wbits: int) -> None:
-    """
-    In two reads cut at every byte, the first of one byte too; and in reads of 1, 2, 3 … bytes.
-    """
+    """In two reads split at every byte, and in reads of 1, 2, 3 … bytes."""
     body = deflated(TEXT, wbits)
     for at in range(len(body) + 1):
         assert (TEXT, None) == inflated(Decompressor(coding), [body[:at], body[at:]])
@@ -69,19 +67,15 @@ def test_a_body_is_the_same_in_every_split(coding: str, wbits: int) -> None:
 @pytest.mark.parametrize("level", [0, 1, 9])
 @pytest.mark.parametrize("flush_after", [0, 60])
 def test_all_levels_and_flushes(coding: str, wbits: int, level: int, flush_after: int) -> None:
-    """
-    Stored blocks, fixed and dynamic codes, with and without flushes, in reads of one byte and in one.
-    """
+    """Stored blocks, fixed and dynamic codes, with and without flushes, in reads of one byte and in one."""
     body = deflated(TEXT, wbits, level, flush_after)
     for step in (1, len(body)):
         assert (TEXT, None) == inflated(Decompressor(coding), truncated(body, step))
 
 
 @every_coding
-def test_one_read_that_inflates_to_much_comes_in_pieces(coding: str, wbits: int) -> None:
-    """
-    Nothing is lost where a piece ends, whatever zlib still holds; and the memory is that of a few pieces.
-    """
+def test_one_read_that_inflates_to_many_bytes(coding: str, wbits: int) -> None:
+    """Nothing is lost between two pieces, and the memory is that of a few pieces."""
     data = random.Random(1).randbytes(3000) * 1000
     body = deflated(data, wbits, 9)
     assert (data, None) == inflated(Decompressor(coding), [body])
@@ -96,26 +90,20 @@ def test_one_read_that_inflates_to_much_comes_in_pieces(coding: str, wbits: int)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip"])
-def test_members_follow_each_other(coding: str) -> None:
-    """
-    Large, small and empty ones, with padding between them, in reads of every kind.
-    """
+def test_several_members(coding: str) -> None:
+    """Large, small and empty ones, with padding between them, in reads of every kind."""
     parts = [bytes(200_000), b"", TEXT, b"", b"x", TEXT * 20]
     body = b"\0\0".join(gzip.compress(part, mtime=0) for part in parts) + bytes(5)
     for step in (1, 13, len(body)):
         assert (b"".join(parts), None) == inflated(Decompressor(coding), truncated(body, step))
     empty = gzip.compress(b"", mtime=0) * 3000
-    assert [b""] == list(
-        Decompressor(coding).feed(empty)
-    )  # a read gives one piece at least, and no flood of empty ones
+    assert [b""] == list(Decompressor(coding).feed(empty))  # a read returns at least one piece, and few empty ones
 
 
 @every_coding
 @pytest.mark.parametrize("flush_after", [0, 60], ids=["whole", "flushed"])
-def test_what_came_before_a_corrupt_byte_is_handed_out(coding: str, wbits: int, flush_after: int) -> None:
-    """
-    Wherever it is, and however the body is cut: as much as zlib itself inflates byte by byte, and then the error.
-    """
+def test_data_before_a_corrupt_byte_is_delivered(coding: str, wbits: int, flush_after: int) -> None:
+    """At every position and in every split: the same data that zlib decompresses byte by byte, then the error."""
     body = deflated(TEXT, wbits, flush_after=flush_after)
     for at in range(2 if coding == "deflate" else 10, len(body), 11):
         corrupt = body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :]
@@ -128,7 +116,7 @@ def test_what_came_before_a_corrupt_byte_is_handed_out(coding: str, wbits: int, 
 
 
 def bytewise(body: bytes, wbits: int) -> tuple[bytes, bool]:
-    """What zlib gives byte by byte, and whether it failed."""
+    """Decompress byte by byte with zlib; return the data and whether it failed."""
     inflate, out = zlib.decompressobj(wbits), b""
     try:
         for at in range(len(body)):
@@ -141,9 +129,7 @@ def bytewise(body: bytes, wbits: int) -> tuple[bytes, bool]:
 @pytest.mark.parametrize("size", [100, 60_000, 70_000, 1_000_000], ids="{} bytes".format)
 @pytest.mark.parametrize("level", [0, 6], ids="level {}".format)
 def test_all_text_before_a_wrong_checksum(size: int, level: int) -> None:
-    """
-    A gzip trailer whose CRC or length is wrong: everything was inflated, and is handed out.
-    """
+    """A gzip trailer with a wrong CRC or length: all data is delivered."""
     data = random.Random(2).randbytes(size // 2) + bytes(size // 2)
     body = deflated(data, level=level)
     for at in (-8, -1):
@@ -158,15 +144,13 @@ def test_all_text_before_a_wrong_checksum(size: int, level: int) -> None:
 
 @pytest.mark.parametrize("wbits", [15, -15])
 @pytest.mark.parametrize("split", [0, 1], ids=["in one read", "in the next read"])
-def test_what_stands_behind_the_end(wbits: int, split: int) -> None:
-    """
-    Deflate has no second member: the text comes first, and then the error.
-    """
+def test_data_after_the_end(wbits: int, split: int) -> None:
+    """Deflate has no second member: the data comes first, and then the error."""
     body = deflated(TEXT, wbits)
     reads = [body, b"more"] if split else [body + b"more"]
     found, error = inflated(Decompressor("deflate"), reads)
     assert TEXT == found
-    assert "more behind its end" in str(error)
+    assert "data after its end" in str(error)
 
 
 def chunk(text: str, **fields: object) -> bytes:
@@ -191,10 +175,8 @@ REPEATED = {
 
 
 @pytest.mark.parametrize("event", REPEATED.values(), ids=REPEATED)
-def test_no_stream_of_events_meets_the_ratio(event: bytes) -> None:
-    """
-    Not even one that says the same for ever, compressed in one go at the highest level, far beyond the first 16 MiB.
-    """
+def test_no_stream_of_events_exceeds_the_ratio(event: bytes) -> None:
+    """Not even endless repetition at the highest level, far beyond the first 16 MiB."""
     body, unpack = deflated(event * (RATIO_CHECK_FROM * 5 // 4 // len(event)), level=9), Decompressor("gzip")
     assert sum(len(piece) for data in truncated(body, 65_536) for piece in unpack.feed(data)) > RATIO_CHECK_FROM
 
@@ -203,10 +185,8 @@ BOMBS = [(b"\0", "gzip", 31), (b"data:x\n\n", "gzip", 31), (b": \n\n", "deflate"
 
 
 @pytest.mark.parametrize(("unit", "coding", "wbits"), BOMBS, ids=[repr(unit) for unit, _, _ in BOMBS])
-def test_a_bomb_meets_the_ratio(unit: bytes, coding: str, wbits: int) -> None:
-    """
-    After as many bytes as one frame may have, not before: a document of zeros is no bomb.
-    """
+def test_a_bomb_exceeds_the_ratio(unit: bytes, coding: str, wbits: int) -> None:
+    """After the size of one frame, not before: a document of zeros is not a bomb."""
     body = deflated(unit * (RATIO_CHECK_FROM * 5 // 4 // len(unit)), wbits, 9)
     found, error = inflated(Decompressor(coding), truncated(body, 65_536))
 
@@ -219,10 +199,8 @@ def test_a_bomb_meets_the_ratio(unit: bytes, coding: str, wbits: int) -> None:
 
 @pytest.mark.parametrize("members", [1, 50])
 @pytest.mark.parametrize("step", [100, 65_536])
-def test_the_whole_body_counts(members: int, step: int) -> None:
-    """
-    In one member or many: the total has a limit, which the error names in bytes.
-    """
+def test_the_limit_of_the_whole_body(members: int, step: int) -> None:
+    """In one member or many; the error names the limit in bytes."""
     data = random.Random(3).randbytes(400_000)
     body = b"".join(gzip.compress(part, mtime=0) for part in truncated(data, len(data) // members))
     found, error = inflated(

@@ -1,4 +1,4 @@
-"""What error bodies say: every spelling, every envelope, the cause first, and what is too long."""
+"""Parsing of error bodies: every format, every envelope, the cause first, and limits."""
 
 import json
 import time
@@ -24,7 +24,7 @@ from mdstream_core.http import ResponseHead
 CAUSE = "CUDA out of memory. Tried to allocate 2.00 GiB"
 PROVIDER = {"error": {"message": "no such adapter", "type": "NotFoundError", "code": 404}}
 
-#: name: (the body, what is said of it)
+#: name: (the body, the parsed error)
 BODIES: dict[str, tuple[Any, ErrorBody]] = {
     "DJL": ({"code": 424, "message": "prediction failure", "error": CAUSE}, ErrorBody(f"{CAUSE}; prediction failure", None, 424)),
     "DJL, other order": ({"error": CAUSE, "message": "Invoke handler failure", "code": 424}, ErrorBody(f"{CAUSE}; Invoke handler failure", None, 424)),
@@ -40,7 +40,7 @@ BODIES: dict[str, tuple[Any, ErrorBody]] = {
     "a list of texts": ({"error": ["Error in `inputs`: too short", "Error in `top_k`: negative"]}, ErrorBody("Error in `inputs`: too short; Error in `top_k`: negative")),
     "JSON in JSON": ({"code": "400", "message": json.dumps(PROVIDER)}, ErrorBody("no such adapter", "NotFoundError", 404)),
     "JSON in JSON in JSON": ({"message": json.dumps({"code": "400", "message": json.dumps(PROVIDER)})}, ErrorBody("no such adapter", "NotFoundError", 404)),
-    "JSON behind words": ({"message": f"upstream says: {json.dumps(PROVIDER)}"}, ErrorBody("no such adapter; upstream says", "NotFoundError", 404)),
+    "JSON after text": ({"message": f"upstream says: {json.dumps(PROVIDER)}"}, ErrorBody("no such adapter; upstream says", "NotFoundError", 404)),
     "Grok through OCI": ({"code": "400", "message": '{"code":"Bad argument","error":"Invalid function schema."}'}, ErrorBody("Invalid function schema.", "Bad argument", 400)),
     "OpenRouter": ({"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"error":{"message":"n is 0"}}'}}}, ErrorBody("n is 0; Provider returned error", None, 400)),
     "Anthropic": ({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded now"}}, ErrorBody("Overloaded now", "overloaded_error")),
@@ -54,9 +54,7 @@ BODIES: dict[str, tuple[Any, ErrorBody]] = {
 
 @pytest.mark.parametrize(("body", "words"), BODIES.values(), ids=BODIES)
 def test_every_sentence_is_kept_and_the_cause_comes_first(body: Any, words: ErrorBody) -> None:
-    """
-    Whatever the envelope; a phrase that only says that there was an error stands last, and nothing stands twice.
-    """
+    """In every envelope; generic phrases come last, and there are no duplicates."""
     assert words == parse_error_object(body)
     assert words == parse_error_body(json.dumps(body).encode())
 
@@ -69,10 +67,8 @@ NO_ERRORS = {
 
 
 @pytest.mark.parametrize("body", NO_ERRORS.values(), ids=NO_ERRORS)
-def test_what_is_no_error_has_no_words(body: Any) -> None:
-    """
-    A field that is called like one of an error's is not enough.
-    """
+def test_other_bodies_are_not_errors(body: Any) -> None:
+    """A field with the name of an error's field is not enough."""
     assert parse_error_object(body) is None
 
 
@@ -103,9 +99,7 @@ PAGES = {
 
 @pytest.mark.parametrize(("body", "begins"), PAGES.values(), ids=PAGES)
 def test_a_page_is_reduced_to_its_text(body: str, begins: str) -> None:
-    """
-    Title and headings first, no markup, no script, and of a long page the beginning.
-    """
+    """Title and headings first, no markup, no scripts, and only the beginning of a long page."""
     output = parse_error_body(body.encode()).message
 
     assert output.startswith(begins)
@@ -121,10 +115,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("body", HOSTILE, ids=lambda body: body[:20])
-def test_a_hostile_body_has_words_in_bounded_time(body: str) -> None:
-    """
-    However deeply it is nested, and whatever is never closed: an event loop waits for it.
-    """
+def test_a_hostile_body_is_parsed_in_bounded_time(body: str) -> None:
+    """With deep nesting or unclosed tags: an event loop waits for it."""
     began = time.process_time()
 
     assert len(parse_error_body(body.encode()).message) <= 2001
@@ -161,7 +153,7 @@ FITS = (
 
 
 def enveloped(platform: str, words: str) -> tuple[Any, ResponseHead, bytes]:
-    """A platform, and how an answer of it begins and goes on whose container says `words`."""
+    """A platform, and the head and body of an error response whose container reports `words`."""
     djl = {"code": 424, "message": "prediction failure", "error": words}
     json_head = {"content-type": "application/json"}
     match platform:
@@ -198,10 +190,8 @@ ENVELOPES = ["sagemaker", "sagemaker without an original", "oci-genai", "modelar
 
 @pytest.mark.parametrize("platform", ENVELOPES)
 @pytest.mark.parametrize("words", TOO_LONG)
-def test_a_request_that_is_too_long_is_one_in_every_envelope(platform: str, words: str) -> None:
-    """
-    Its class is the same whatever the status says, so that it is not asked again and middleware can shorten it.
-    """
+def test_context_overflow_in_every_envelope(platform: str, words: str) -> None:
+    """The class does not depend on the status, so it is not retried, and middleware can shorten the prompt."""
     service, head, body = enveloped(platform, words)
     error = service.parse_error(head, body)
 
@@ -213,10 +203,8 @@ def test_a_request_that_is_too_long_is_one_in_every_envelope(platform: str, word
 
 @pytest.mark.parametrize("platform", ENVELOPES)
 @pytest.mark.parametrize("words", FITS)
-def test_other_limits_are_none_of_the_context(platform: str, words: str) -> None:
-    """
-    Tokens per minute pass, a number out of range and a large body do not; none is a matter of the context.
-    """
+def test_other_limits_are_not_context_overflows(platform: str, words: str) -> None:
+    """Token rates, numbers out of range and large bodies."""
     service, head, body = enveloped(platform, words)
 
     assert not describes_context_overflow(words)
@@ -224,10 +212,8 @@ def test_other_limits_are_none_of_the_context(platform: str, words: str) -> None
     assert words in str(service.parse_error(head, body))
 
 
-def test_a_limit_per_minute_stays_one() -> None:
-    """
-    The status says so, even where the words could mean the context.
-    """
+def test_a_rate_limit_is_not_a_context_overflow() -> None:
+    """The status decides, even if the message could mean the context."""
     body = json.dumps({"error": {"message": TOO_LONG[0]}}).encode()
     services = [enveloped(platform, "")[0] for platform in ENVELOPES]
 
@@ -245,10 +231,8 @@ REDIRECTS = {
 @pytest.mark.parametrize("platform", ENVELOPES)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize(("location", "words"), REDIRECTS.items())
-def test_a_redirect_states_where_it_leads(platform: str, status: int, location: str, words: str) -> None:
-    """
-    Without the query, which may hold a key.
-    """
+def test_a_redirect_names_its_location(platform: str, status: int, location: str, words: str) -> None:
+    """Without the query, which may contain a key."""
     service, _, _ = enveloped(platform, "")
     error = service.parse_error(ResponseHead(status, {"location": location} if location else {}), NGINX.encode())
 
@@ -266,10 +250,8 @@ def refused_as(platform: str, words: str) -> bytes:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("call_method", METHODS)
-def test_both_frameworks_are_reported_the_cause(platform: str, call_method: str) -> None:
-    """
-    A refusal of DJL's: the cause is in the error, and one that is too long is asked once.
-    """
+def test_both_frameworks_report_the_cause(platform: str, call_method: str) -> None:
+    """An error response of DJL: the error contains the cause, and a too long prompt is sent once."""
     model, send_request, _ = METHODS[call_method]
     with serving(scripted(lambda body: refused_as(platform, CAUSE))) as server, pytest.raises(ServerError) as caught:
         send_request(model(platform, server))
@@ -281,7 +263,7 @@ def test_both_frameworks_are_reported_the_cause(platform: str, call_method: str)
         assert len(server.requests) == 1
 
 
-#: How servers say in a stream, or in a whole answer of status 200, that the question is too long.
+#: How servers report in a stream, or in a response of status 200, that the prompt is too long.
 IN_STREAM = [
     {"error": {"message": TOO_LONG[2], "type": "BadRequestError", "code": 400}},
     {"error": {"message": TOO_LONG[8], "http_status_code": 422}},
@@ -292,29 +274,25 @@ IN_STREAM = [
 
 @pytest.mark.parametrize("payload", IN_STREAM, ids=str)
 @pytest.mark.parametrize("call_method", METHODS)
-def test_a_stream_that_begins_with_an_overflow_is_one(call_method: str, payload: Any) -> None:
-    """
-    SGLang, TGI and LMI answer 200 before they count the tokens.
-    """
+def test_a_context_overflow_as_the_first_event(call_method: str, payload: Any) -> None:
+    """SGLang, TGI and LMI return 200 before they count the tokens."""
     model, send_request, stream = METHODS[call_method]
     content = json.dumps(payload).encode()
     body = b"data: %b\n\ndata: [DONE]\n\n" % content if stream else content
     fields = b"content-type: text/event-stream\r\n" if stream else b"content-type: application/json\r\n"
-    with serving(scripted(lambda requested: response(200, body, fields))) as server:
+    with serving(scripted(lambda request: response(200, body, fields))) as server:
         with pytest.raises(ContextOverflow) as caught:
             send_request(model("oci-model-deployment", server, max_retries=2))
         assert len(server.requests) == 1
     assert not caught.value.retryable
 
 
-def test_an_overflow_in_mid_stream_is_a_failure_with_its_partial() -> None:
-    """
-    Something was delivered: the stream failed.
-    """
+def test_a_context_overflow_after_output_is_a_failure() -> None:
+    """It has the partial response."""
     begun = completion({"stream": True}).partition(b"\r\n\r\n")[2].partition(b"\n\n")[0].replace(b'"stop"', b"null")
     body = b"%b\n\ndata: %b\n\n" % (begun, json.dumps(IN_STREAM[0]).encode())
     model, send_request, _ = METHODS["llamaindex stream_chat"]
-    script = scripted(lambda requested: response(200, body, b"content-type: text/event-stream\r\n"))
+    script = scripted(lambda request: response(200, body, b"content-type: text/event-stream\r\n"))
     with serving(script) as server, pytest.raises(StreamFailure, match="maximum context length") as caught:
         send_request(model("oci-model-deployment", server))
     assert caught.value.partial.text == "Hi"

@@ -1,4 +1,4 @@
-"""The tree of errors, and the words of error bodies."""
+"""The exception hierarchy, and the parsing of error bodies."""
 
 import copy
 import pickle
@@ -31,10 +31,8 @@ def family(kind: type[MDStreamError]) -> list[type[MDStreamError]]:
 ALL = family(MDStreamError)
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    """
-    Each line of the drawing is a class, under the class it is drawn under, and none is missing.
-    """
+def test_the_docstring_shows_the_hierarchy() -> None:
+    """Each line is a class below its base class, and none is missing."""
     drawn: dict[str, str] = {}
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -48,9 +46,7 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_an_error_is_built_from_one_string(kind: type[MDStreamError]) -> None:
-    """
-    LlamaIndex workflows rebuild exceptions from their message alone.
-    """
+    """LlamaIndex workflows rebuild exceptions from their message alone."""
     error = kind("what happened")
 
     assert "what happened" == str(error)
@@ -59,10 +55,8 @@ def test_an_error_is_built_from_one_string(kind: type[MDStreamError]) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_an_error_travels(kind: type[MDStreamError]) -> None:
-    """
-    Pickled or copied it keeps its class, its message and its facts.
-    """
+def test_an_error_can_be_pickled_and_copied(kind: type[MDStreamError]) -> None:
+    """It keeps its class, its message and its attributes."""
     error = kind("x", code="C", status=499, request_id="r", retryable=True, raw="raw", retry_after=1.5)
     error.partial = ModelResponse.from_events([TextDelta("Hi")])
     error.response = ErrorResponse(499, {"a": "b"}, {"error": {}, "partial": None}, "raw")
@@ -77,10 +71,8 @@ def test_an_error_travels(kind: type[MDStreamError]) -> None:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_frameworks_may_hang_their_own_on_an_error(kind: type[MDStreamError]) -> None:
-    """
-    No class has slots, and each is an Exception.
-    """
+def test_frameworks_may_set_attributes_on_an_error(kind: type[MDStreamError]) -> None:
+    """No class has slots, and each is an Exception."""
     error = kind("x")
     error.add_note("a note")
     error.run_id = 7  # type: ignore[attr-defined]
@@ -89,17 +81,13 @@ def test_frameworks_may_hang_their_own_on_an_error(kind: type[MDStreamError]) ->
     assert not any("__slots__" in base.__dict__ for base in kind.__mro__ if base.__module__ == errors.__name__)
 
 
-def test_no_class_has_the_bases_that_mislead_frameworks() -> None:
-    """
-    LangGraph retries, or refuses to, by builtin bases: the core's errors have none of them.
-    """
+def test_no_class_has_a_builtin_base_that_frameworks_check() -> None:
+    """LangGraph decides on retries by builtin base classes."""
     assert not any(issubclass(kind, RuntimeError | OSError | ValueError) for kind in ALL)
 
 
-def test_the_facts_that_are_not_given_are_those_of_the_class() -> None:
-    """
-    A class knows its status and whether asking again may help.
-    """
+def test_attributes_default_to_those_of_the_class() -> None:
+    """The status, and whether a retry may succeed."""
     retryable = {"ConnectionFailed", "RateLimited", "ServerError", "StreamFailure", "StreamTimeout", "StreamInterrupted", "StreamStalled"}  # fmt: skip
 
     assert retryable == {kind.__name__ for kind in ALL if kind("x").retryable}
@@ -107,10 +95,8 @@ def test_the_facts_that_are_not_given_are_those_of_the_class() -> None:
     assert 418 == errors.RateLimited("x", status=418).status
 
 
-def test_into_keeps_the_facts() -> None:
-    """
-    A framework's own name for an error has everything the error had.
-    """
+def test_convert_to_keeps_the_attributes() -> None:
+    """For the error class of a framework package."""
 
     class Mine(StreamFailure, ValueError):
         pass
@@ -125,9 +111,7 @@ def test_into_keeps_the_facts() -> None:
 
 @pytest.mark.parametrize("status", range(300, 600))
 def test_every_status_has_a_class(status: int) -> None:
-    """
-    Whatever the status, the error is a ServiceError; 5xx and 429 may be asked again, 4xx may not.
-    """
+    """Every error is a `ServiceError`; 5xx and 429 are retryable, 4xx are not."""
     error = error_class_for_status(status)("x")
 
     assert isinstance(error, ServiceError)
@@ -143,9 +127,9 @@ WORDS: dict[str, tuple[Any, ErrorBody | None]] = {
     "FastAPI": ({"detail": "m"}, ErrorBody("m", None, None)),
     "OCI": ({"code": "NotAuthenticated", "message": "m"}, ErrorBody("m", "NotAuthenticated", None)),
     "OCI without words": ({"code": "NotAuthenticated", "message": ""}, ErrorBody("NotAuthenticated", "NotAuthenticated", None)),
-    "no words at all": ({"error": {}, "message": None, "code": None}, ErrorBody("no words", None, None)),
-    "an answer": ({"choices": [], "usage": None}, None),
-    "an answer with a null error": ({"choices": [], "error": None}, None),
+    "no words at all": ({"error": {}, "message": None, "code": None}, ErrorBody("no message", None, None)),
+    "a response": ({"choices": [], "usage": None}, None),
+    "a response with a null error": ({"choices": [], "error": None}, None),
     "an event of another API": ({"type": "response.created", "response": {}}, None),
     "a list": ([], None),
     "text": ("error", None),
@@ -153,10 +137,8 @@ WORDS: dict[str, tuple[Any, ErrorBody | None]] = {
 
 
 @pytest.mark.parametrize(("body", "expected"), WORDS.values(), ids=WORDS)
-def test_the_words_of_an_error_body(body: Any, expected: ErrorBody | None) -> None:
-    """
-    Message, code and status are found in every spelling, and what is no error has none.
-    """
+def test_error_objects(body: Any, expected: ErrorBody | None) -> None:
+    """Message, code and status are found in every format, and other bodies are not errors."""
     assert expected == parse_error_object(body)
 
 
@@ -171,26 +153,20 @@ TOO_LONG = (
 )
 
 
-def test_a_request_that_is_too_long_is_recognised() -> None:
-    """
-    Every server has its own words for it, and a wrong temperature is none of them.
-    """
+def test_a_context_overflow_is_recognized() -> None:
+    """In the messages of all servers, and not in that of a wrong temperature."""
     assert all(map(describes_context_overflow, TOO_LONG))
     assert not describes_context_overflow("temperature must be non-negative")
 
 
-def test_a_missing_package_states_how_to_get_it() -> None:
-    """
-    The message of MissingExtra is a command.
-    """
+def test_a_missing_package_has_an_install_command() -> None:
+    """In the message of `MissingExtra`."""
     assert "pip install 'mdstream-llm[oci]'" in str(MissingExtra("oci", "oci"))
     assert isinstance(MissingExtra("oci"), ImportError)
 
 
-def test_an_error_of_a_call_travels_too() -> None:
-    """
-    With the partial and the response that a call hung on it.
-    """
+def test_an_error_of_a_call_can_be_pickled_and_copied() -> None:
+    """With the partial response and the response that a call added to it."""
     error = read(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n').error
     other = pickle.loads(pickle.dumps(error))
 

@@ -1,4 +1,4 @@
-"""Events, and their sum."""
+"""Events, and the accumulation of a response."""
 
 import dataclasses
 import pickle
@@ -40,10 +40,8 @@ EVERY: list[Event] = [
 ]
 
 
-def test_a_response_is_the_sum_of_its_events() -> None:
-    """
-    Everything that was said is in the reply, each choice by itself; the last usage counts.
-    """
+def test_a_response_accumulates_its_events() -> None:
+    """All output, separately for each choice; the last usage wins."""
     model_response = ModelResponse.from_events(EVERY)
 
     assert model_response == ModelResponse(
@@ -63,10 +61,8 @@ def test_a_response_is_the_sum_of_its_events() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_sum_can_be_looked_at_at_any_time(seed: int) -> None:
-    """
-    Looking at the partial changes nothing.
-    """
+def test_a_partial_response_can_be_read_at_any_time(seed: int) -> None:
+    """Reading it changes nothing."""
     looks = random.Random(seed)
     total = ResponseAccumulator()
     for at, event in enumerate(EVERY):
@@ -77,10 +73,8 @@ def test_a_sum_can_be_looked_at_at_any_time(seed: int) -> None:
     assert ModelResponse.from_events(EVERY) == total.response()
 
 
-def test_nothing_is_an_empty_response() -> None:
-    """
-    No events are one empty choice, so that the reply's fields can be read.
-    """
+def test_no_events_are_an_empty_response() -> None:
+    """It has one empty choice, so that its properties can be read."""
     assert ("", "", "", (), None) == (
         ModelResponse().text,
         ModelResponse().reasoning,
@@ -92,10 +86,8 @@ def test_nothing_is_an_empty_response() -> None:
     assert not ResponseAccumulator()
 
 
-def test_a_response_is_plain_json() -> None:
-    """
-    What goes into an error's response are JSON values.
-    """
+def test_a_response_converts_to_plain_json() -> None:
+    """For the response of an error."""
     expected = {
         "text": "Hi there",
         "reasoning": "hm",
@@ -111,9 +103,7 @@ def test_a_response_is_plain_json() -> None:
 
 @pytest.mark.parametrize("event", EVERY, ids=lambda event: type(event).__name__)
 def test_events_are_values(event: Event) -> None:
-    """
-    They cannot be changed, and they travel.
-    """
+    """They are immutable, and can be pickled."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(event, dataclasses.fields(event)[0].name, 5)
     assert event == pickle.loads(pickle.dumps(event))
@@ -121,9 +111,7 @@ def test_events_are_values(event: Event) -> None:
 
 
 def test_arguments_of_a_call() -> None:
-    """
-    They are parsed on demand: none are an empty object, and what is no object is refused.
-    """
+    """They are parsed on demand: no arguments are an empty object, and other values than objects are rejected."""
     assert {} == ToolCall("a", "f", " ").parse_arguments()
     assert {"x": 1} == ToolCall("a", "f", '{"x":1}').parse_arguments()
     for wrong in ("[1]", "7", "{x}"):
@@ -133,10 +121,8 @@ def test_arguments_of_a_call() -> None:
 
 
 @pytest.mark.parametrize("word", _LIMITS)
-def test_a_response_that_a_limit_ended_is_not_whole(word: str) -> None:
-    """
-    Whatever the server calls the limit: it is a known ending, OpenAI's `length`, and in each spelling incomplete.
-    """
+def test_a_truncated_response_is_incomplete(word: str) -> None:
+    """All names of the limit are a known finish reason, OpenAI's `length`, and incomplete."""
     for spelling in (word, word.upper(), word.title()):
         assert "length" == read_finish_reason(spelling)
         assert describe_incomplete(spelling).startswith("cut off")

@@ -1,4 +1,4 @@
-"""A process that forks in the worst moment: a refresh is under way, a lock is held. The child works, the parent goes on."""
+"""Forks while a refresh is in progress or a lock is held: the child works, and the parent continues."""
 
 import asyncio
 import multiprocessing
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from _client_requests import END, HEAD, HI, STOP, call
-from _raw_server import RawServer, answer, serving
+from _raw_server import RawServer, respond_with, serving
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from langchain_mdstream import ChatModelArts, ModelArtsEmbeddings
@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # a fork beside threads is what is tried
 ]
 
-#: Seconds after which a child that hangs is killed. It would hang for ever.
+#: Seconds after which a child that hangs is killed.
 LIMIT = 30
 
 PROMPT = Request("POST", "https://h.example/x", {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}, b"{}")
@@ -42,7 +42,7 @@ KEY = rsa.generate_private_key(65537, 2048)
 
 
 def fork(work: Callable[[], object]) -> int:
-    """The exit code of a child that does `work`: 0 if it comes to a good end."""
+    """Run `work` in a forked process, and return its exit code: 0 if it succeeds."""
     child = os.fork()
     if child == 0:  # nothing of pytest's may run here
         status = 1
@@ -56,7 +56,7 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def fork_by_multiprocessing(work: Callable[[], object]) -> int:
-    """The same through `multiprocessing`."""
+    """Run `work` with `multiprocessing`."""
 
     def limited() -> None:
         signal.alarm(LIMIT)
@@ -72,7 +72,7 @@ methods = pytest.mark.parametrize("forked", [fork, fork_by_multiprocessing])
 
 
 class Slow:
-    """Stops in this process until it is let go, and never in a forked one."""
+    """Block in this process until it is released, and never in a forked one."""
 
     def __init__(self) -> None:
         self.parent = os.getpid()
@@ -115,7 +115,7 @@ def built(slow: Slow) -> Signer:
 
 
 def wrapped(slow: Slow) -> Signer:
-    """A signer of somebody's own, which holds a lock while it renews its token."""
+    """A custom signer that holds a lock while it refreshes its token."""
 
     class Inner:
         def __init__(self) -> None:
@@ -134,7 +134,7 @@ def wrapped(slow: Slow) -> Signer:
 
 
 def role(slow: Slow) -> Signer:
-    """botocore holds its lock while it fetches a role's keys."""
+    """Credentials of botocore, which holds its lock while it fetches the keys of a role."""
     credentials = pytest.importorskip("botocore.credentials", reason="mdstream-llm[aws] is not installed")
 
     def fetch() -> dict[str, str]:
@@ -151,7 +151,7 @@ SIGNERS = [password, source, built, wrapped, role]
 
 @contextmanager
 def refreshing(made: Signer, slow: Slow) -> Iterator[threading.Thread]:
-    """A refresh is under way in another thread."""
+    """Run a refresh in another thread."""
     thread = threading.Thread(target=made.refresh, args=(made.generation,))
     thread.start()
     assert slow.entered.wait(LIMIT)
@@ -164,12 +164,10 @@ def refreshing(made: Signer, slow: Slow) -> Iterator[threading.Thread]:
 
 @methods
 @pytest.mark.parametrize("kind", SIGNERS)
-def test_a_child_signs_while_its_parent_fetches_the_key(
+def test_a_child_signs_during_its_parents_refresh(
     kind: Callable[[Slow], Signer], forked: Callable[[Callable[[], object]], int]
 ) -> None:
-    """
-    It fetches a key of its own; the parent's refresh comes to its end there.
-    """
+    """It refreshes the credentials itself, and the parent's refresh completes there."""
     slow = Slow()
     made = kind(slow)
 
@@ -183,10 +181,8 @@ def test_a_child_signs_while_its_parent_fetches_the_key(
     assert made.sign(PROMPT).headers
 
 
-def test_a_principal_of_the_sdk_is_built_anew_in_the_child() -> None:
-    """
-    The parent's is connected to the service that gives tokens, and two must not use one connection.
-    """
+def test_a_principal_of_the_sdk_is_created_again_in_the_child() -> None:
+    """The parent's has a connection to the token service, which two processes must not share."""
     made = built(Slow())
     made._build = lambda: lambda request: request  # type: ignore[attr-defined]
     made.refresh(made.generation)
@@ -205,25 +201,23 @@ WHOLE = HEAD + HI + STOP + END
 
 
 @pytest.mark.parametrize("waits", ["thread", "task"])
-def test_a_child_requests_while_its_parent_waits_for_the_key(waits: str) -> None:
-    """
-    The clients of both kinds, whose question waited for the key when the process was forked.
-    """
+def test_a_child_sends_requests_during_its_parents_refresh(waits: str) -> None:
+    """With both clients, whose request waited for the key when the process was forked."""
     slow = Slow()
     made = password(slow)
     plain, tasks = Client(made, trust_env=False), AsyncClient(made, trust_env=False)
 
-    async def requested(server: RawServer) -> str:
+    async def complete(server: RawServer) -> str:
         model_response = await tasks.complete(call(server))
         await tasks.aclose()
         return model_response.text
 
     def work() -> None:
         assert "Hi" == plain.complete(call(server)).text
-        assert "Hi" == asyncio.run(requested(server))
+        assert "Hi" == asyncio.run(complete(server))
 
-    with serving(answer(WHOLE)) as server:
-        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(requested(server))}
+    with serving(respond_with(WHOLE)) as server:
+        targets = {"thread": lambda: plain.complete(call(server)), "task": lambda: asyncio.run(complete(server))}
         waiting = threading.Thread(target=targets[waits])
         waiting.start()
         assert slow.entered.wait(LIMIT)
@@ -235,7 +229,7 @@ def test_a_child_requests_while_its_parent_waits_for_the_key(waits: str) -> None
 
 
 def held_locks() -> list[_fork.Lock]:
-    """Every lock of ours that there is in this process, as another thread holds it."""
+    """Acquire every lock of mdstream in this process, as another thread would."""
     locks = [one for one in list(_fork._objects) if isinstance(one, _fork.Lock)]
     thread = threading.Thread(target=lambda: [lock._lock.acquire(timeout=5) for lock in locks])
     thread.start()
@@ -244,7 +238,7 @@ def held_locks() -> list[_fork.Lock]:
 
 
 def vectors(server: Any, peer: Any) -> None:
-    """Answers chats and embeddings."""
+    """Server script for chats and embeddings."""
     body = b'{"data":[{"index":0,"embedding":[1.0,2.0]}],"usage":{"prompt_tokens":1,"total_tokens":1}}'
     whole = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     chat = b'{"choices":[{"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}'
@@ -253,19 +247,17 @@ def vectors(server: Any, peer: Any) -> None:
         peer.send(whole if b"/embeddings" in request else output)
 
 
-def test_every_lock_of_ours_is_free_in_the_child() -> None:
-    """
-    All are held when the process forks, also those of modules; models of both frameworks work in the child.
-    """
+def test_every_lock_is_free_in_the_child() -> None:
+    """All are held when the process forks, also those of modules; models of both frameworks work in the child."""
     with serving(vectors) as server:
-        platform_case: dict[str, Any] = {
+        options: dict[str, Any] = {
             "endpoint": f"{server.url}/v1",
             "model": "m",
             "api_key": "k",
             "trust_env": False,
         }
-        chat, llm = ChatModelArts(**platform_case), ModelArts(**platform_case)
-        embeddings, embedding = ModelArtsEmbeddings(**platform_case), ModelArtsEmbedding(**platform_case)
+        chat, llm = ChatModelArts(**options), ModelArts(**options)
+        embeddings, embedding = ModelArtsEmbeddings(**options), ModelArtsEmbedding(**options)
 
         def work() -> None:
             assert "Hi" == chat.invoke("x").text
@@ -274,7 +266,7 @@ def test_every_lock_of_ours_is_free_in_the_child() -> None:
             assert "Hi" == asyncio.run(llm.acomplete("x")).text
             assert [1.0, 2.0] == embeddings.embed_query("x")
             assert [1.0, 2.0] == embedding.get_text_embedding("x")
-            assert "Hi" == ChatModelArts(**platform_case).invoke("x").text
+            assert "Hi" == ChatModelArts(**options).invoke("x").text
 
         work()
         locks = held_locks()
@@ -288,10 +280,8 @@ def test_every_lock_of_ours_is_free_in_the_child() -> None:
             model.close()
 
 
-def test_a_gate_is_open_in_the_child() -> None:
-    """
-    The requests that were under way in the parent are not under way here.
-    """
+def test_a_concurrency_limiter_is_reset_in_the_child() -> None:
+    """The parent's requests in progress do not count."""
     gate = ConcurrencyLimiter(2)
     for _ in range(2):
         gate.threads.acquire()
@@ -304,10 +294,8 @@ def test_a_gate_is_open_in_the_child() -> None:
     assert not gate.threads.acquire(blocking=False)
 
 
-def test_a_fork_inside_a_lock_lets_the_child_leave_it() -> None:
-    """
-    The thread that forks may hold the lock itself: the child's lock is another one, and was not taken.
-    """
+def test_a_fork_while_holding_a_lock() -> None:
+    """The child's lock is a new one, so leaving the block must not raise."""
     quota = RetryQuota(RetryBudget(capacity=10))
     lock = _fork.Lock()
     left: list[int] = []
@@ -325,12 +313,10 @@ def test_a_fork_inside_a_lock_lets_the_child_leave_it() -> None:
 
 
 @methods
-def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[Callable[[], object]], int]) -> None:
-    """
-    Also where all connections that its pool may have are in use in the parent, which goes on with its own.
-    """
+def test_a_custom_client_connects_in_the_child(forked: Callable[[Callable[[], object]], int]) -> None:
+    """Also if all connections of its pool are in use in the parent, which continues to use them."""
     body = b"hello"
-    script = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
+    script = respond_with(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + body)
     limits = httpx.Limits(max_connections=1)
     with serving(script) as server, http_client(limits=limits, timeout=5) as client:
 
@@ -347,10 +333,8 @@ def test_a_client_of_ones_own_opens_a_connection_in_the_child(forked: Callable[[
         assert 3 == server.connections
 
 
-def test_the_registry_keeps_nothing_alive() -> None:
-    """
-    What is gone in the parent is not reset in the child.
-    """
+def test_the_registry_has_weak_references() -> None:
+    """An object that was deleted in the parent is not reset in the child."""
     lock = _fork.Lock()
     assert _fork.is_registered(lock)
     before = len(_fork._objects)

@@ -1,5 +1,4 @@
-"""Whatever of ours holds a lock, or waits for another thread, is reset in a forked process: held by reading the source
-and by looking at the objects that are alive."""
+"""Objects with locks or pending results are reset in forked processes: checked in the source and in live objects."""
 
 import ast
 import asyncio
@@ -24,20 +23,20 @@ from mdstream_core.otel import instrument, uninstrument
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index", "pytest_mdstream")
 
-#: The emulator and the suites for tests are no part of an application that forks.
+#: The emulator and the conformance suites are not part of an application that forks.
 OUTSIDE = ("mdstream_core/emulator/", "llamaindex_mdstream/testing/")
 
-#: What does not survive a fork, by the name it is called by.
+#: Primitives that do not survive a fork, by name.
 PRIMITIVES = frozenset(
     "Lock RLock Condition Semaphore BoundedSemaphore Event Barrier Timer Future Refresh CapacityLimiter RunVar "
     "ThreadPoolExecutor ProcessPoolExecutor Queue SimpleQueue cached_property".split()
 )
 
-#: Where such things are made: in classes that are registered, in resets, and in functions that use them up themselves.
+#: Where primitives are created: in registered classes, in resets, and in functions that use them only locally.
 ALLOWED = {
     "mdstream_core/_fork.py": "the registry itself",
-    "mdstream_core/auth/_signer.py": "Signer: the flight is forgotten in the child",
-    "mdstream_core/batching/execute.py": "Gate.reset_after_fork; and the threads of one `gather`, which ends with it",
+    "mdstream_core/auth/_signer.py": "Signer: the pending refresh is discarded in the child",
+    "mdstream_core/batching/execute.py": "ConcurrencyLimiter.reset_after_fork; and the threads of one `gather`, which ends with it",
     "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",
@@ -45,8 +44,8 @@ ALLOWED = {
 }
 
 
-def made(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """The lines where a primitive is made, but for our own lock, which is registered wherever it is."""
+def find_primitives(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The lines that create a primitive, except `_fork.Lock`, which registers itself."""
     for node in ast.walk(tree):
         named = node.func if isinstance(node, ast.Call) else None
         if isinstance(named, ast.Subscript):
@@ -67,19 +66,17 @@ SOURCES = [
 ]
 
 
-def test_primitives_are_made_where_somebody_resets_them() -> None:
-    """
-    A new lock, future or limiter is a `_fork.Lock`, or stands in a class that is registered: then it is added here.
-    """
-    found = {str(path.relative_to(ROOT)): list(made(ast.parse(path.read_text()))) for path in SOURCES}
+def test_primitives_are_created_where_they_are_reset() -> None:
+    """A new lock, future or limiter is a `_fork.Lock`, or belongs to a registered class that is listed here."""
+    found = {str(path.relative_to(ROOT)): list(find_primitives(ast.parse(path.read_text()))) for path in SOURCES}
 
     assert {} == {name: where for name, where in found.items() if where and name not in ALLOWED}
     assert set() == {name for name in ALLOWED if not found[name]}
 
 
-def test_a_bare_lock_is_that_of_the_registry() -> None:
+def test_only_the_registry_creates_bare_locks() -> None:
     """
-    `Lock()` without a module's name is ours only where it is imported from `_fork`.
+    `Lock()` without a module name is `_fork.Lock` only if it is imported from there.
     """
     for path in SOURCES:
         text = path.read_text()
@@ -100,63 +97,61 @@ KINDS: tuple[type[Any], ...] = (
 )
 
 
-def values(thing: Any) -> Iterator[Any]:
-    """What an object holds in attributes and slots."""
-    yield from getattr(thing, "__dict__", {}).values()
-    for base in type(thing).__mro__:
+def values(holder: Any) -> Iterator[Any]:
+    """The attributes and slots of an object."""
+    yield from getattr(holder, "__dict__", {}).values()
+    for base in type(holder).__mro__:
         slots = base.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else slots:
-            yield getattr(thing, slot, None)
+            yield getattr(holder, slot, None)
 
 
-def ours(thing: Any) -> bool:
-    module = getattr(type(thing), "__module__", "") or ""
+def is_ours(holder: Any) -> bool:
+    module = getattr(type(holder), "__module__", "") or ""
     return (
         isinstance(module, str) and module.startswith(PACKAGES) and not {"emulator", "testing"} & {*module.split(".")}
     )
 
 
-def loose(things: list[Any]) -> set[str]:
-    """The classes of objects of ours that hold a primitive and are not registered, nor are one themselves."""
+def find_unregistered(objects: list[Any]) -> set[str]:
+    """The classes of mdstream objects that hold a primitive, and are neither registered nor primitives themselves."""
     return {
-        type(thing).__qualname__
-        for thing in things
-        if ours(thing)
-        and not isinstance(thing, KINDS)
-        and any(isinstance(value, KINDS) for value in values(thing))
-        and not _fork.is_registered(thing)
+        type(holder).__qualname__
+        for holder in objects
+        if is_ours(holder)
+        and not isinstance(holder, KINDS)
+        and any(isinstance(value, KINDS) for value in values(holder))
+        and not _fork.is_registered(holder)
     }
 
 
 async def _requests(chat: Any, llm: Any) -> None:
     stream = chat.astream("x")
     await anext(stream)
-    assert set() == loose(gc.get_objects())  # while a response is read, too
+    assert set() == find_unregistered(gc.get_objects())  # while a response is read, too
     await stream.aclose()
     await llm.acomplete("x")
 
 
-def test_the_objects_that_are_alive() -> None:
-    """
-    Models of both frameworks with their services, clients, pools, signers and hooks, as they are after use.
-    """
+def test_objects_with_primitives_are_registered() -> None:
+    """Models of both frameworks with their services, clients, pools, signers and hooks, after use."""
     instrument()
     try:
         with serving(vectors) as server:
-            platform_case: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
+            options: dict[str, Any] = {"endpoint": f"{server.url}/v1", "model": "m", "trust_env": False}
             login = {"user": "u", "password": "p", "domain": "d", "project": "x", "iam_endpoint": server.url}
-            chat, llm = ChatModelArts(**platform_case, api_key="k"), ModelArts(**platform_case, api_key="k")
-            signed = ChatModelArts(**platform_case, **login)
+            chat, llm = ChatModelArts(**options, api_key="k"), ModelArts(**options, api_key="k")
+            signed = ChatModelArts(**options, **login)
             embeddings, embedding = (
-                ModelArtsEmbeddings(**platform_case, api_key="k"),
-                ModelArtsEmbedding(**platform_case, api_key="k"),
+                ModelArtsEmbeddings(**options, api_key="k"),
+                ModelArtsEmbedding(**options, api_key="k"),
             )
             chat.invoke("x")
             llm.complete("x")
             embeddings.embed_documents(["x"])
             embedding.get_text_embedding("x")
             assert signed.service.client
-            assert set() == loose(gc.get_objects())
+            assert set() == find_unregistered(gc.get_objects())
             asyncio.run(_requests(chat, llm))
             for model in (chat, llm, embeddings, embedding):
                 model.close()
@@ -164,10 +159,8 @@ def test_the_objects_that_are_alive() -> None:
         uninstrument()
 
 
-def test_modules_hold_no_loose_locks() -> None:
-    """
-    The same for what stands in the modules themselves.
-    """
+def test_modules_have_no_unregistered_locks() -> None:
+    """The same for module attributes."""
     found = {
         f"{name}.{attribute}"
         for name, module in list(sys.modules.items())
@@ -182,14 +175,12 @@ def test_modules_hold_no_loose_locks() -> None:
 @pytest.mark.parametrize(
     "value", [threading.Lock(), threading.Event(), Future(), threading.BoundedSemaphore(1)], ids=type
 )
-def test_a_loose_lock_is_found(value: object) -> None:
-    """
-    The comparison itself.
-    """
+def test_an_unregistered_lock_is_detected(value: object) -> None:
+    """A test of the check itself."""
     kind = type("Loose", (), {"__module__": "mdstream_core.x"})
-    thing = kind()
-    thing.lock = value
+    holder = kind()
+    holder.lock = value
 
-    assert {"Loose"} == loose([thing])
-    assert [(1, "Lock")] == list(made(ast.parse("x = threading.Lock()")))
-    assert [] == list(made(ast.parse("x = _fork.Lock()")))
+    assert {"Loose"} == find_unregistered([holder])
+    assert [(1, "Lock")] == list(find_primitives(ast.parse("x = threading.Lock()")))
+    assert [] == list(find_primitives(ast.parse("x = _fork.Lock()")))

@@ -40,10 +40,10 @@ VALUES: dict[str, tuple[Any, str]] = {
     "a space behind": (f"{PLANTED} ", "white space at its beginning or end"),
 }
 OTHER_TYPES: dict[str, tuple[Any, str]] = {
-    "bytes": (PLANTED.encode(), "must be a text, not a bytes"),
-    "None": (None, "must be a text, not None"),
-    "a list": ([PLANTED], "must be a text, not a list"),
-    "a truth": (True, "must be a text, not a bool"),
+    "bytes": (PLANTED.encode(), "must be a string, not a bytes"),
+    "None": (None, "must be a string, not None"),
+    "a list": ([PLANTED], "must be a string, not a list"),
+    "a truth": (True, "must be a string, not a bool"),
 }
 NAMES: dict[str, tuple[Any, str]] = {
     "empty": ("", "the name of a header is empty"),
@@ -51,8 +51,8 @@ NAMES: dict[str, tuple[Any, str]] = {
     "a colon": ("a:", "has a name that cannot be sent"),
     "a space": ("a b", "has a name that cannot be sent"),
     "an umlaut": ("ä", "has a name that cannot be sent"),
-    "bytes": (b"x-a", "the name of a header must be a text, not a bytes"),
-    "a number": (1, "the name of a header must be a text, not a int"),
+    "bytes": (b"x-a", "the name of a header must be a string, not a bytes"),
+    "a number": (1, "the name of a header must be a string, not a int"),
 }
 HEADERS: dict[str, tuple[Any, str]] = {
     **{f"value: {name}": ({"x-api-key": value}, f"header 'x-api-key' has a value that cannot be sent: .*{words}") for name, (value, words) in (VALUES | OTHER_TYPES).items()},
@@ -232,7 +232,7 @@ def test_a_proxys_password_is_not_in_the_error(kind: Any, proxy: str) -> None:
     """
     A proxy that is no URL is told at construction, without what was given.
     """
-    with pytest.raises(ValidationError, match="proxy is no URL of a proxy") as caught:
+    with pytest.raises(ValidationError, match="proxy is not the URL of a proxy") as caught:
         kind(endpoint=f"{URL}/ocid1.x", proxy=proxy)
 
     _shows_nothing(caught.value)

@@ -1,4 +1,4 @@
-"""Hooks: every call that was begun is told an end, and a hook can tell calls apart."""
+"""Hooks: every started call has a final event, and a `CallHook` distinguishes calls."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, CountingSigner, call
-from _raw_server import RawServer, answer, serving
+from _raw_server import RawServer, respond_with, serving
 
 from mdstream_core import AsyncClient, Client, OCIModelDeployment, OpenAIChat, Retry, Service
 from mdstream_core.emulator import Emulator, Fault
@@ -26,20 +26,20 @@ from mdstream_core.http import Request
 REQUEST = {"messages": [{"role": "user", "content": "Name three rivers."}]}
 
 
-class Each:
-    """A `CallHook` hook that keeps what each call was told."""
+class RecordingCallHook:
+    """A `CallHook` that records the events of each call."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[CallInfo, list[CallEvent]]] = []
 
     def start_call(self, info: CallInfo) -> Callable[[CallEvent], None] | None:
-        moments: list[CallEvent] = []
-        self.calls.append((info, moments))
-        return moments.append
+        events: list[CallEvent] = []
+        self.calls.append((info, events))
+        return events.append
 
 
-class Foreign(CountingSigner):
-    """Raises what is no error of ours."""
+class FailingSigner(CountingSigner):
+    """Signer that raises an exception that is not mdstream's."""
 
     def sign(self, request: Request) -> Request:
         raise LookupError("no such profile")
@@ -54,13 +54,13 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
 def read_sync(server: RawServer, events: int, auth: Any = None, **options: Any) -> None:
-    """Read so many events and go."""
+    """Read this many events with the sync client, and close the stream."""
     client = Client(auth, trust_env=False)
     stream = client.stream(call(server, **options))
     for _ in range(events):
@@ -70,7 +70,7 @@ def read_sync(server: RawServer, events: int, auth: Any = None, **options: Any) 
 
 
 def read_async(server: RawServer, events: int, auth: Any = None, **options: Any) -> None:
-    """The same, awaited."""
+    """Async variant."""
 
     async def main() -> None:
         client = AsyncClient(auth, trust_env=False)
@@ -87,146 +87,146 @@ reading = pytest.mark.parametrize("read", [read_sync, read_async])
 
 
 @reading
-def test_a_reader_who_goes_is_reported_once(read: Callable[..., None]) -> None:
-    """With what he had received; nothing is told of a stream that nobody began to read."""
-    moments: list[CallEvent] = []
-    with serving(answer(HEAD, HI, HI, STOP, DONE, END)) as server:
-        read(server, 0, hooks=(moments.append,))
-        assert [] == moments
-        read(server, 2, hooks=(moments.append,))
+def test_a_stream_that_is_closed_early_is_abandoned(read: Callable[..., None]) -> None:
+    """With the partial response; a stream that was never started has no events."""
+    events: list[CallEvent] = []
+    with serving(respond_with(HEAD, HI, HI, STOP, DONE, END)) as server:
+        read(server, 0, hooks=(events.append,))
+        assert [] == events
+        read(server, 2, hooks=(events.append,))
 
-    assert isinstance(moments[-1], Abandoned)
-    assert moments[-1].error is None
-    assert moments[-1].partial is not None
-    assert moments[-1].partial.text.startswith("Hi")
-    assert 1 == sum(isinstance(call_event, Abandoned | Failed | Completed) for call_event in moments)
-
-
-@reading
-def test_a_reader_who_has_it_all_left_nothing(read: Callable[..., None]) -> None:
-    """Once the answer is told to be whole, going is nobody's business."""
-    moments: list[CallEvent] = []
-    with serving(answer(WHOLE)) as server, pytest.raises((StopIteration, StopAsyncIteration)):
-        read(server, 99, hooks=(moments.append,))
-
-    assert isinstance(moments[-1], Completed)
-    assert 1 == sum(isinstance(call_event, Abandoned | Failed | Completed) for call_event in moments)
+    assert isinstance(events[-1], Abandoned)
+    assert events[-1].error is None
+    assert events[-1].partial is not None
+    assert events[-1].partial.text.startswith("Hi")
+    assert 1 == sum(isinstance(event, Abandoned | Failed | Completed) for event in events)
 
 
 @reading
-def test_what_is_no_failure_of_the_service_is_reported_too(read: Callable[..., None]) -> None:
-    """A signer's own exception reaches the caller, and the hooks as what ended the call."""
-    moments: list[CallEvent] = []
-    with serving(answer(WHOLE)) as server, pytest.raises(LookupError, match="no such profile"):
-        read(server, 1, Foreign(), hooks=(moments.append,))
+def test_a_completed_stream_is_not_abandoned(read: Callable[..., None]) -> None:
+    """Closing it after `Completed` is not an event."""
+    events: list[CallEvent] = []
+    with serving(respond_with(WHOLE)) as server, pytest.raises((StopIteration, StopAsyncIteration)):
+        read(server, 99, hooks=(events.append,))
 
-    assert isinstance(moments[-1], Abandoned)
-    assert isinstance(moments[-1].error, LookupError)
-    assert moments[-1].partial is None
+    assert isinstance(events[-1], Completed)
+    assert 1 == sum(isinstance(event, Abandoned | Failed | Completed) for event in events)
 
 
-async def test_a_task_that_is_cancelled_is_reported(emulator: Emulator) -> None:
-    """While it waits for a token, and while it waits to ask again."""
+@reading
+def test_an_exception_of_a_signer_is_abandoned(read: Callable[..., None]) -> None:
+    """It propagates to the caller, and hooks receive it."""
+    events: list[CallEvent] = []
+    with serving(respond_with(WHOLE)) as server, pytest.raises(LookupError, match="no such profile"):
+        read(server, 1, FailingSigner(), hooks=(events.append,))
+
+    assert isinstance(events[-1], Abandoned)
+    assert isinstance(events[-1].error, LookupError)
+    assert events[-1].partial is None
+
+
+async def test_a_cancelled_task_is_abandoned(emulator: Emulator) -> None:
+    """While it waits for a token, and while it waits for a retry."""
     steps = {"token": Fault("stall", after=3), "pause": Fault("refuse", "lb_bandwidth", retry_after="30")}
     for name, step in steps.items():
-        moments: list[CallEvent] = []
-        there = asyncio.Event()
+        events: list[CallEvent] = []
+        reached = asyncio.Event()
 
-        def watch(call_event: CallEvent, reported: Any = moments.append, there: asyncio.Event = there) -> None:
-            reported(call_event)
-            if isinstance(call_event, ResponseStarted | RetryScheduled):
-                there.set()
+        def watch(event: CallEvent, record: Any = events.append, reached: asyncio.Event = reached) -> None:
+            record(event)
+            if isinstance(event, ResponseStarted | RetryScheduled):
+                reached.set()
 
         emulator.script(step)
         service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(2), hooks=(watch,))
         task = asyncio.create_task(service.async_client.complete(service.call(OpenAIChat(), REQUEST)))
-        await there.wait()
+        await reached.wait()
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await service.aclose()
 
-        assert isinstance(moments[-1], Abandoned), name
-        assert moments[-1].error is None
-        assert ("The Nile" if name == "token" else None) == (moments[-1].partial and moments[-1].partial.text)
+        assert isinstance(events[-1], Abandoned), name
+        assert events[-1].error is None
+        assert ("The Nile" if name == "token" else None) == (events[-1].partial and events[-1].partial.text)
 
 
-def test_a_request_that_is_refused_before_it_is_sent_has_failed() -> None:
-    """No request was made, and the hooks know how it ended."""
-    moments: list[CallEvent] = []
-    service = Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), hooks=(moments.append,))
+def test_a_request_rejected_before_sending_has_failed() -> None:
+    """No request was made, and hooks receive `Failed`."""
+    events: list[CallEvent] = []
+    service = Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), hooks=(events.append,))
     too_long = {"messages": [{"role": "user", "content": "x" * 11_000_000}]}
     with pytest.raises(InvalidRequest):
         service.client.complete(service.call(OpenAIChat(), too_long))
 
-    assert [Failed] == [type(call_event) for call_event in moments]
+    assert [Failed] == [type(event) for event in events]
 
 
-async def test_a_hook_can_report_calls_apart(emulator: Emulator) -> None:
-    """Each call begins once, with its question, and is told its own moments in order."""
-    each = Each()
-    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(each,))
-    requested = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
-    replies = await asyncio.gather(
-        *(service.async_client.complete(service.call(OpenAIChat(), question)) for question in requested)
+async def test_a_call_hook_distinguishes_calls(emulator: Emulator) -> None:
+    """Each call starts once, with its parameters, and has its own events in order."""
+    hook = RecordingCallHook()
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(hook,))
+    requests = [{"messages": [{"role": "user", "content": f"echo {number}"}]} for number in range(20)]
+    responses = await asyncio.gather(
+        *(service.async_client.complete(service.call(OpenAIChat(), params)) for params in requests)
     )
     await service.aclose()
 
-    by_words = {question.params["messages"][0]["content"]: moments for question, moments in each.calls}
-    assert 20 == len(by_words)
-    assert {("oci-model-deployment", "openai-chat", True)} == {(q.platform, q.dialect, q.stream) for q, _ in each.calls}
-    for question, model_response in zip(requested, replies, strict=True):
-        moments = by_words[question["messages"][0]["content"]]
-        assert ["Asked", "ResponseStarted", "FirstEvent", "Ended"] == [
-            type(call_event).__name__ for call_event in moments
+    by_content = {info.params["messages"][0]["content"]: events for info, events in hook.calls}
+    assert 20 == len(by_content)
+    assert {("oci-model-deployment", "openai-chat", True)} == {(q.platform, q.dialect, q.stream) for q, _ in hook.calls}
+    for params, model_response in zip(requests, responses, strict=True):
+        events = by_content[params["messages"][0]["content"]]
+        assert ["RequestSent", "ResponseStarted", "FirstEvent", "Completed"] == [
+            type(event).__name__ for event in events
         ]
-        assert model_response.text == moments[-1].response.text  # type: ignore[union-attr]
-    assert "echo" not in repr(each.calls[0][0])
+        assert model_response.text == events[-1].response.text  # type: ignore[union-attr]
+    assert "echo" not in repr(hook.calls[0][0])
 
 
-def test_the_services_name_of_the_request_comes_with_its_response(emulator: Emulator) -> None:
-    """As soon as the headers are there, not only in errors."""
-    each = Each()
-    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(each,))
+def test_the_request_id_comes_with_the_response_head(emulator: Emulator) -> None:
+    """Not only with errors."""
+    hook = RecordingCallHook()
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(hook,))
     service.client.complete(service.call(OpenAIChat(), REQUEST))
     service.close()
 
-    (responded,) = [call_event for call_event in each.calls[0][1] if isinstance(call_event, ResponseStarted)]
-    assert responded.request_id
-    assert responded.request_id in dict(responded.head.headers).values()
+    (started,) = [event for event in hook.calls[0][1] if isinstance(event, ResponseStarted)]
+    assert started.request_id
+    assert started.request_id in dict(started.head.headers).values()
 
 
-def test_a_hook_may_decline_a_call(emulator: Emulator) -> None:
-    """`None` from `start_call`: this call is told to the others alone."""
+def test_a_call_hook_may_ignore_a_call(emulator: Emulator) -> None:
+    """`start_call` returns `None`; other hooks receive the events."""
 
-    class Declining:
-        def begin(self, question: CallInfo) -> None:
+    class IgnoringHook:
+        def start_call(self, info: CallInfo) -> None:
             return None
 
-    moments: list[CallEvent] = []
-    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(Declining(), moments.append))
+    events: list[CallEvent] = []
+    service = Service(OCIModelDeployment(emulator.endpoint), hooks=(IgnoringHook(), events.append))
     service.client.complete(service.call(OpenAIChat(), REQUEST))
     service.close()
 
-    assert isinstance(moments[-1], Completed)
+    assert isinstance(events[-1], Completed)
 
 
-def test_a_hook_for_every_call_can_be_taken_back(emulator: Emulator) -> None:
-    """Models that were there before are told of too; of one class, a model's own hook counts."""
+def test_a_global_hook_can_be_removed(emulator: Emulator) -> None:
+    """It also applies to existing models; of two hooks of one class, the model's own is used."""
     service = Service(OCIModelDeployment(emulator.endpoint))
-    own = Each()
-    with_own = Service(OCIModelDeployment(emulator.endpoint), hooks=(own,))
-    everybody = Each()
-    off = add_global_hook(everybody)
+    own_hook = RecordingCallHook()
+    service_with_hook = Service(OCIModelDeployment(emulator.endpoint), hooks=(own_hook,))
+    global_hook = RecordingCallHook()
+    remove = add_global_hook(global_hook)
     try:
-        for one in (service, with_own):
+        for one in (service, service_with_hook):
             one.client.complete(one.call(OpenAIChat(), REQUEST))
     finally:
-        off()
-        off()  # twice does no harm
+        remove()
+        remove()  # twice does no harm
     service.client.complete(service.call(OpenAIChat(), REQUEST))
     service.close()
-    with_own.close()
+    service_with_hook.close()
 
-    assert (1, 1) == (len(everybody.calls), len(own.calls))
+    assert (1, 1) == (len(global_hook.calls), len(own_hook.calls))

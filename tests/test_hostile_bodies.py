@@ -15,7 +15,7 @@ import pytest
 from _client_requests import Send, both
 from _raw_server import Peer, RawServer, Script, serving
 from _sagemaker import part
-from test_transport_websocket import agreed, frame, message
+from test_transport_websocket import accept_handshake, frame, message
 
 from mdstream_core import AsyncClient, Call, OCIModelDeployment, OpenAIChat, Retry, Timeout
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamStalled
@@ -58,7 +58,7 @@ def bursting_messages(unit: bytes, opening: bytes = b"") -> Script:
     """The same over a WebSocket, by a server that reads what it is answered."""
 
     def script(server: RawServer, peer: Peer) -> None:
-        peer.send(agreed(peer.head()))
+        peer.send(accept_handshake(peer.head()))
         message(peer)
         peer.send(opening)
         threading.Thread(target=peer.sees_end, args=(30,), daemon=True).start()
@@ -212,7 +212,7 @@ def portions(platform: Callable[[str], Any], head: ResponseHead, reads: Iterable
     attempt.start(head)
     for data in reads:
         yield attempt.feed(data)
-        while attempt.unread:
+        while attempt.has_pending_frames:
             yield attempt.feed(b"")
 
 
@@ -255,7 +255,7 @@ def test_what_is_wrong_in_a_large_read_comes_behind_its_events(
     with pytest.raises(MalformedStream):
         for at in range(0, len(wrong), step):
             events += attempt.feed(wrong[at : at + step])
-            while attempt.unread:
+            while attempt.has_pending_frames:
                 events += attempt.feed(b"")
         attempt.finish()
     assert body.count(b"choices") == sum(isinstance(event, TextDelta) for event in events)

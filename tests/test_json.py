@@ -1,4 +1,4 @@
-"""JSON as servers bend it."""
+"""JSON with the deviations of servers."""
 
 import math
 
@@ -17,10 +17,8 @@ BENT = {
 
 
 @pytest.mark.parametrize("data", BENT)
-def test_what_fast_libraries_refuse_is_read(data: bytes) -> None:
-    """
-    Half an emoji, NaN and stray bytes do not end a stream, and what comes out can be encoded again.
-    """
+def test_json_that_fast_libraries_reject(data: bytes) -> None:
+    """Lone surrogates, NaN and invalid bytes do not end a stream, and the result can be encoded again."""
     value = _json.loads(data)
 
     assert value == BENT[data] or "\\ud83d" == value["a"]
@@ -28,26 +26,20 @@ def test_what_fast_libraries_refuse_is_read(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"{a}", b"[" * 100_000, b'{"a":1} x', b"\xff", "{'a': 1}"])
-def test_what_is_no_json_is_a_value_error(data: bytes | str) -> None:
-    """
-    One kind of error, whatever is wrong and whichever library read it.
-    """
+def test_invalid_json_is_a_value_error(data: bytes | str) -> None:
+    """Whatever is wrong, and whichever library parses it."""
     with pytest.raises(ValueError, match=r"."):
         _json.loads(data)
 
 
 def test_writing_is_compact_utf8() -> None:
-    """
-    Every byte counts towards OCI's 10 MB, and a lone surrogate in a question is no crash.
-    """
+    """Every byte counts towards OCI's 10 MB, and a lone surrogate in a request does not raise."""
     assert '{"a":["é",null]}'.encode() == _json.dumps({"a": ["é", None]})
     assert b'"\xed\xa0\xbd"' == _json.dumps("\ud83d")
 
 
 def test_a_document_is_unfinished_until_its_last_brace() -> None:
-    """
-    Every beginning of a document is unfinished, the document is not, and what is wrong in itself is not either.
-    """
+    """Every beginning of a document is unfinished; the document is not, nor is invalid JSON."""
     whole = '{"k": "\\u00e9\\ud83d\\ude00\\"", "n": [-1.5e+10, true, false, null, {"a": {}}], "s": ""}'
 
     assert all(_json.is_unfinished(whole[:at]) for at in range(1, len(whole)))
@@ -66,25 +58,19 @@ FLAWED = [
 
 
 @pytest.mark.parametrize("text", FLAWED)
-def test_a_flaw_before_the_truncated_does_not_hide_it(text: str) -> None:
-    """
-    A parser stops at the first flaw, and the text is cut all the same.
-    """
+def test_an_error_before_the_truncation_does_not_hide_it(text: str) -> None:
+    """A parser stops at the first error, and the text is truncated nevertheless."""
     assert _json.is_unfinished(text)
 
 
 @pytest.mark.parametrize(
     "text", ['{"p": "C:\\d"}', '{"a": "x\n"}', '{"a": 5} x', '{"a": "{[", "b": \'\'}', "x", "{'a': 1}"]
 )
-def test_what_is_flawed_and_closed_is_not_unfinished(text: str) -> None:
-    """
-    Every string and every bracket is closed: nothing is missing.
-    """
+def test_invalid_but_closed_json_is_not_unfinished(text: str) -> None:
+    """Every string and every bracket is closed."""
     assert not _json.is_unfinished(text)
 
 
-def test_looking_for_the_truncated_takes_linear_time() -> None:
-    """
-    Half a million escapes in an open string do not hang the process.
-    """
+def test_detecting_truncation_takes_linear_time() -> None:
+    """Half a million escapes in an open string."""
     assert _json.is_unfinished('{"a": "\n' + '\\"' * 500_000)

@@ -124,7 +124,7 @@ def test_a_http_client_with_the_librarys_transport(emulator: Emulator) -> None:
 def test_timeouts(emulator: Emulator) -> None:
     """A timeout raises an error that names the limit and has the partial output."""
     emulator.script(Fault("stall", after=3))
-    with pytest.raises(errors.StreamStalled, match=r"nothing came for 0.2 s \(timeout.read\)") as caught:
+    with pytest.raises(errors.StreamStalled, match=r"no data arrived for 0.2 s \(timeout.read\)") as caught:
         list(chat_at(emulator, timeout=0.2, max_retries=0).stream(REQUEST))
     assert "The Nile" == caught.value.partial.text  # type: ignore[union-attr]
 

@@ -146,7 +146,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a wrong compartment": (
         ChatOCIGenAI,
         {"model": "xai.grok-4", "region": "us-chicago-1", "compartment_id": "mine"},
-        "compartment_id='mine' is no OCID",
+        "compartment_id='mine' is not the OCID",
     ),
     "a wrong region": (
         ChatOCIGenAI,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from _framework_methods import METHODS, PLATFORM, Method, Response, every_method, send_request
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 from llama_index.core.llms import ChatMessage
 
 from langchain_mdstream import ChatOCIModelDeployment
@@ -304,7 +304,7 @@ def test_arguments_that_are_no_object_are_invalid_calls(arguments: str, *, is_st
     )
     kind = b"text/event-stream" if is_stream else b"application/json"
     head = b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
-    with serving(answer(head, body)) as server:
+    with serving(respond_with(head, body)) as server:
         endpoint = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
         message = ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).invoke("Hi", stream=is_stream)
         assert ([], [arguments]) == (message.tool_calls, [one["args"] for one in message.invalid_tool_calls])
@@ -426,7 +426,9 @@ def test_a_part_without_text_is_reported_under_its_type() -> None:
     part = {"type": "reference", "reference_ids": [1, 2]}
     body = sse(chunk({"content": [{"type": "text", "text": "Hi"}, part]}), STOP)
     with serving(
-        answer(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body), body)
+        respond_with(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body), body
+        )
     ) as server:
         endpoint = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
         message = ChatOCIModelDeployment(endpoint=endpoint, **PLATFORM).invoke("Hi", stream=True)

@@ -1,4 +1,4 @@
-"""What a server can make a client do grows with the bytes it sends, and has an end."""
+"""The cost of a response is proportional to its bytes, and limited."""
 
 import contextlib
 import gc
@@ -36,7 +36,7 @@ def whole_call(at: int) -> dict[str, Any]:
     return call(at, id=f"i{at}", function={"name": "f", "arguments": "{}"})
 
 
-#: What is sent, in a size that is given: the dialect and the payloads. Each size is four times the one before.
+#: Dialect and payloads by size. Each size is four times the previous one.
 CASES: dict[str, tuple[str, int, Callable[[int], Payloads]]] = {
     "calls in one payload": ("openai-chat", 1000, lambda n: dumped(delta(tool_calls=[whole_call(at) for at in range(n)]))),
     "calls without an index": (
@@ -83,7 +83,7 @@ CASES: dict[str, tuple[str, int, Callable[[int], Payloads]]] = {
     "a finish reason with every text of Cohere's": (
         "oci-cohere", 1000, lambda n: dumped(*({"text": f"{at} and some words", "finishReason": "COMPLETE"} for at in range(n))),
     ),
-    "the answer's beginning again and again": (
+    "the response's beginning repeatedly": (
         "oci-cohere", 1000, lambda n: dumped({"text": "The Nile " * n}, *[{"text": "The Nile", "finishReason": "COMPLETE"}] * n),
     ),
     "Cohere's calls": (
@@ -117,7 +117,7 @@ def decoder(name: str) -> Any:
 
 
 def cost(name: str, payloads: Payloads) -> float:
-    """The CPU time of reading the payloads, in seconds."""
+    """Return the CPU time of decoding the payloads, in seconds."""
     gc.collect()
     gc.disable()  # its rounds come at sizes of their own
     reader, start = decoder(name), time.process_time()
@@ -136,10 +136,8 @@ def is_linear(cost_of: Callable[[int], float], size: int) -> bool:
 
 
 @pytest.mark.parametrize(("name", "size", "payloads"), CASES.values(), ids=CASES)
-def test_the_time_grows_with_the_bytes(name: str, size: int, payloads: Callable[[int], Payloads]) -> None:
-    """
-    Four times as much takes about four times as long.
-    """
+def test_the_time_is_linear_in_the_bytes(name: str, size: int, payloads: Callable[[int], Payloads]) -> None:
+    """Four times as much takes about four times as long."""
     assert is_linear(lambda n: cost(name, payloads(n)), size)
 
 
@@ -162,9 +160,7 @@ def test_the_time_grows_with_the_bytes(name: str, size: int, payloads: Callable[
     ],
 )
 def test_more_than_a_limit_is_an_error_with_a_hint(name: str, payload: Any, what: str) -> None:
-    """
-    The error says what there is too much of; what came before the limit is handed out.
-    """
+    """The error names the limit, and the events before it are delivered."""
     reader, events = decoder(name), []
     with contextlib.suppress(MalformedStream):  # raised at once where nothing came before it
         events = reader.feed(json.dumps(payload).encode())
@@ -180,10 +176,8 @@ def test_more_than_a_limit_is_an_error_with_a_hint(name: str, payload: Any, what
 
 
 @pytest.mark.parametrize("format", ["hermes", "mistral"])
-def test_calls_in_text_have_the_same_limit(format: str) -> None:
-    """
-    A model that writes one call after the other is stopped too, and its calls were handed out.
-    """
+def test_tool_calls_in_text_have_the_same_limit(format: str) -> None:
+    """A model that writes one call after another is stopped, and its calls are delivered."""
     text = {"hermes": '<tool_call>{"name": "f", "arguments": {}}</tool_call>', "mistral": "[TOOL_CALLS]f{}"}[format]
     reader, events = decoder(format), []
     payload = json.dumps(delta(content=text * 99)).encode()
@@ -194,10 +188,8 @@ def test_calls_in_text_have_the_same_limit(format: str) -> None:
     assert len({event.index for event in events if isinstance(event, ToolCallDelta)}) == MAX_TOOL_CALLS
 
 
-def test_a_name_in_pieces_has_an_end() -> None:
-    """
-    A server that never ends a tool's name is told so.
-    """
+def test_a_tool_name_in_pieces_is_limited() -> None:
+    """A server that never ends a tool's name gets an error."""
     reader = decoder("openai-chat")
     reader.feed(dumped(delta(tool_calls=[call(0, id="a", function={"name": "n"})]))[0])
     with pytest.raises(MalformedStream, match="characters of a tool's name"):
@@ -205,26 +197,24 @@ def test_a_name_in_pieces_has_an_end() -> None:
             reader.feed(dumped(delta(tool_calls=[call(0, function={"name": f"{at:04}" * 8})]))[0])
 
 
-def test_a_list_that_grows_is_reported_seldom_and_whole_at_the_end() -> None:
-    """
-    Short lists are told as they grow; of a long one the events together have a few times its length, and the last is whole.
-    """
+def test_events_of_a_growing_list_are_limited() -> None:
+    """Events of a long list have together a few times its length, and the last one is complete."""
     body = b"".join(
         b"data: " + one + b"\n\n" for one in dumped(*(delta(content="a", annotations=[at]) for at in range(5000)))
     )
     done = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     whole, broken = read(body + done), read(body)
 
-    reported = [event.value for event in whole.events if isinstance(event, ProviderData)]
-    assert reported[:3] == [[0], [0, 1], [0, 1, 2]]
-    assert sum(map(len, reported)) < 30 * 5000
+    lists = [event.value for event in whole.events if isinstance(event, ProviderData)]
+    assert lists[:3] == [[0], [0, 1], [0, 1, 2]]
+    assert sum(map(len, lists)) < 30 * 5000
     assert whole.model_response.first.provider_data["annotations"] == [*range(5000)]
     assert broken.error is not None
     assert broken.error.partial.first.provider_data["annotations"] == [*range(5000)]  # type: ignore[union-attr]
 
 
 class Same:
-    """A decoder that gives the same events each time."""
+    """A decoder that returns the same events each time."""
 
     broken = None
     finished = over = False
@@ -239,10 +229,8 @@ class Same:
 @pytest.mark.parametrize(
     "events", [[TextDelta("  ")], [Usage(1, 2, 3)], [TextDelta("")]], ids=["blanks", "usage", "empty"]
 )
-def test_a_second_half_that_is_undecided_is_read_once(events: list[Any]) -> None:
-    """
-    A server that says nothing of its own for long: each piece is looked at once, however long the first half was.
-    """
+def test_a_continuation_is_compared_in_linear_time(events: list[Any]) -> None:
+    """Each piece is examined once, however long the earlier text was."""
 
     def took(n: int) -> float:
         resume_point = ResumePoint(
@@ -256,10 +244,8 @@ def test_a_second_half_that_is_undecided_is_read_once(events: list[Any]) -> None
     assert is_linear(took, 2000)
 
 
-def test_a_chunk_of_llamaindex_shares_the_calls_that_did_not_grow() -> None:
-    """
-    Each chunk holds every call so far; those of the chunk before are not written anew.
-    """
+def test_chunks_of_llamaindex_share_unchanged_calls() -> None:
+    """Each chunk has all calls so far; unchanged ones are not built again."""
     kept = ChatResponseBuilder("m")
     first, second, third = (
         kept.add_event(event)

@@ -122,7 +122,7 @@ def test_a_missing_vector_is_an_error(emulator: Emulator) -> None:
     """
     emulator.script(Fault("body", data=b'{"data":[{"index":0,"embedding":[1.0]}]}'))
 
-    with pytest.raises(MDStreamError, match="2 inputs were sent, and answers came for 1"):
+    with pytest.raises(MDStreamError, match="2 inputs were sent, and results were received for 1"):
         embedding_at(emulator).get_text_embedding_batch(["a", "b"])
 
 

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from _client_requests import WHOLE, CountingSigner, call, refusal
-from _raw_server import answer, serving
+from _client_requests import WHOLE, CountingSigner, call, error_response
+from _raw_server import respond_with, serving
 from _stream_endings import ENDINGS, NOTHING
 from _telemetry import Backend
 from opentelemetry import context, trace
@@ -206,7 +206,7 @@ def test_foreign_errors_are_recorded_without_message() -> None:
             raise LookupError("key sesame-open is not there")
 
     backend = Backend()
-    with serving(answer(WHOLE)) as server, pytest.raises(LookupError):
+    with serving(respond_with(WHOLE)) as server, pytest.raises(LookupError):
         Client(Foreign(), trust_env=False).complete(call(server, hooks=(backend.hook,)))
 
     assert "LookupError" == backend.seen["error.type"]
@@ -281,7 +281,7 @@ def test_content_is_not_recorded_by_default(emulator: Emulator) -> None:
             emulator.script(ending.fault)
             send_request(emulator, backend, stream=stream)
     refused = {"detail": [{"type": "missing", "msg": f"Field required, in {REQUEST}", "input": REQUEST}]}
-    script = answer(refusal(b"422 No", json.dumps(refused).encode()))
+    script = respond_with(error_response(b"422 No", json.dumps(refused).encode()))
     with serving(script) as server, pytest.raises(errors.InvalidRequest, match=PROMPT):
         Client(trust_env=False).complete(call(server, hooks=(backend.hook,)))
 
@@ -354,7 +354,10 @@ def test_credentials_are_never_recorded(emulator: Emulator, content: bool) -> No
     send_request(emulator, backend, headers={"x-api-key": "sesame", "authorization": "Bearer sesame"})
     body = b'{"message": "The canonical string should have been: x-amz-security-token:sesame"}'
     for status in (b"401 No", b"403 No"):
-        with serving(answer(refusal(status, body))) as server, pytest.raises(errors.ServiceError, match="sesame"):
+        with (
+            serving(respond_with(error_response(status, body))) as server,
+            pytest.raises(errors.ServiceError, match="sesame"),
+        ):
             Client(trust_env=False).complete(call(server, hooks=(backend.hook,)))
 
     assert 3 == len(backend.ours)
@@ -454,7 +457,7 @@ def test_unusual_parameters_do_not_fail(emulator: Emulator) -> None:
     params = {**odd, "tools": ["look"]}
     params["messages"] = [{"content": [{"text": "?"}, 7, "\ud800"], "tool_calls": [1, {"function": "f"}]}, "hello"]
     backend = Backend(content=True)
-    with serving(answer(WHOLE)) as server:
+    with serving(respond_with(WHOLE)) as server:
         platform = OCIModelDeployment(f"{server.url}/ocid1.x")
         Client(trust_env=False).complete(Call(platform, OpenAIChat(), params, hooks=(backend.hook,)))
 

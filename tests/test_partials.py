@@ -1,4 +1,4 @@
-"""A partial can always be built: whatever the deltas were, the service's error and what was received come out."""
+"""A partial response can always be built, whatever the deltas contained."""
 
 import json
 import pickle
@@ -9,7 +9,7 @@ import pytest
 from _framework_methods import METHODS, PLATFORM, Method
 from _fuzz_inputs import bent
 from _fuzz_targets import bent_events, check_translation
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 from _samples import read
 
 from langchain_mdstream import ChatOCIModelDeployment
@@ -26,11 +26,11 @@ def sse(*deltas: dict[str, Any]) -> bytes:
     return b"".join(b"data: " + json.dumps(payload).encode() + b"\n\n" for payload in payloads)
 
 
-#: Pieces of sound, and what the partial has of it.
+#: Pieces of audio, and the audio of the partial response.
 SOUNDS: dict[str, tuple[list[Any], Any]] = {
     "one text that is whole": ([{"data": RIFF}], {"data": RIFF}),
-    "one text, cut anywhere": ([{"data": RIFF[:3]}, {"data": RIFF[3:]}], {"data": RIFF}),
-    "one text, cut to single characters": ([{"data": one} for one in RIFF], {"data": RIFF}),
+    "one text, split anywhere": ([{"data": RIFF[:3]}, {"data": RIFF[3:]}], {"data": RIFF}),
+    "one text, split into characters": ([{"data": one} for one in RIFF], {"data": RIFF}),
     "pieces with padding of their own": ([{"data": "UQ=="}, {"data": "UQ=="}], {"data": "UVE="}),
     "a text whose end is missing": ([{"id": "a", "data": "UklGR"}], {"id": "a", "data": "UklGR"}),
     "a text outside of ASCII": ([{"data": "é"}], {"data": "é"}),
@@ -46,10 +46,8 @@ SOUNDS: dict[str, tuple[list[Any], Any]] = {
 
 
 @pytest.mark.parametrize(("pieces", "expected"), SOUNDS.values(), ids=SOUNDS)
-def test_a_failure_while_sound_comes_keeps_error_and_sound(pieces: list[Any], expected: Any) -> None:
-    """
-    The trailer's error comes out, with the text and the sound; what cannot be decoded is as it came.
-    """
+def test_a_failure_after_audio_keeps_the_audio(pieces: list[Any], expected: Any) -> None:
+    """The trailer's error has the text and the audio; invalid audio is kept as received."""
     body = sse({"content": "Hi"}, *({"audio": piece} for piece in pieces))
     error = read(body, trailers=TRAILER).error
 
@@ -60,10 +58,8 @@ def test_a_failure_while_sound_comes_keeps_error_and_sound(pieces: list[Any], ex
     check_translation(error.partial, error)
 
 
-def test_sound_behind_the_finish_reason_is_not_lost() -> None:
-    """
-    Sound that comes after the reason is handed out at the end.
-    """
+def test_audio_after_the_finish_reason_is_not_lost() -> None:
+    """It is delivered at the end."""
     body = sse({"content": "Hi"}) + b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
     outcome = read(body + sse({"audio": {"data": RIFF}}) + b"data: [DONE]\n\n")
 
@@ -72,7 +68,7 @@ def test_sound_behind_the_finish_reason_is_not_lost() -> None:
 
 
 DELTAS: dict[str, dict[str, Any]] = {
-    "sound cut": {"audio": {"data": "UklGR"}},
+    "truncated audio": {"audio": {"data": "UklGR"}},
     "transcript object": {"audio": {"transcript": {"text": "hi"}}},
     "pictures and citations of other types": {"images": [5, None, {"url": 7}], "citations": [{"url": ["x"]}, 3]},
 }
@@ -81,13 +77,11 @@ DELTAS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("call_method", METHODS, ids=lambda call_method: call_method.__name__)
 @pytest.mark.parametrize("delta", DELTAS.values(), ids=DELTAS)
 def test_both_frameworks_raise_the_error_with_the_partial(call_method: Method, delta: dict[str, Any]) -> None:
-    """
-    LangChain and LlamaIndex, sync and async, over a socket whose trailer says that the stream failed.
-    """
+    """Sync and async, over a socket whose trailer reports a failure."""
     body = sse({"content": "Hi", **delta})
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     wire = b"%x\r\n%s\r\n0\r\nStreamFailure: ModelResponseTimeExceeded\r\n\r\n" % (len(body), body)
-    with serving(answer(head, wire)) as server, pytest.raises(StreamTimeout) as caught:
+    with serving(respond_with(head, wire)) as server, pytest.raises(StreamTimeout) as caught:
         call_method(f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x")
 
     assert caught.value.partial is not None
@@ -95,34 +89,33 @@ def test_both_frameworks_raise_the_error_with_the_partial(call_method: Method, d
     assert pickle.loads(pickle.dumps(caught.value)).partial.text == "Hi"
 
 
-def test_on_llm_error_gets_the_partial_of_odd_deltas() -> None:
-    """
-    The callback's response has the text, and a message whose content blocks can be read.
-    """
+def test_on_llm_error_gets_the_partial_of_invalid_deltas() -> None:
+    """The callback's response has the text, and a message whose content blocks can be read."""
     from langchain_core.callbacks import BaseCallbackHandler  # noqa: PLC0415
 
-    class Kept(BaseCallbackHandler):
+    class ErrorRecorder(BaseCallbackHandler):
         response: Any = None
 
         def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
             self.response = kwargs.get("response")
 
-    kept, body = Kept(), sse({"content": "Hi", "audio": {"data": {"a": 1}}, "annotations": [{"url_citation": 5}]})
+    recorder, body = (
+        ErrorRecorder(),
+        sse({"content": "Hi", "audio": {"data": {"a": 1}}, "annotations": [{"url_citation": 5}]}),
+    )
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(body)
-    with serving(answer(head, body)) as server, pytest.raises(MDStreamError):
+    with serving(respond_with(head, body)) as server, pytest.raises(MDStreamError):
         url = f"{server.url}/ocid1.datasciencemodeldeployment.oc1.iad.x"
-        list(ChatOCIModelDeployment(endpoint=url, **PLATFORM).stream("x", config={"callbacks": [kept]}))
+        list(ChatOCIModelDeployment(endpoint=url, **PLATFORM).stream("x", config={"callbacks": [recorder]}))
 
-    message = kept.response.generations[0][0].message
+    message = recorder.response.generations[0][0].message
     assert message.content == "Hi"
     assert isinstance(message.content_blocks, list)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_events_with_wrong_types_add_up(seed: int) -> None:
-    """
-    Any value in any field: the sum, its dictionary, its pickle and both frameworks' messages can be made.
-    """
+def test_events_with_wrong_types_are_accumulated(seed: int) -> None:
+    """Any value in any field: the response, its dictionary, its pickle and both frameworks' messages can be built."""
     chance = random.Random(seed)
     for _ in range(10):
         model_response = ModelResponse.from_events(bent_events(chance, chance.randint(1, 12)))
@@ -132,10 +125,8 @@ def test_events_with_wrong_types_add_up(seed: int) -> None:
         check_translation(model_response, MalformedStream("x"))
 
 
-def test_what_is_no_text_is_kept_as_json() -> None:
-    """
-    A piece of another type is not lost, numbers that are none are not counted, and an empty reply has properties.
-    """
+def test_other_values_are_kept_as_json() -> None:
+    """Invalid token counts are ignored, and an empty response has all properties."""
     events: list[Any] = [
         *(TextDelta("Hi "), TextDelta({"text": "x"}), TextDelta(None)),
         *(ToolCallDelta(0, 5, ["f"], {"a": 1}), Usage("3", -1, 10**400, "x"), Finish({"type": "stop"})),
@@ -151,10 +142,8 @@ def test_what_is_no_text_is_kept_as_json() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_failure_at_any_point_of_bent_deltas_has_a_partial(seed: int) -> None:
-    """
-    Deltas with wrong values in them, then the failure: an error of ours with the text that came before.
-    """
+def test_a_failure_after_invalid_deltas_has_a_partial(seed: int) -> None:
+    """The error is mdstream's, with the text received before."""
     chance = random.Random(seed)
     delta = {
         "audio": {"id": "a", "data": "UklGR", "transcript": "x"}, "images": [{"image_url": {"url": "u"}}],

@@ -146,7 +146,7 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "a query": ("https://host/x?key=SECRET", {}, "has a query or a fragment"),
     "a fragment": ("https://host/x#SECRET", {}, "has a query or a fragment"),
     "an OCID without a region": ("ocid1.datasciencemodeldeployment.oc1..abc", {}, "give region="),
-    "a region that is none": (OCID, {"region": "evil.example/#"}, "is no region's name"),
+    "a region that is none": (OCID, {"region": "evil.example/#"}, "is not a region name"),
 }
 
 

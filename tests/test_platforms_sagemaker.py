@@ -87,8 +87,8 @@ def test_the_hosts_are_those_of_botocores_rules() -> None:
 #: name: (options, some words)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no region": ({}, "region_name is missing"),
-    "no region's name": ({"region_name": "Virginia"}, "region_name='Virginia' is no region's name"),
-    "a host as a region": ({"region_name": "us-east-1.evil.example/"}, "no region's name"),
+    "no region's name": ({"region_name": "Virginia"}, "region_name='Virginia' is not a region name"),
+    "a host as a region": ({"region_name": "us-east-1.evil.example/"}, "is not a region name"),
     "no URL": ({"endpoint_url": "runtime.sagemaker"}, "endpoint_url='runtime.sagemaker' is no URL"),
     "a port that is none": ({"endpoint_url": "http://a:b"}, "host or port"),
     "a password": ({"endpoint_url": "https://me:pw@example"}, "user or password"),
@@ -317,7 +317,7 @@ ENDINGS: dict[str, tuple[bytes, type[StreamError], str | None, int, str]] = {
     "a partial message": (STATED_ONE + STATED_ONE[:50], StreamInterrupted, "PartialMessage", 200, "50 bytes of"),
     "a clean end too early": (STATED_ONE, StreamInterrupted, None, 200, "before a finish reason"),
     "an error of the container": (STATED_ONE + part(b'data: {"error":{"message":"OOM","code":500}}\n\n'), StreamFailure, None, 500, "OOM"),
-    "half a line": (STATED_ONE + part(b'data: {"choi'), StreamInterrupted, None, 200, "stopped in the middle"),
+    "half a line": (STATED_ONE + part(b'data: {"choi'), StreamInterrupted, None, 200, "response is truncated"),
 }  # fmt: skip
 
 

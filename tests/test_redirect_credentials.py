@@ -1,4 +1,4 @@
-"""What errors show of a redirect, and which refusals speak of a question's length."""
+"""Redirects in errors without credentials, and error responses that are context overflows."""
 
 import json
 
@@ -23,9 +23,7 @@ LOCATIONS = {
 
 @pytest.mark.parametrize(("location", "shown"), LOCATIONS.values(), ids=LOCATIONS)
 def test_a_redirect_shows_no_credential(location: str, shown: str) -> None:
-    """
-    Neither in the message nor among the headers that an error carries.
-    """
+    """Neither in the message nor in the headers of the error."""
     for platform in (DEPLOYMENT, ENDPOINT):
         error = platform.parse_error(ResponseHead(307, {"location": location}), b"")
 
@@ -44,9 +42,7 @@ BODIES = (
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("location", [location for location, _ in LOCATIONS.values()])
 def test_a_redirects_body_shows_no_credential(location: str, body: str) -> None:
-    """
-    Servers repeat the URL in the body, which stands in the message and in `raw`.
-    """
+    """Servers repeat the URL in the body, which is in the message and in `raw`."""
     for platform in (DEPLOYMENT, ENDPOINT):
         error = platform.parse_error(
             ResponseHead(302, {"location": location}), body.format(location, location).encode()
@@ -74,19 +70,15 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("status", "words", "kind"), REFUSALS.values(), ids=REFUSALS)
 @pytest.mark.parametrize("platform", [DEPLOYMENT, ENDPOINT], ids=["oci", "sagemaker"])
-def test_a_busy_server_is_no_request_that_is_too_long(
+def test_a_busy_server_is_not_a_context_overflow(
     platform: OCIModelDeployment | SageMaker, status: int, words: str, kind: type[Exception]
 ) -> None:
-    """
-    Only a status that can mean it, and words that count, say that the question is too long.
-    """
+    """Only certain statuses and messages report that the prompt is too long."""
     assert type(platform.parse_error(ResponseHead(status), json.dumps({"error": {"message": words}}).encode())) is kind
 
 
 def test_a_containers_own_body_is_quoted() -> None:
-    """
-    SageMaker's header may stand over the container's body as it is, without an envelope.
-    """
+    """SageMaker may pass on the container's body without an envelope."""
     head = ResponseHead(424, {"x-amzn-errortype": "ModelError"})
 
     assert "boom" in str(ENDPOINT.parse_error(head, b'{"error": {"message": "boom"}}'))
@@ -102,9 +94,7 @@ def test_a_containers_own_body_is_quoted() -> None:
     ],
 )
 def test_a_containers_cause_is_not_lost_beside_its_message(body: dict[str, object], words: str) -> None:
-    """
-    Without an envelope, `message` is a field of the container's body like others.
-    """
+    """Without an envelope, `message` is a field of the container's body like others."""
     assert words in str(
         ENDPOINT.parse_error(ResponseHead(424, {"x-amzn-errortype": "ModelError"}), json.dumps(body).encode())
     )
@@ -113,9 +103,7 @@ def test_a_containers_cause_is_not_lost_beside_its_message(body: dict[str, objec
 @pytest.mark.parametrize(
     "body", ['{"error": "boom"}', "boom", "<html><title>boom</title></html>", 'data: {"error": "boom"}']
 )
-def test_a_byte_order_mark_is_no_word(body: str) -> None:
-    """
-    Some gateways put one before their bodies.
-    """
+def test_a_byte_order_mark_is_ignored(body: str) -> None:
+    """Some gateways send one before the body."""
     for platform in (DEPLOYMENT, ENDPOINT):
         assert str(platform.parse_error(ResponseHead(400), f"\ufeff{body}".encode())) == "400: boom"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _client_requests import Send, both, call, refusal, require_second_key
-from _raw_server import Peer, RawServer, answer, serving
+from _client_requests import Send, both, call, error_response, require_second_key
+from _raw_server import Peer, RawServer, respond_with, serving
 
 from langchain_mdstream import ChatModelArts
 from llamaindex_mdstream import ModelArts
@@ -297,7 +297,7 @@ def test_a_request_is_one_login_also_when_the_service_refuses_it(send_request: S
     The fresh key was refused: another login would bring the same.
     """
     made = Counting()
-    with serving(answer(refusal(b"401 No"))) as server, pytest.raises(AuthenticationError):
+    with serving(respond_with(error_response(b"401 No"))) as server, pytest.raises(AuthenticationError):
         send_request(server, made, retry=Retry(3, base_delay=0.01))
     assert (1, 1) == (made.logins, len(server.requests))
 
@@ -313,7 +313,7 @@ def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_request(send_reques
             return True
 
     made = Short()
-    with serving(answer(refusal(b"503 Busy"))) as server, pytest.raises(ServerError):
+    with serving(respond_with(error_response(b"503 Busy"))) as server, pytest.raises(ServerError):
         send_request(server, made, retry=Retry(2, base_delay=0.01))
     assert (1, 3) == (made.logins, len(server.requests))
 

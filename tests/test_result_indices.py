@@ -1,4 +1,4 @@
-"""Results with wrong indices: the error says which are out of range, repeated or missing."""
+"""Results with wrong indices: the error lists those that are out of range, repeated or missing."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ WRONG: dict[str, tuple[list[Any], int, str]] = {
 
 @pytest.mark.parametrize(("indices", "inputs", "words"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize(("framework", "platform"), CLASSES)
-async def test_vectors(framework: str, platform: str, indices: list[Any], inputs: int, words: str) -> None:
-    """Of embeddings, in all classes, sync and async."""
+async def test_indices_of_vectors(framework: str, platform: str, indices: list[Any], inputs: int, words: str) -> None:
+    """All classes, sync and async."""
     document = {"data": [{"index": index, "embedding": [1.0]} for index in indices]}
     with responding(lambda body: (200, document)) as server:
         embedder = Embedder(framework, platform, server)
@@ -56,7 +56,7 @@ _RERANKERS = {
 
 
 def reranker_at(framework: str, platform: str, server: Any, inputs: int) -> tuple[Any, Any]:
-    """The ways to rank, sync and async."""
+    """Rerank methods, sync and async."""
     model: Any = _RERANKERS[framework][platform](**FIELDS[platform](server), top_n=inputs)
     if framework == "LangChain":
         documents = [Document("a")] * inputs
@@ -71,8 +71,10 @@ def reranker_at(framework: str, platform: str, server: Any, inputs: int) -> tupl
 @pytest.mark.parametrize(("indices", "inputs", "words"), WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize(("framework", "platform"), CLASSES)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-async def test_scores(framework: str, platform: str, shape: Any, indices: list[Any], inputs: int, words: str) -> None:
-    """Of rankings, in all classes and shapes, sync and async."""
+async def test_indices_of_scores(
+    framework: str, platform: str, shape: Any, indices: list[Any], inputs: int, words: str
+) -> None:
+    """All classes and formats, sync and async."""
     with responding(lambda body: (200, shape(indices))) as server:
         rank, arank = reranker_at(framework, platform, server, inputs)
         with pytest.raises(MalformedStream, match=words):
@@ -84,25 +86,25 @@ async def test_scores(framework: str, platform: str, shape: Any, indices: list[A
 @pytest.mark.parametrize("score", [True, None, "0.5", [0.5], float("nan"), float("inf")])
 @pytest.mark.parametrize("shape", ["results", "data"])
 def test_a_score_is_a_finite_number(shape: str, score: Any) -> None:
-    """Any other is named."""
+    """Other values are reported."""
     document = {shape: [{"index": 0, "score": 0.5}, {"index": 1, "score": score}]}
     with responding(lambda body: (200, document)) as server, pytest.raises(MalformedStream, match="score of index 1"):
         lc.OCIModelDeploymentRerank(**FIELDS["OCI"](server)).rerank(["a", "b"], "q")
 
 
-def test_the_best_only() -> None:
-    """Where fewer are wanted than were sent, the others are not missing; a wrong index is named as well."""
+def test_missing_indices_of_the_best_results() -> None:
+    """If fewer results than inputs are requested, none is missing; a wrong index is reported."""
     with responding(lambda body: (200, {"results": [{"index": 2, "score": 0.5}]})) as server:
         reranker = lc.OCIModelDeploymentRerank(**FIELDS["OCI"](server))
         assert [{"index": 2, "relevance_score": 0.5}] == reranker.rerank(["a", "b", "c"], "q", top_n=1)
         with pytest.raises(MalformedStream, match=r"2 inputs were sent.*index 2 is out of range \(0 to 1\)"):
             reranker.rerank(["a", "b"], "q", top_n=1)
-        with pytest.raises(MalformedStream, match=r"3 inputs were sent, 2 of which should have an answer.* 1 of them$"):
+        with pytest.raises(MalformedStream, match=r"3 inputs were sent for 2 results.* 1 of them$"):
             reranker.rerank(["a", "b", "c"], "q", top_n=2)
 
 
-def test_an_index_of_astronomic_size() -> None:
-    """It costs no time, and no more than a few are listed."""
+def test_a_huge_index() -> None:
+    """It costs no time, and only a few indices are listed."""
     assert "index 1000000000000000000 is out of range (0 to 1); index 1 is missing" == describe_wrong_indices(
         [0, 10**18], 2
     )

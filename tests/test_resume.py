@@ -1,4 +1,4 @@
-"""Going on with an answer that broke: in the core, in LangChain, and where it must not be done."""
+"""Resuming interrupted streams: in the core, in LangChain, and when it must not happen."""
 
 import json
 from typing import Any
@@ -40,14 +40,14 @@ CHAT: dict[str, Any] = {
 
 
 def chat_at(emulator: Emulator, name: str = "OCI model deployment", **options: Any) -> Any:
-    """A chat model that goes on."""
+    """A chat model that resumes streams."""
     return CHAT[name](**{**PLATFORM_CASES[name].fields(emulator), "max_retries": 0, "resume": True, **options})
 
 
 @pytest.mark.parametrize("name", CHAT)
 @pytest.mark.parametrize("breaks", [1, 2], ids=["once", "twice"])
-async def test_a_chat_goes_on(emulator: Emulator, name: str, breaks: int) -> None:
-    """The answer is whole, no word twice, each joint told; streamed, awaited, and in one piece."""
+async def test_a_chat_is_resumed(emulator: Emulator, name: str, breaks: int) -> None:
+    """The response is complete, without repetitions, and each resume point is reported; streamed and not."""
     chat = chat_at(emulator, name)
     faults = [Fault("cut", after=4), Fault("cut", after=4)][:breaks]
     for send_request in (_stream, _astream, _invoke):
@@ -60,7 +60,7 @@ async def test_a_chat_goes_on(emulator: Emulator, name: str, breaks: int) -> Non
         assert breaks + 1 == len(emulator.requests)
         assert "stop" == message.response_metadata["finish_reason"]
     resume_point = message.response_metadata["resumed"][0]
-    if "WebSocket" not in name:  # whose question is no request's body
+    if "WebSocket" not in name:  # its request is not the body of an HTTP request
         assert OUTPUT[: resume_point["at"]] == emulator.requests[1].json["messages"][-1]["content"]
     json.dumps(message.response_metadata)
 
@@ -87,8 +87,8 @@ LLM: dict[str, tuple[Any, PlatformCase]] = {
 
 
 @pytest.mark.parametrize(("model", "platform_case"), LLM.values(), ids=LLM)
-async def test_a_completion_goes_on(emulator: Emulator, model: Any, platform_case: PlatformCase) -> None:
-    """By its prompt; the joint is in the generation's info."""
+async def test_a_completion_is_resumed(emulator: Emulator, model: Any, platform_case: PlatformCase) -> None:
+    """By its prompt; the resume point is in the generation's info."""
     llm = model(**platform_case.fields(emulator), max_retries=0, resume=1)
     whole = llm.invoke(REQUEST)
     emulator.script(TRUNCATED, None)
@@ -102,8 +102,8 @@ async def test_a_completion_goes_on(emulator: Emulator, model: Any, platform_cas
     assert generation.generation_info["resumed"][0]["at"] < len(whole)
 
 
-def test_ocis_five_minutes_are_the_plain_case(emulator: Emulator) -> None:
-    """The trailer that says so is the end of the first half, and its code is told."""
+def test_the_time_limit_of_oci_is_resumed(emulator: Emulator) -> None:
+    """Its trailer interrupts the stream, and the resume point has its code."""
     emulator.script(Fault("trailer", after=6, reason="ModelResponseTimeExceeded"), None)
     message = chat_at(emulator).invoke(REQUEST, stream=True)
 
@@ -111,16 +111,16 @@ def test_ocis_five_minutes_are_the_plain_case(emulator: Emulator) -> None:
     assert "ModelResponseTimeExceeded" == message.response_metadata["resumed"][0]["code"]
 
 
-def test_the_limit_of_tokens_holds_for_both_halves(emulator: Emulator) -> None:
-    """What was said counts."""
+def test_max_tokens_covers_the_continuation(emulator: Emulator) -> None:
+    """The tokens received before count."""
     emulator.script(TRUNCATED, None)
     chat_at(emulator, max_tokens=100).invoke(REQUEST, stream=True)
 
     assert 90 < emulator.last.json["max_tokens"] < 100
 
 
-def test_a_limit_of_times(emulator: Emulator) -> None:
-    """After so many halves the last error is raised, with all that came."""
+def test_the_number_of_resumptions_is_limited(emulator: Emulator) -> None:
+    """Then the last error is raised, with all output."""
     emulator.always(Fault("cut", after=2))
     with pytest.raises(StreamInterrupted) as caught:
         chat_at(emulator, resume=2).invoke("Tell me a long story.", stream=True)
@@ -130,7 +130,7 @@ def test_a_limit_of_times(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("resume", [False, 0, -1])
-def test_without_being_requested_nothing_is_resumed(emulator: Emulator, resume: int) -> None:
+def test_resuming_is_off_by_default(emulator: Emulator, resume: int) -> None:
     """It is an explicit choice."""
     emulator.script(TRUNCATED, None)
     with pytest.raises(StreamInterrupted):
@@ -138,24 +138,24 @@ def test_without_being_requested_nothing_is_resumed(emulator: Emulator, resume: 
     assert 1 == len(emulator.requests)
 
 
-def test_a_server_that_begins_anew_is_found_out(emulator: Emulator) -> None:
-    """Nothing is said twice: the first half's error is raised, and the first half is the partial."""
+def test_a_server_that_starts_over_is_detected(emulator: Emulator) -> None:
+    """Nothing is delivered twice: the error that interrupted the stream is raised, with the partial response."""
     chat = chat_at(emulator, "OCI model deployment")
     begun = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Ama"}}]}\n\n'
     again = b'data: {"choices":[{"index":0,"delta":{"content":"The Nile, the Amazon and so on"}}]}\n\n'
     emulator.script(Fault("body", data=begun), Fault("body", data=again))
-    reported = []
-    with pytest.raises(StreamInterrupted, match="said again what it had said") as caught:
+    texts = []
+    with pytest.raises(StreamInterrupted, match="repeated its earlier output") as caught:
         for chunk in chat.stream(REQUEST):
-            reported.append(chunk.text)  # noqa: PERF401  # what came before the error counts
+            texts.append(chunk.text)  # noqa: PERF401  # what came before the error counts
 
-    assert ["The Nile, the Ama"] == reported
+    assert ["The Nile, the Ama"] == texts
     assert "The Nile, the Ama" == caught.value.partial.text  # type: ignore[union-attr]
     assert 2 == len(emulator.requests)
 
 
 def _stated(*texts: str, end: bool = False) -> bytes:
-    """A stream of these pieces."""
+    """A stream with these pieces of text."""
     pieces = [{"index": 0, "delta": {"content": text}} for text in texts]
     events = [{"choices": [piece]} for piece in pieces]
     if end:
@@ -172,20 +172,20 @@ def _stated(*texts: str, end: bool = False) -> bytes:
     ],
     ids=["blanks and capitals", "its end, in pieces", "its end, whole"],
 )
-async def test_a_server_that_states_something_again_is_found_out(emulator: Emulator, again: tuple[str, ...]) -> None:
-    """However it writes it: no word of it is told."""
+async def test_a_server_that_repeats_text_is_detected(emulator: Emulator, again: tuple[str, ...]) -> None:
+    """In any case and spacing; none of the repetition is delivered."""
     first = "The Nile, the Amazon"
     for send_request in (_stream, _astream):
         emulator.reset()
         emulator.script(Fault("body", data=_stated(first)), Fault("body", data=_stated(*again, end=True)))
-        with pytest.raises(StreamInterrupted, match="said again") as caught:
+        with pytest.raises(StreamInterrupted, match="repeated its earlier output") as caught:
             await send_request(chat_at(emulator))
         assert first == caught.value.partial.text
 
 
 @pytest.mark.parametrize("more", [(" the", " Ganges"), ("",), (" Amazon", "s"), (" and", " the Nile")])
-async def test_words_that_are_alike_are_no_repetition(emulator: Emulator, more: tuple[str, ...]) -> None:
-    """A few letters that were said before come by chance."""
+async def test_similar_text_is_not_a_repetition(emulator: Emulator, more: tuple[str, ...]) -> None:
+    """A few characters match by chance."""
     first = "The Nile, the Amazon"
     for send_request in (_stream, _astream):
         emulator.reset()
@@ -195,8 +195,8 @@ async def test_words_that_are_alike_are_no_repetition(emulator: Emulator, more: 
         assert 1 == len(message.response_metadata["resumed"])
 
 
-async def test_a_second_half_that_breaks_before_it_is_reported(emulator: Emulator) -> None:
-    """What was held is asked for again; where nobody goes on any more, it is in the partial."""
+async def test_a_continuation_that_fails_while_buffered(emulator: Emulator) -> None:
+    """It is requested again; without further resumptions, its text is in the partial response."""
     first, held = Fault("body", data=_stated("The Nile, the Amazon")), Fault("body", data=_stated(" Ama"))
     for send_request in (_stream, _astream):
         emulator.reset()
@@ -209,8 +209,8 @@ async def test_a_second_half_that_breaks_before_it_is_reported(emulator: Emulato
         assert "The Nile, the Amazon Ama" == caught.value.partial.text
 
 
-def test_a_refused_second_half_raises_the_first_error(emulator: Emulator) -> None:
-    """What happened is that the stream broke; why nobody went on is its cause."""
+def test_a_rejected_continuation_raises_the_first_error(emulator: Emulator) -> None:
+    """The rejection is its cause."""
     emulator.script(TRAILER, Fault("refuse", "invalid_parameter"))
     with pytest.raises(StreamFailure) as caught:
         chat_at(emulator).invoke(REQUEST, stream=True)
@@ -224,8 +224,8 @@ def test_a_refused_second_half_raises_the_first_error(emulator: Emulator) -> Non
     assert "InvalidRequest" in causes
 
 
-def test_a_second_half_is_requested_again_where_it_is_late(emulator: Emulator) -> None:
-    """Until its first word comes, it is retried as any other request."""
+def test_a_late_continuation_is_retried(emulator: Emulator) -> None:
+    """Until its first event, like any other request."""
     emulator.script(TRUNCATED, Fault("refuse", "lb_bandwidth"), None)
 
     assert OUTPUT == chat_at(emulator, max_retries=1).invoke(REQUEST, stream=True).text
@@ -244,8 +244,8 @@ class River(BaseModel):
     name: str
 
 
-async def test_half_a_tool_call_is_never_gone_on_with(emulator: Emulator) -> None:
-    """It raises, once, and no tool is run."""
+async def test_a_partial_tool_call_is_never_resumed(emulator: Emulator) -> None:
+    """The error is raised once, and no tool is run."""
     agent = create_agent(chat_at(emulator, streaming=True), [get_weather])
     emulator.always(Fault("cut", after=5))
     with pytest.raises(MDStreamError):
@@ -259,17 +259,19 @@ NEVER: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("question", "options"), NEVER.values(), ids=NEVER)
-def test_what_is_never_gone_on_with(emulator: Emulator, question: str, options: dict[str, Any]) -> None:
-    """A thought, an answer held to a form: the error is raised."""
+@pytest.mark.parametrize(("prompt", "options"), NEVER.values(), ids=NEVER)
+def test_reasoning_and_structured_output_are_never_resumed(
+    emulator: Emulator, prompt: str, options: dict[str, Any]
+) -> None:
+    """The error is raised."""
     emulator.always(Fault("cut", after=2))
     with pytest.raises(StreamInterrupted):
-        chat_at(emulator, **options).invoke(question, stream=True)
+        chat_at(emulator, **options).invoke(prompt, stream=True)
     assert 1 == len(emulator.requests)
 
 
-def test_native_formats_of_oci_cannot_go_on(emulator: Emulator) -> None:
-    """The service has no such thing."""
+def test_native_formats_of_oci_cannot_be_resumed(emulator: Emulator) -> None:
+    """The service does not support continuations."""
     platform_case = PLATFORM_CASES["OCI GenAI GENERIC"]
     emulator.always(TRUNCATED)
     with pytest.raises(StreamInterrupted):
@@ -277,8 +279,8 @@ def test_native_formats_of_oci_cannot_go_on(emulator: Emulator) -> None:
     assert 1 == len(emulator.requests)
 
 
-async def test_events_and_sum(emulator: Emulator) -> None:
-    """In the core: the joint is an event where it happened, and part of the sum; sync and async."""
+async def test_the_resume_point_is_an_event(emulator: Emulator) -> None:
+    """It is also part of the accumulated response; sync and async."""
     service = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(0), resume=3)
     call = {"messages": [{"role": "user", "content": REQUEST}]}
     emulator.script(TRUNCATED, None)
@@ -293,8 +295,8 @@ async def test_events_and_sum(emulator: Emulator) -> None:
     assert 1 == len(model_response.resumptions)
 
 
-def test_the_time_begins_anew(emulator: Emulator) -> None:
-    """A second half has the whole of `timeout.total` again: OCI's first one may have used it up."""
+def test_the_total_timeout_starts_anew(emulator: Emulator) -> None:
+    """OCI's time limit may have used it up for the first request."""
     emulator.script(Fault("stall", after=4), Fault("slow_head", seconds=0.8))
     chat = chat_at(emulator, timeout=Timeout(read=0.9, total=1.5))
     message = chat.invoke(REQUEST, stream=True)
@@ -303,16 +305,16 @@ def test_the_time_begins_anew(emulator: Emulator) -> None:
     assert "timeout.read" in message.response_metadata["resumed"][0]["error"]
 
 
-def test_a_call_whose_time_is_over_is_not_gone_on_with(emulator: Emulator) -> None:
-    """`timeout.total` is the user's own word."""
+def test_an_expired_call_is_not_resumed(emulator: Emulator) -> None:
+    """`timeout.total` is the user's choice."""
     emulator.always(Fault("stall", after=4))
     with pytest.raises(StreamInterrupted, match=r"timeout\.total"):
         chat_at(emulator, timeout=Timeout(read=30, total=0.5)).invoke(REQUEST, stream=True)
     assert 1 == len(emulator.requests)
 
 
-def test_errors_are_those_that_were_expected() -> None:
-    """A stream that timed out may be gone on with, one with a cut tool call never."""
+def test_resumable_errors() -> None:
+    """A stream timeout is resumable, a truncated tool call is not."""
     content = ModelResponse.from_events([TextDelta("The Nile, the Amazon")])
     assert is_resumable(StreamTimeout("late"), content)
     assert not is_resumable(IncompleteToolCall("cut"), content)

@@ -1,4 +1,4 @@
-"""Under a storm of failures: how a herd is spread, and how many retries there are for how many successes."""
+"""Lasting failures: how retries of many clients are spread, and how many retries follow how many successes."""
 
 import asyncio
 import copy
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from _client_requests import WHOLE, refusal
+from _client_requests import WHOLE, error_response
 from _raw_server import Peer, RawServer, serving
 from _samples import REQUEST
 
@@ -42,12 +42,10 @@ from mdstream_core.retry import RetryQuota
     ],
     ids=str,
 )
-def test_a_herd_of_a_hundred_does_not_come_back_together(
+def test_a_hundred_clients_do_not_retry_together(
     header: dict[str, str], floor: float, spread: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Nobody earlier than asked, nobody at once, and no tenth of the time has more than a quarter of them.
-    """
+    """None earlier than requested, none at once, and at most a quarter in each tenth of the time."""
     monkeypatch.setattr("mdstream_core.retry.random", random.Random(11))
     error = RateLimited("x", retry_after=parse_retry_after(ResponseHead(429, header)))
     waits = sorted(Retry().delay(1, error) for _ in range(100))
@@ -58,10 +56,8 @@ def test_a_herd_of_a_hundred_does_not_come_back_together(
     assert max(tenths.values()) <= 25
 
 
-def test_the_numbers() -> None:
-    """
-    Room for 100 retries at once; then one for ten requests that succeed; one that succeeds gives back what it took.
-    """
+def test_the_default_budget() -> None:
+    """100 retries in a burst, then one per ten successes; a successful retry is refunded."""
     quota = RetryQuota(RetryBudget())
     spent = sum(quota.spend() for _ in range(500))
     assert (100, 0) == (spent, quota.tokens)
@@ -79,18 +75,14 @@ def test_the_numbers() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"capacity": 5}, {"cost": 0}, {"refund": -1}, {"capacity": 0, "cost": 0}], ids=str)
-def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
-    """
-    The error shows the numbers.
-    """
+def test_an_invalid_budget_is_rejected(wrong: dict[str, int]) -> None:
+    """The error shows the numbers."""
     with pytest.raises(ValueError, match=r"RetryBudget\(capacity=.*must be at least cost"):
         RetryBudget(**wrong)
 
 
-def test_a_thousand_threads_spend_no_more_than_there_is() -> None:
-    """
-    Nothing is lost or counted twice.
-    """
+def test_a_thousand_threads_share_the_budget() -> None:
+    """No token is lost or counted twice."""
     quota = RetryQuota(RetryBudget(capacity=500, cost=1))
     with ThreadPoolExecutor(50) as threads:
         spent = sum(threads.map(lambda _: quota.spend(), range(1000)))
@@ -100,10 +92,8 @@ def test_a_thousand_threads_spend_no_more_than_there_is() -> None:
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
-def test_copies_begin_full(duplicate: Callable[[Any], Any]) -> None:
-    """
-    Another process, another model: another budget. A policy can be written down, too.
-    """
+def test_copies_start_with_a_full_budget(duplicate: Callable[[Any], Any]) -> None:
+    """Another process or model has another budget, and a policy can be pickled."""
     quota = RetryQuota(RetryBudget(capacity=10))
     assert quota.spend()
     retry = Retry(1, budget=RetryBudget(capacity=20))
@@ -113,7 +103,7 @@ def test_copies_begin_full(duplicate: Callable[[Any], Any]) -> None:
 
 
 class Storm:
-    """Refuses what it is told to, and counts."""
+    """Server that rejects the configured requests, and counts them."""
 
     def __init__(self, *failures: bytes) -> None:
         self.failures = failures
@@ -129,22 +119,22 @@ class Storm:
             peer.send(WHOLE if self.calm else failure)
 
 
-BUSY = refusal(b"429 Busy", b'{"code":"TooManyRequests","message":"busy"}', b"retry-after: 0\r\n")
-AWAY = refusal(b"503 Away", b"{}")
+BUSY = error_response(b"429 Busy", b'{"code":"TooManyRequests","message":"busy"}', b"retry-after: 0\r\n")
+AWAY = error_response(b"503 Away", b"{}")
 
 
-def service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
+def create_service(server: RawServer, budget: RetryBudget | None, most: int = 5) -> Service:
     return Service(
         OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(most, base_delay=0.001, budget=budget), trust_env=False
     )
 
 
-def errors(made: Service, count: int) -> list[str]:
-    """As many questions in threads and in tasks by turns, and what became of them; empty where it went well."""
+def send_calls(service: Service, count: int) -> list[str]:
+    """Make `count` calls, in threads and in tasks, and return their error messages; empty for success."""
 
-    def requested(_: int) -> str:
+    def complete(_: int) -> str:
         try:
-            made.client.complete(made.call(OpenAIChat(), REQUEST))
+            service.client.complete(service.call(OpenAIChat(), REQUEST))
         except MDStreamError as error:
             return str(error)
         return ""
@@ -154,36 +144,36 @@ def errors(made: Service, count: int) -> list[str]:
 
         async def one() -> None:
             try:
-                await made.async_client.complete(made.call(OpenAIChat(), REQUEST))
+                await service.async_client.complete(service.call(OpenAIChat(), REQUEST))
             except MDStreamError as error:
                 found.append(str(error))
             else:
                 found.append("")
 
         await asyncio.gather(*(one() for _ in range(count // 2)))
-        await made.aclose()
+        await service.aclose()
         return found
 
     with ThreadPoolExecutor(8) as threads:
-        plain = list(threads.map(requested, range(count - count // 2)))
+        plain = list(threads.map(complete, range(count - count // 2)))
     return plain + asyncio.run(many())
 
 
 @pytest.mark.parametrize("failures", [(BUSY,), (AWAY,), (BUSY, AWAY)], ids=["429", "503", "both"])
-def test_a_storm_ends_the_retries_of_threads_and_tasks_together(failures: tuple[bytes, ...]) -> None:
+def test_lasting_failures_end_the_retries_of_threads_and_tasks(failures: tuple[bytes, ...]) -> None:
     """
-    40 questions with 5 retries each would be 240 requests; the budget allows 10 retries, and then says why there is none.
+    40 calls with 5 retries each would be 240 requests; the budget allows 10 retries, and then the error names it.
     """
     storm = Storm(*failures)
     with serving(storm) as server:
-        made = service(server, RetryBudget(capacity=100))
-        reported = errors(made, 40)
-        made.close()
+        service = create_service(server, RetryBudget(capacity=100))
+        messages = send_calls(service, 40)
+        service.close()
 
     assert 50 == storm.count
-    assert all(reported)
-    assert sum("the retry budget of this model object is used up" in text for text in reported) >= 38
-    assert all("hint: " in text for text in reported if "budget" in text)
+    assert all(messages)
+    assert sum("the retry budget of this model object is used up" in text for text in messages) >= 38
+    assert all("hint: " in text for text in messages if "budget" in text)
 
 
 def test_without_a_budget_every_request_is_retried() -> None:
@@ -192,38 +182,34 @@ def test_without_a_budget_every_request_is_retried() -> None:
     """
     storm = Storm(AWAY)
     with serving(storm) as server:
-        made = service(server, None, most=2)
-        reported = errors(made, 10)
-        made.close()
+        service = create_service(server, None, most=2)
+        messages = send_calls(service, 10)
+        service.close()
 
-    assert (30, None) == (storm.count, made.retry_quota)
-    assert not any("budget" in text for text in reported)
+    assert (30, None) == (storm.count, service.retry_quota)
+    assert not any("budget" in text for text in messages)
 
 
 def test_ten_successes_pay_for_one_retry() -> None:
-    """
-    After the storm the budget fills slowly; a retry that brings an answer costs nothing.
-    """
+    """After the failures the budget refills slowly; a successful retry costs nothing."""
     storm = Storm(AWAY)
     with serving(storm) as server:
-        made = service(server, RetryBudget(capacity=20), most=1)
-        errors(made, 6)
-        assert made.retry_quota is not None
-        assert 0 == made.retry_quota.tokens
+        service = create_service(server, RetryBudget(capacity=20), most=1)
+        send_calls(service, 6)
+        assert service.retry_quota is not None
+        assert 0 == service.retry_quota.tokens
         storm.calm = True
-        assert [""] * 10 == errors(made, 10)
-        assert 10 == made.retry_quota.tokens
+        assert [""] * 10 == send_calls(service, 10)
+        assert 10 == service.retry_quota.tokens
         storm.calm = False
         before = storm.count
-        errors(made, 4)
-        assert (5, 0) == (storm.count - before, made.retry_quota.tokens)
-        made.close()
+        send_calls(service, 4)
+        assert (5, 0) == (storm.count - before, service.retry_quota.tokens)
+        service.close()
 
 
-def test_a_retry_that_succeeds_gives_back_what_it_took() -> None:
-    """
-    Every second request fails, for a long time, and every question is answered.
-    """
+def test_a_successful_retry_is_refunded() -> None:
+    """Every second request fails for a long time, and every call succeeds."""
 
     def every_second(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -231,63 +217,59 @@ def test_a_retry_that_succeeds_gives_back_what_it_took() -> None:
             peer.send(AWAY if len(server.requests) % 2 else WHOLE)
 
     with serving(every_second) as server:
-        made = service(server, RetryBudget(capacity=10), most=1)
+        service = create_service(server, RetryBudget(capacity=10), most=1)
         for _ in range(20):
-            made.client.complete(made.call(OpenAIChat(), REQUEST))
-        assert made.retry_quota is not None
-        assert (40, 10) == (len(server.requests), made.retry_quota.tokens)
-        made.close()
+            service.client.complete(service.call(OpenAIChat(), REQUEST))
+        assert service.retry_quota is not None
+        assert (40, 10) == (len(server.requests), service.retry_quota.tokens)
+        service.close()
 
 
-def test_a_refused_parameter_and_a_fresh_key_cost_nothing() -> None:
-    """
-    What is asked again in another form is no retry of a failure.
-    """
-    refused = refusal(b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}')
+def test_relaxed_requests_and_refreshes_cost_nothing() -> None:
+    """They are not retries of a failure."""
+    rejection = error_response(
+        b"400 No", b'{"message":"Unsupported parameter: \'seed\' is not supported with this model."}'
+    )
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
-            peer.send(refused if b'"seed"' in request else WHOLE)
+            peer.send(rejection if b'"seed"' in request else WHOLE)
 
     with serving(script) as server:
-        made = service(server, RetryBudget(capacity=10, refund=0))
+        service = create_service(server, RetryBudget(capacity=10, refund=0))
         with pytest.warns(RuntimeWarning, match="seed"):
-            made.client.complete(made.call(OpenAIChat(), {**REQUEST, "seed": 1}))
-        assert made.retry_quota is not None
-        assert 10 == made.retry_quota.tokens
-        made.close()
+            service.client.complete(service.call(OpenAIChat(), {**REQUEST, "seed": 1}))
+        assert service.retry_quota is not None
+        assert 10 == service.retry_quota.tokens
+        service.close()
 
 
 @pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])
 def test_models_of_both_frameworks_have_one_budget_for_all_calls(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Whole responses and streams, in threads and tasks, of the model and its shallow copies.
-    """
+    """With and without streaming, in threads and tasks, of the model and its shallow copies."""
     storm = Storm(BUSY)
     with serving(storm) as server:
         model = kind(endpoint=f"{server.url}/v1", model="m", api_key="k", max_retries=1, trust_env=False)
-        made = model.service if kind is ChatModelArts else model._get_service()
-        assert 1000 == made.retry_quota.tokens
-        made.retry_quota._tokens = 20
-        lively = copy.copy(model)
-        whole, requested = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
+        service = model.service if kind is ChatModelArts else model._get_service()
+        assert 1000 == service.retry_quota.tokens
+        service.retry_quota._tokens = 20
+        copied = copy.copy(model)
+        sync_method, async_method = ("invoke", "ainvoke") if kind is ChatModelArts else ("complete", "acomplete")
         with pytest.raises(MDStreamError):
-            getattr(model, whole)("x")
+            getattr(model, sync_method)("x")
         with pytest.raises(MDStreamError):
-            asyncio.run(getattr(lively, requested)("x"))
-        assert 0 == made.retry_quota.tokens
-        begun = time.monotonic()
+            asyncio.run(getattr(copied, async_method)("x"))
+        assert 0 == service.retry_quota.tokens
+        started = time.monotonic()
         with pytest.raises(MDStreamError, match="retry budget"):
-            getattr(lively, whole)("x")
-        assert time.monotonic() - begun < 10
+            getattr(copied, sync_method)("x")
+        assert time.monotonic() - started < 10
         model.close()
     assert 5 == storm.count
 
 
-def test_a_wait_that_would_end_too_late_spends_nothing() -> None:
-    """
-    No retry follows, so none is paid for.
-    """
+def test_a_delay_beyond_the_timeout_costs_nothing() -> None:
+    """No retry follows."""
     from mdstream_core.call import Call  # noqa: PLC0415
 
     quota = RetryQuota(RetryBudget())

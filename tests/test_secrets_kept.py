@@ -29,7 +29,7 @@ from _planted import (
     leaks,
     planted,
 )
-from _raw_server import Peer, RawServer, answer, certificates, serving
+from _raw_server import Peer, RawServer, certificates, respond_with, serving
 from cryptography.hazmat.primitives import serialization
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, dumps, load
@@ -75,7 +75,7 @@ def test_wrapped_headers_have_names_only() -> None:
     assert headers == SecretHeaders(headers) == {**EXTRA, "x-b": "1"} != SecretHeaders(EXTRA)
     assert dict.fromkeys(headers, HIDDEN) == pickle.loads(pickle.dumps(headers)).get_secret_values()
     for change in (lambda: headers.update(x=""), lambda: headers.pop("x-b"), headers.clear):
-        with pytest.raises(TypeError, match="cannot be changed"):
+        with pytest.raises(TypeError, match="is immutable"):
             change()
 
 
@@ -102,7 +102,7 @@ def test_a_cache_reports_headers_apart(kind: Any) -> None:
             return super().lookup(prompt, llm_string)
 
     cache = Cache()
-    with serving(answer(b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n")) as server:
+    with serving(respond_with(b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n")) as server:
         for value in ("a", "a", "b"):
             headers = {"X-Session-Id": f"{HEADERS['X-Pass']}{value}"}
             with pytest.raises(MDStreamError):
@@ -254,7 +254,7 @@ def test_a_proxy_of_the_environment_is_nowhere(call_method: str, monkeypatch: py
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
     build, send_request, _ = METHODS[call_method]
     try:
-        with serving(answer(b"HTTP/1.1 407 X\r\ncontent-length: 0\r\n\r\n")) as proxy:
+        with serving(respond_with(b"HTTP/1.1 407 X\r\ncontent-length: 0\r\n\r\n")) as proxy:
             for name in ("HTTP_PROXY", "HTTPS_PROXY"):
                 monkeypatch.setenv(name, f"http://bob:{PROXY_PASSWORD}@127.0.0.1:{proxy.port}")
             monkeypatch.setenv("NO_PROXY", "")
@@ -279,7 +279,7 @@ def test_a_certificates_password_is_nowhere(tmp_path: Path) -> None:
     how = serialization.BestAvailableEncryption(b"right")
     sealed = tmp_path / "key.pem"
     sealed.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how))
-    with serving(answer(b"")) as server, http_client(cert=(str(ca), str(sealed), CERT_PASSWORD)) as client:
+    with serving(respond_with(b"")) as server, http_client(cert=(str(ca), str(sealed), CERT_PASSWORD)) as client:
         chat = model_at(ChatOCIModelDeployment, f"https://127.0.0.1:{server.port}/ocid1.x", http_client=client)
         with pytest.raises((OSError, MDStreamError)) as caught:
             chat.invoke("x")
@@ -301,7 +301,7 @@ def test_an_event_hook_of_the_users_client_takes_nothing_along(asynchronous: boo
     async def araise(response: httpx.Response) -> None:
         response.raise_for_status()
 
-    with serving(answer(content)) as server:
+    with serving(respond_with(content)) as server:
         fields = {"api_key": API_KEY, "default_headers": HEADERS, "auth_type": None}
         if asynchronous:
             client: Any = httpx.AsyncClient(event_hooks={"response": [araise]})

@@ -33,7 +33,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "content parts of one payload": (_limits.MAX_ENTRIES,),
     "JSON that is kept (annotations, log probabilities, citations)": (_json.MAX_DEPTH,),
     "tokens that a server counts": (_limits.MAX_TOKENS,),
-    "a service's own code in an error": (_error_bodies._CODE,),
+    "a service's own code in an error": (_error_bodies._MAX_CODE,),
     "a payload in `error.raw` that could not be read": (
         float(re.findall(r"quote_payload\(data, (\d+)\)", inspect.getsource(_choice_decoder))[0]),
     ),
@@ -51,7 +51,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "wait for a credential": (Signer.refresh_timeout, SDKSigner.refresh_timeout),
     "fetches of one credential at a time": (),
     "retry budget of a model object": (RetryBudget().capacity, RetryBudget().cost),
-    "a name in an address": (_addresses._LONGEST,),
+    "a name in an address": (_addresses._MAX_LENGTH,),
     "request line and header fields": (emulator.MAX_HEAD_BYTES,),
     "header fields of a request": (emulator.MAX_HEADERS,),
     "open connections": (emulator.MAX_CONNECTIONS,),

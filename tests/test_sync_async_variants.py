@@ -1,4 +1,4 @@
-"""Twins differ only in waiting: the asynchronous half, with its awaits taken off, is the synchronous half."""
+"""Sync and async variants differ only in awaiting: the async code without its awaits equals the sync code."""
 
 import ast
 import copy
@@ -8,7 +8,7 @@ import pytest
 
 CORE = Path(__file__).parent.parent / "mdstream_core"
 
-#: What is called otherwise where tasks wait; anything else must be the same.
+#: Names that differ between the variants; everything else must be equal.
 NAMES = {
     "AsyncMessageBody": "MessageBody",
     "AsyncWebSocketTransport": "WebSocketTransport",
@@ -37,7 +37,7 @@ NAMES = {
 
 
 class Stripped(ast.NodeTransformer):
-    """Takes off `async`, `await`, docstrings and the names that only say which half it is."""
+    """Removes `async`, `await` and docstrings, and unifies the names of both variants."""
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return self.visit_FunctionDef(ast.FunctionDef(**{field: getattr(node, field) for field in node._fields}))
@@ -107,14 +107,12 @@ def methods(path: Path, name: str) -> dict[str, str]:
     return {NAMES.get(node.name, node.name): stripped(node) for node in defs}
 
 
-#: Methods that hold a pool for each event loop in place of one; the rest of the client knows nothing of it.
+#: Methods that use one pool per event loop instead of one pool.
 POOLS = {"__init__", "_get_http_client", "close", "reset_after_fork"}
 
 
-def test_the_clients_are_variants() -> None:
-    """
-    Method for method, but for those that find the pool.
-    """
+def test_the_clients_are_parallel() -> None:
+    """Method for method, except those that look up the pool."""
     plain, tasks = methods(CORE / "client.py", "Client"), methods(CORE / "client.py", "AsyncClient")
 
     assert set(plain) == set(tasks)
@@ -122,10 +120,8 @@ def test_the_clients_are_variants() -> None:
         assert plain[name] == tasks[name], name
 
 
-def test_the_transports_are_variants() -> None:
-    """
-    The two files of the transport are one file, read with and without waiting.
-    """
+def test_the_transports_are_parallel() -> None:
+    """Both files of the transport are the same, with and without awaiting."""
     halves = [CORE / "transport" / name for name in ("_sync.py", "_async.py")]
     if not all(half.exists() for half in halves):
         pytest.skip("the transport is not there yet")
@@ -155,9 +151,7 @@ def test_the_transports_are_variants() -> None:
         ("async def f():\n    return [x async for x in a]", "def f():\n    return [x for x in a]"),
     ],
 )
-def test_what_is_stripped_is_only_the_waiting(tasks: str, plain: str) -> None:
-    """
-    The comparison itself: waiting is taken off, a difference in anything else remains.
-    """
+def test_only_awaiting_is_stripped(tasks: str, plain: str) -> None:
+    """A test of the comparison itself: it still finds other differences."""
     assert stripped(ast.parse(plain)) == stripped(ast.parse(tasks))
     assert stripped(ast.parse(plain + "\n    more()")) != stripped(ast.parse(tasks))

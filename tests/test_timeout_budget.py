@@ -1,4 +1,4 @@
-"""How long the next read may take."""
+"""The deadlines of a call."""
 
 import time
 
@@ -18,20 +18,16 @@ def started(**limits: float | None) -> TimeoutBudget:
     return timeout_budget
 
 
-def test_without_limits_there_are_none() -> None:
-    """
-    None waits without end, also after an event and while the end is awaited.
-    """
+def test_none_disables_the_timeouts() -> None:
+    """Also after an event, and while the end of the body is awaited."""
     timeout_budget = started(connect=None, write=None, pool=None)
     timeout_budget.record_read(progress=True, drain_timeout=None)
 
     assert {None} == set(timeout_budget.limits.values())
 
 
-def test_only_events_extend_the_silence() -> None:
-    """
-    A ping does not move the end of the wait, an event does.
-    """
+def test_only_events_extend_the_read_timeout() -> None:
+    """A ping does not move the deadline, an event does."""
     timeout_budget = started(read=0.05)
     time.sleep(0.02)
     timeout_budget.record_read(progress=False, drain_timeout=None)
@@ -39,14 +35,12 @@ def test_only_events_extend_the_silence() -> None:
     timeout_budget.record_read(progress=True, drain_timeout=None)
     assert timeout_budget.limits["read"] > 0.045
     time.sleep(0.06)
-    with pytest.raises(StreamStalled, match=r"nothing came for 0.05 s \(timeout.read\)"):
+    with pytest.raises(StreamStalled, match=r"no data arrived for 0.05 s \(timeout.read\)"):
         timeout_budget.record_read(progress=False, drain_timeout=None)
 
 
-def test_the_first_token_has_a_limit_of_its_own() -> None:
-    """
-    It falls away with the first event.
-    """
+def test_the_first_token_timeout() -> None:
+    """It is disabled by the first event."""
     timeout_budget = started(read=60, first_token=0.02)
     assert timeout_budget.limits["read"] <= 0.02 + ROUNDING
     time.sleep(0.03)
@@ -57,10 +51,8 @@ def test_the_first_token_has_a_limit_of_its_own() -> None:
     assert timeout_budget.limits["read"] > 59
 
 
-def test_the_end_of_a_response_has_a_limit_of_its_own() -> None:
-    """
-    Once the answer is over its end may take `drain`, and never more than a silence may.
-    """
+def test_the_drain_timeout() -> None:
+    """After complete output it limits the end of the body, and never exceeds the read timeout."""
     timeout_budget = started(read=60)
     timeout_budget.record_read(progress=True, drain_timeout=0.02)
     assert timeout_budget.limits["read"] <= 0.02 + ROUNDING
@@ -68,17 +60,15 @@ def test_the_end_of_a_response_has_a_limit_of_its_own() -> None:
     timeout_budget.record_read(progress=False, drain_timeout=0.02)
     assert timeout_budget.limits["read"] <= 0.011 + ROUNDING
     time.sleep(0.02)
-    with pytest.raises(StreamStalled, match=r"did not end it within 0.02 s"):
+    with pytest.raises(StreamStalled, match=r"did not end within 0.02 s"):
         timeout_budget.record_read(progress=False, drain_timeout=0.02)
     timeout_budget = started(read=0.5)
     timeout_budget.record_read(progress=True, drain_timeout=10.0)
     assert timeout_budget.limits["read"] <= 0.5
 
 
-def test_another_choice_after_the_end_of_the_first_has_its_time() -> None:
-    """
-    Where an answer goes on after it seemed over, the silence may be as long as before.
-    """
+def test_another_choice_after_complete_output() -> None:
+    """If output continues, the read timeout applies again."""
     timeout_budget = started(read=60)
     timeout_budget.record_read(progress=True, drain_timeout=0.02)
     timeout_budget.record_read(progress=True, drain_timeout=None)
@@ -86,24 +76,20 @@ def test_another_choice_after_the_end_of_the_first_has_its_time() -> None:
     assert timeout_budget.limits["read"] > 59
 
 
-def test_what_has_arrived_is_read_when_the_time_is_over_and_no_more() -> None:
-    """
-    After the total time a read may still bring what is in the buffers, but a flood does not go on for ever.
-    """
+def test_buffered_data_is_read_after_the_deadline() -> None:
+    """A read may still return what is in the buffers, but a burst does not continue forever."""
     timeout_budget = started(total=0.01)
     time.sleep(0.02)
     for _ in range(100):
         timeout_budget.record_read(progress=True, drain_timeout=None)
         assert 0.001 == timeout_budget.limits["read"]
-    with pytest.raises(StreamStalled, match=r"not finished within 0.01 s \(timeout.total\)"):
+    with pytest.raises(StreamStalled, match=r"not complete within 0.01 s \(timeout.total\)"):
         timeout_budget.record_read(progress=True, drain_timeout=None)
     assert timeout_budget.remaining < 0
 
 
-def test_a_new_attempt_begins_anew_within_the_same_total() -> None:
-    """
-    Retries do not lengthen the call.
-    """
+def test_retries_share_the_total_timeout() -> None:
+    """The other deadlines start anew."""
     timeout_budget = started(read=60, total=0.5)
     timeout_budget.has_head = True
     timeout_budget.start()
@@ -114,9 +100,7 @@ def test_a_new_attempt_begins_anew_within_the_same_total() -> None:
 
 
 def test_a_timeout_is_a_positive_number() -> None:
-    """
-    Zero and less are refused by the field's name; a number is the longest silence.
-    """
+    """Other values are rejected with the field's name; a number is the read timeout."""
     for name in ("connect", "read", "write", "pool", "first_token", "total"):
         with pytest.raises(ValueError, match=f"timeout {name}="):
             Timeout(**{name: 0})
@@ -125,10 +109,8 @@ def test_a_timeout_is_a_positive_number() -> None:
     assert Timeout.from_value(Timeout(read=3)) == Timeout(read=3)
 
 
-def test_no_step_may_take_longer_than_the_whole() -> None:
-    """
-    Connecting, sending and waiting for a connection are within the total time too.
-    """
+def test_the_total_timeout_limits_each_step() -> None:
+    """Also connecting, sending and waiting for a connection."""
     limits = started(connect=60, write=None, pool=0.01, read=60, total=0.5).limits
 
     assert 0.01 == limits["pool"]
@@ -136,20 +118,16 @@ def test_no_step_may_take_longer_than_the_whole() -> None:
     assert 0 < limits["deadline"] - time.monotonic() <= 0.5
 
 
-def test_the_deadline_is_the_total_until_something_came() -> None:
-    """
-    The silence is counted from when the question was sent, which only the transport knows; then from the last event.
-    """
+def test_the_deadline_is_the_total_before_the_first_event() -> None:
+    """The transport measures the read timeout from the end of sending; later it starts with each event."""
     timeout_budget = started(read=5, total=60)
     assert timeout_budget.limits["deadline"] - time.monotonic() > 50
     timeout_budget.record_read(progress=True, drain_timeout=None)
     assert timeout_budget.limits["deadline"] - time.monotonic() <= 5
 
 
-def test_a_call_whose_time_is_over_states_so() -> None:
-    """
-    By its own clock, or by a timer that rang a moment early.
-    """
+def test_an_expired_call_raises() -> None:
+    """By its own clock, or by a timer that fired slightly early."""
     timeout_budget = started(total=60)
     timeout_budget.check()
     with pytest.raises(StreamStalled, match=r"within 60 s \(timeout.total\)"):

@@ -1,4 +1,4 @@
-"""How long each service is waited for, and what is done when a response does not come in time."""
+"""Default timeouts of each service, and responses that are not received in time."""
 
 import asyncio
 import json
@@ -57,22 +57,20 @@ DEFAULTS: list[tuple[Platform, bool, float, float]] = [
 ]
 
 
-def requested(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
+def resolve_timeout(platform: Platform, stream: bool, timeout: Any = None) -> Timeout:
     return Service(platform, timeout=timeout).call(OpenAIChat(), REQUEST, stream=stream).timeout
 
 
 @pytest.mark.parametrize(("platform", "stream", "read", "total"), DEFAULTS, ids=str)
 def test_each_service_has_its_own_defaults(platform: Platform, stream: bool, read: float, total: float) -> None:
-    """
-    A little more than the service allows, so that its own reason comes first; what is given goes before.
-    """
+    """A little more than the service allows, so that its own error comes first; the user's values win."""
     common = {"connect": 10, "write": 30, "pool": 30, "first_token": None}
 
-    assert Timeout(read=read, total=total, **common) == requested(platform, stream)  # type: ignore[arg-type]
-    assert Timeout(read=5, total=total, **common) == requested(platform, stream, 5)  # type: ignore[arg-type]
-    assert Timeout(read=read, total=9, **common) == requested(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
-    assert Timeout(read=None, total=None, **common) == requested(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
-    assert 2 == requested(platform, stream, Timeout(first_token=2)).first_token
+    assert Timeout(read=read, total=total, **common) == resolve_timeout(platform, stream)  # type: ignore[arg-type]
+    assert Timeout(read=5, total=total, **common) == resolve_timeout(platform, stream, 5)  # type: ignore[arg-type]
+    assert Timeout(read=read, total=9, **common) == resolve_timeout(platform, stream, Timeout(total=9))  # type: ignore[arg-type]
+    assert Timeout(read=None, total=None, **common) == resolve_timeout(platform, stream, Timeout(read=None))  # type: ignore[arg-type]
+    assert 2 == resolve_timeout(platform, stream, Timeout(first_token=2)).first_token
     assert total == Call(platform, OpenAIChat(), REQUEST, stream=stream).timeout.total
 
 
@@ -89,17 +87,13 @@ LONGER = (
 @pytest.mark.parametrize(
     ("given", "total"), [(600, 630), (300, 330), (65.5, 330), (Timeout(read=600, total=400), 400), *LONGER]
 )
-def test_a_longer_silence_is_not_truncated_by_the_default_of_the_whole(given: Any, total: float | None) -> None:
-    """
-    Who waits for 10 minutes would otherwise wait for 5 and a half.
-    """
-    assert total == requested(DEPLOYMENT, False, given).total
+def test_a_longer_read_timeout_raises_the_default_total(given: Any, total: float | None) -> None:
+    """Otherwise a user who waits 10 minutes would get 5 and a half."""
+    assert total == resolve_timeout(DEPLOYMENT, False, given).total
 
 
-def test_what_is_not_given_stays_open() -> None:
-    """
-    In a copy, a pickle and JSON, which may be used with another service.
-    """
+def test_defaults_are_resolved_late() -> None:
+    """A copy, a pickle or JSON may be used with another service."""
     given = Timeout(read=5)
     reads = TypeAdapter(float | Timeout | None)
 
@@ -110,48 +104,46 @@ def test_what_is_not_given_stays_open() -> None:
 
 
 def silent(seconds: float) -> Script:
-    """A script that takes its time for each answer."""
+    """Server script that delays each response."""
 
-    def answer(body: dict[str, Any]) -> bytes:
+    def respond(body: dict[str, Any]) -> bytes:
         time.sleep(seconds)
         return completion(body)
 
-    return scripted(answer)
+    return scripted(respond)
 
 
 @pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.parametrize("platform", ["oci-model-deployment", "oci-genai", "modelarts"])
-def test_a_whole_response_that_does_not_come_is_requested_for_once(platform: str, call_method: str) -> None:
-    """
-    The server may still be working, and bill each of the requests; a stream may be asked for again.
-    """
+def test_a_read_timeout_without_streaming_is_not_retried(platform: str, call_method: str) -> None:
+    """The server may still be working, and bill each request; a stream may be retried."""
     model, send_request, stream = METHODS[call_method]
     with serving(silent(0.4)) as server, pytest.raises(StreamStalled) as caught:
         send_request(model(platform, server, timeout=0.1, max_retries=1))
 
     assert (2 if stream else 1) == len(server.requests)
     assert stream == caught.value.retryable
-    assert stream != ("not asked again" in str(caught.value))
+    assert stream != ("not retried, because" in str(caught.value))
 
 
 Send = Callable[[RawServer, Any, Any, Retry], None]
 
 
-def sync(server: RawServer, uses: Any, question: Any, retry: Retry) -> None:
+def sync(server: RawServer, uses: Any, params: Any, retry: Retry) -> None:
     client = Client(trust_env=False)
     platform = OCIModelDeployment(f"{server.url}/ocid1.x/predict/v1")
     try:
-        client.complete(Call(platform, uses, question, stream=False, retry=retry, timeout=Timeout(read=0.1)))
+        client.complete(Call(platform, uses, params, stream=False, retry=retry, timeout=Timeout(read=0.1)))
     finally:
         client.close()
 
 
-def asyn(server: RawServer, uses: Any, question: Any, retry: Retry) -> None:
+def asyn(server: RawServer, uses: Any, params: Any, retry: Retry) -> None:
     async def send_request() -> None:
         client = AsyncClient(trust_env=False)
         platform = OCIModelDeployment(f"{server.url}/ocid1.x/predict/v1")
         try:
-            call = Call(platform, uses, question, stream=False, retry=retry, timeout=Timeout(read=0.1))
+            call = Call(platform, uses, params, stream=False, retry=retry, timeout=Timeout(read=0.1))
             await client.complete(call)
         finally:
             await client.aclose()
@@ -159,8 +151,8 @@ def asyn(server: RawServer, uses: Any, question: Any, retry: Retry) -> None:
     asyncio.run(send_request())
 
 
-#: name: (dialect, question, retry, how many requests there are)
-PROMPT: dict[str, tuple[Any, Any, Retry, int]] = {
+#: name: (dialect, params, retry, how many requests there are)
+CASES: dict[str, tuple[Any, Any, Retry, int]] = {
     "chat": (dialect("openai-chat"), REQUEST, Retry(2, base_delay=0.01), 1),
     "completions": (dialect("openai-completions"), {"prompt": "Hello"}, Retry(2, base_delay=0.01), 1),
     "vectors": (embedding_dialect("openai-embeddings"), {"input": ["a"]}, Retry(2, base_delay=0.01), 1),
@@ -171,24 +163,20 @@ PROMPT: dict[str, tuple[Any, Any, Retry, int]] = {
 
 
 @pytest.mark.parametrize("send_request", [sync, asyn])
-@pytest.mark.parametrize(("uses", "question", "retry", "requests"), PROMPT.values(), ids=PROMPT)
-def test_a_read_timeout_is_final(send_request: Send, uses: Any, question: Any, retry: Retry, requests: int) -> None:
-    """
-    In every dialect, unless the policy says otherwise.
-    """
+@pytest.mark.parametrize(("uses", "params", "retry", "requests"), CASES.values(), ids=CASES)
+def test_a_read_timeout_is_final(send_request: Send, uses: Any, params: Any, retry: Retry, requests: int) -> None:
+    """In every dialect, unless the policy allows retries."""
     with serving(silent(0.4)) as server:
         with pytest.raises(StreamStalled) as caught:
-            send_request(server, uses, question, retry)
+            send_request(server, uses, params, retry)
         assert requests == len(server.requests)
     assert caught.value.response is not None
     assert str(caught.value) == caught.value.response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("call_method", ["langchain invoke", "llamaindex achat"])
-def test_a_response_truncated_by_silence_is_final_too(call_method: str) -> None:
-    """
-    Half of a document had come.
-    """
+def test_a_read_timeout_in_a_document_is_final(call_method: str) -> None:
+    """Half of the document was received."""
     begun = completion({})[:-20]
 
     def script(server: RawServer, peer: Any) -> None:

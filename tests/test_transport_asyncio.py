@@ -1,4 +1,4 @@
-"""The network backend on asyncio: bounded, fair, and sparing with timers."""
+"""The asyncio network backend: bounded buffers, fair scheduling, few timers."""
 
 import asyncio
 import gc
@@ -31,9 +31,7 @@ def flooding(size: int) -> "object":
 
 
 async def test_a_slow_reader_slows_the_server() -> None:
-    """
-    What nobody reads stays with the server, not in our memory.
-    """
+    """Data that is not read stays with the server, not in memory."""
     with serving(flooding(60_000_000)) as server:  # type: ignore[arg-type]
         async with async_http_client() as client, client.stream("GET", server.url) as response:
             await asyncio.sleep(0.5)
@@ -43,10 +41,8 @@ async def test_a_slow_reader_slows_the_server() -> None:
     assert (60_000_000, True) == (rest, sent < 30_000_000)
 
 
-async def test_a_burst_on_many_streams_leaves_the_loop_to_others() -> None:
-    """
-    While 64 streams are flooded and each read takes time to digest, the loop is never kept for long.
-    """
+async def test_a_burst_on_many_streams_does_not_block_the_loop() -> None:
+    """64 streams with a burst, and each read takes time to process."""
     worst = 0.0
 
     async def watch() -> None:
@@ -75,10 +71,8 @@ async def test_a_burst_on_many_streams_leaves_the_loop_to_others() -> None:
     assert ([300_000] * 64, True) == (sizes, worst < 0.2), worst
 
 
-async def test_everybody_gets_a_turn() -> None:
-    """
-    When the loop is busy, readers go on in the order in which they asked.
-    """
+async def test_readers_run_in_order() -> None:
+    """In a busy loop, readers continue in the order of their requests."""
     loop, mine, order = asyncio.get_running_loop(), FairScheduler(), []
 
     async def reader(name: int) -> None:
@@ -92,10 +86,8 @@ async def test_everybody_gets_a_turn() -> None:
     assert [0, *range(6), *range(6), *range(1, 6)] == order
 
 
-async def test_a_cancelled_turn_is_passed_on() -> None:
-    """
-    Who is cancelled while it waits for its turn does not hold up the others.
-    """
+async def test_a_cancelled_reader_does_not_block_others() -> None:
+    """It is cancelled while it waits for its turn."""
     loop, mine = asyncio.get_running_loop(), FairScheduler()
     await mine.wait_turn(loop)
     time.sleep(0.006)  # noqa: ASYNC251 (it keeps the loop)
@@ -107,10 +99,8 @@ async def test_a_cancelled_turn_is_passed_on() -> None:
     await asyncio.wait_for(tasks[9], 1)
 
 
-def test_turns_do_not_keep_their_loop() -> None:
-    """
-    A loop that is gone takes its turns with it.
-    """
+def test_schedulers_do_not_keep_their_loop() -> None:
+    """The scheduler of a loop is deleted with it."""
 
     async def main() -> FairScheduler:
         return get_scheduler(asyncio.get_running_loop())
@@ -122,9 +112,7 @@ def test_turns_do_not_keep_their_loop() -> None:
 
 
 async def test_a_waiter_sets_few_timers() -> None:
-    """
-    A thousand waits that end well share one timer.
-    """
+    """A thousand successful waits share one timer."""
     loop = asyncio.get_running_loop()
     waiter, before = Waiter(loop), len(loop._scheduled)  # type: ignore[attr-defined]
     for _ in range(1000):
@@ -137,9 +125,7 @@ async def test_a_waiter_sets_few_timers() -> None:
 
 @pytest.mark.parametrize("timeouts", [[0.05], [10, 0.05], [0.03, 0.05]])
 async def test_a_waiter_keeps_its_last_deadline(timeouts: list[float]) -> None:
-    """
-    Neither a longer nor a shorter wait before changes when this one is over.
-    """
+    """Neither a longer nor a shorter earlier wait changes it."""
     loop = asyncio.get_running_loop()
     waiter = Waiter(loop)
     for timeout in timeouts[:-1]:
@@ -153,9 +139,9 @@ async def test_a_waiter_keeps_its_last_deadline(timeouts: list[float]) -> None:
     waiter.close()
 
 
-async def test_the_stream_reports_what_it_knows() -> None:
+async def test_extra_info_of_the_stream() -> None:
     """
-    `get_extra_info` answers as httpcore's own streams do.
+    `get_extra_info` returns the same as httpcore's own streams.
     """
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -181,9 +167,7 @@ async def test_the_stream_reports_what_it_knows() -> None:
 
 
 async def test_connect_timeout() -> None:
-    """
-    An address where nobody answers the handshake is a ConnectTimeout.
-    """
+    """An address that does not answer the TCP handshake is a ConnectTimeout."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

@@ -1,4 +1,4 @@
-"""A task that is cancelled leaves no socket open, wherever it is cancelled; nobody waits for the garbage collector."""
+"""A task that is cancelled at any point leaves no socket open, without the garbage collector."""
 
 import asyncio
 import gc
@@ -12,14 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
-from _raw_server import RawServer, answer, certificates, proxying, serving
+from _raw_server import RawServer, certificates, proxying, respond_with, serving
 from _transport import CHUNKED
 
 from mdstream_core.transport import AsyncTransport, async_http_client
 from mdstream_core.transport._asyncio_connect import Address, _connect_first, open_socket, resolve
 
-#: The server closes too: a connection that is kept would count as one that is open.
-BYE = answer(
+#: The server closes too: an idle connection would count as an open one.
+BYE = respond_with(
     CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), b"5\r\nhello\r\n", b"0\r\n\r\n", close=True
 )
 
@@ -48,9 +48,9 @@ def no_collector() -> Iterator[None]:
 
 
 async def settled(before: int) -> int:
-    """How many files are open more than before, once the servers have noticed."""
+    """Return how many more files are open than before, once the servers have noticed."""
     deadline = time.monotonic() + 5
-    while count() > before and time.monotonic() < deadline:  # noqa: ASYNC110 (nobody says when a file is closed)
+    while count() > before and time.monotonic() < deadline:  # noqa: ASYNC110 (there is no event for a closed file)
         await asyncio.sleep(0.005)
     return count() - before
 
@@ -65,10 +65,8 @@ ROUTES = {
 
 
 @pytest.mark.parametrize(("secure", "proxied"), ROUTES.values(), ids=ROUTES)
-async def test_every_event_of_a_request(secure: bool, proxied: bool | None, tls: Tls) -> None:
-    """
-    Connecting, the handshakes, the tunnel, sending and reading: cancelled after each number of steps.
-    """
+async def test_cancelling_at_every_step_of_a_request(secure: bool, proxied: bool | None, tls: Tls) -> None:
+    """Connecting, handshakes, tunnel, sending and reading."""
     ends: set[str] = set()
 
     async def one(client: Any, url: str) -> None:
@@ -98,10 +96,8 @@ async def test_every_event_of_a_request(secure: bool, proxied: bool | None, tls:
     assert {"hello", "CancelledError", "NoneType"} == ends
 
 
-async def test_every_event_of_a_stream_that_is_left(tls: Tls) -> None:
-    """
-    Cancelled between pieces of the body, or left with `break`.
-    """
+async def test_cancelling_at_every_step_of_a_stream(tls: Tls) -> None:
+    """Between pieces of the body, or after `break`."""
     with serving(BYE) as server:
         async with async_http_client(timeout=5) as client:
 
@@ -125,7 +121,7 @@ async def test_every_event_of_a_stream_that_is_left(tls: Tls) -> None:
 
 @contextmanager
 def hanging() -> Iterator[Address]:
-    """An address that neither accepts nor refuses: its queue is full."""
+    """An address that neither accepts nor rejects connections: its queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -139,7 +135,7 @@ def hanging() -> Iterator[Address]:
             filler.close()
 
 
-def refused() -> Address:
+def unreachable_address() -> Address:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return socket.AF_INET, listener.getsockname()
 
@@ -150,14 +146,12 @@ def server() -> Iterator[RawServer]:
         yield running
 
 
-async def test_an_address_that_hangs_holds_nobody_up(server: RawServer) -> None:
-    """
-    The next one is tried beside it, and its socket is closed when another has won.
-    """
+async def test_an_address_that_hangs_does_not_block_the_next(server: RawServer) -> None:
+    """The next one is tried concurrently, and the socket of the first is closed."""
     loop = asyncio.get_running_loop()
     with no_collector(), hanging() as slow:
         before = count()
-        addresses = [slow, refused(), (socket.AF_INET, ("127.0.0.1", server.port))]
+        addresses = [slow, unreachable_address(), (socket.AF_INET, ("127.0.0.1", server.port))]
         sock = await _connect_first(loop, addresses, None)
         assert server.port == sock.getpeername()[1]
         sock.close()
@@ -166,10 +160,8 @@ async def test_an_address_that_hangs_holds_nobody_up(server: RawServer) -> None:
 
 
 @pytest.mark.parametrize("steps", range(8))
-async def test_cancelled_among_several_addresses(server: RawServer, steps: int) -> None:
-    """
-    Also when two of them answered in the same moment.
-    """
+async def test_cancelling_with_several_addresses(server: RawServer, steps: int) -> None:
+    """Also if two of them connect at the same moment."""
     loop = asyncio.get_running_loop()
     with no_collector():
         before = count()
@@ -184,15 +176,13 @@ async def test_cancelled_among_several_addresses(server: RawServer, steps: int) 
         assert await settled(before) <= 0
 
 
-async def test_no_address_responses() -> None:
-    """
-    The reason is told, once.
-    """
+async def test_no_address_is_reachable() -> None:
+    """The reason is reported once."""
     loop = asyncio.get_running_loop()
     with pytest.raises(ConnectionRefusedError):
-        await _connect_first(loop, [refused()] * 2, None)
+        await _connect_first(loop, [unreachable_address()] * 2, None)
     with pytest.raises(OSError, match=r"Connect call failed .*; .*Connect call failed"):
-        await _connect_first(loop, [refused(), refused()], None)
+        await _connect_first(loop, [unreachable_address(), unreachable_address()], None)
 
 
 @pytest.mark.parametrize(
@@ -202,17 +192,15 @@ async def test_no_address_responses() -> None:
         ("::1", [(socket.AF_INET6, ("::1", 80, 0, 0))]),
     ],
 )
-async def test_addresses_are_not_looked_up(host: str, expected: list[Address]) -> None:
-    """
-    An IP address needs no thread.
-    """
+async def test_ip_addresses_are_not_looked_up(host: str, expected: list[Address]) -> None:
+    """They need no thread."""
     assert expected == await resolve(asyncio.get_running_loop(), host, 80)
 
 
 @pytest.mark.parametrize("local", [None, "127.0.0.1"])
 async def test_a_name_is_looked_up(server: RawServer, local: str | None) -> None:
     """
-    `localhost` may have an IPv6 address at which nobody listens.
+    `localhost` may have an IPv6 address without a listener.
     """
     with no_collector():
         before = count()
@@ -222,10 +210,8 @@ async def test_a_name_is_looked_up(server: RawServer, local: str | None) -> None
         assert await settled(before) <= 0
 
 
-async def test_a_socket_option_that_is_refused(server: RawServer) -> None:
-    """
-    The connection that was opened is closed, and the error is the library's.
-    """
+async def test_an_invalid_socket_option(server: RawServer) -> None:
+    """The connection is closed, and the error is the library's."""
     with no_collector():
         before = count()
         options = [(socket.SOL_SOCKET, 99_999, 1)]
@@ -237,7 +223,7 @@ async def test_a_socket_option_that_is_refused(server: RawServer) -> None:
 
 
 class Slow:
-    """A loop whose look-ups give several addresses."""
+    """An event loop whose lookups return several addresses."""
 
     def __init__(self, found: list[tuple[int, Any]]) -> None:
         self._found = found
@@ -246,10 +232,8 @@ class Slow:
         return [(family, 0, 0, "", address) for family, address in self._found]
 
 
-async def test_families_take_turns() -> None:
-    """
-    RFC 8305 section 4: one of each, and none twice.
-    """
+async def test_address_families_alternate() -> None:
+    """RFC 8305 section 4: without duplicates."""
     six, four = [(socket.AF_INET6, (f"::{n}", 80, 0, 0)) for n in "123"], [(socket.AF_INET, ("127.0.0.1", 80))]
     loop: Any = Slow([*six, *four, *six])
 

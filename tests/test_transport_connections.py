@@ -1,4 +1,4 @@
-"""Connections: kept, shared, limited, closed."""
+"""Connections: reuse, sharing, limits, closing."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ import httpcore
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, serving
+from _raw_server import Peer, RawServer, certificates, respond_with, serving
 from _transport import CHUNKED, HELLO, LATE, OK, RUNNERS, Tls, once, silent
 
 from mdstream_core.transport import AsyncTransport, Transport, async_http_client, build_transport_classes, http_client
@@ -31,11 +31,9 @@ def secure(request: pytest.FixtureRequest, tls: Tls) -> ssl.SSLContext | None:
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_two_hundred_responses_over_one_connection(library: str, secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    A whole answer, trailers included, leaves the connection ready for the next.
-    """
+    """A complete response, trailers included, leaves the connection reusable."""
     with (
-        serving(answer(LATE), tls=secure) as server,
+        serving(respond_with(LATE), tls=secure) as server,
         http_client(verify=tls[1], library=library) as client,
     ):
         trailers = [client.get(server.url).extensions["trailers"] for _ in range(200)]
@@ -48,9 +46,7 @@ def test_two_hundred_responses_over_one_connection(library: str, secure: ssl.SSL
 def test_two_hundred_responses_over_one_connection_async(
     library: str, run: Callable[..., None], secure: ssl.SSLContext | None, tls: Tls
 ) -> None:
-    """
-    The same for tasks.
-    """
+    """Async variant."""
 
     async def main() -> None:
         async with async_http_client(verify=tls[1], library=library) as client:
@@ -58,14 +54,12 @@ def test_two_hundred_responses_over_one_connection_async(
 
             assert ([[(b"StreamFailure", b"x")]] * 200, 1) == (trailers, server.connections)
 
-    with serving(answer(LATE), tls=secure) as server:
+    with serving(respond_with(LATE), tls=secure) as server:
         run(main)
 
 
 def test_an_idle_connection_that_the_server_closed(secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    The next request goes to a new connection, and nobody notices.
-    """
+    """The next request uses a new connection, without an error."""
     with serving(once, tls=secure) as server, http_client(verify=tls[1], timeout=5) as client:
         for _ in range(5):
             assert b"hello" == client.post(server.url, content=b"?").content
@@ -79,9 +73,7 @@ def test_an_idle_connection_that_the_server_closed(secure: ssl.SSLContext | None
 def test_an_idle_connection_that_the_server_closed_async(
     run: Callable[..., None], wait: str, secure: ssl.SSLContext | None, tls: Tls
 ) -> None:
-    """
-    The same for tasks, also when the loop had no time to notice.
-    """
+    """Async variant, also if the loop had no time to notice."""
 
     async def main() -> None:
         async with async_http_client(verify=tls[1], timeout=5) as client:
@@ -99,9 +91,7 @@ def test_an_idle_connection_that_the_server_closed_async(
 
 
 def test_a_request_is_never_sent_twice() -> None:
-    """
-    A connection that breaks after the request went out is an error: the server may have begun to think.
-    """
+    """A connection that fails after the request was sent is an error: the server may have started to work on it."""
 
     def script(server: RawServer, peer: Peer) -> None:
         server.requests.append(peer.request())
@@ -118,9 +108,7 @@ def test_a_request_is_never_sent_twice() -> None:
 
 
 def test_many_threads() -> None:
-    """
-    Threads share a client; each gets its own answer.
-    """
+    """Threads share a client; each gets its own response."""
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -140,9 +128,7 @@ def test_many_threads() -> None:
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_many_tasks(library: str, run: Callable[..., None]) -> None:
-    """
-    Tasks share a client and a small pool; each gets its own answer.
-    """
+    """Tasks share a client and a small pool; each gets its own response."""
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -174,37 +160,31 @@ def test_many_tasks(library: str, run: Callable[..., None]) -> None:
 
 
 def test_two_event_loops_in_a_row(secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    Each `asyncio.run` has a client of its own; the second knows nothing of the first.
-    """
+    """Each `asyncio.run` has its own client."""
 
     async def main() -> bytes:
         async with async_http_client(verify=tls[1]) as client:
             return (await client.get(server.url)).content
 
-    with serving(answer(HELLO), tls=secure) as server:
+    with serving(respond_with(HELLO), tls=secure) as server:
         assert [b"hello", b"hello"] == [asyncio.run(main()), asyncio.run(main())]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_client_that_outlives_its_loop() -> None:
-    """
-    A connection of a loop that is gone is not used again.
-    """
+    """A connection of a closed loop is not used again."""
     client = async_http_client()
 
     async def main() -> bytes:
         return (await client.get(server.url)).content
 
-    with serving(answer(HELLO)) as server:
+    with serving(respond_with(HELLO)) as server:
         assert [b"hello", b"hello"] == [asyncio.run(main()), asyncio.run(main())]
         assert 2 == server.connections
 
 
 def test_closing_the_client_closes_idle_connections(secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    Nothing stays open behind a closed client.
-    """
+    """No socket stays open."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -227,11 +207,9 @@ def test_closing_the_client_closes_idle_connections(secure: ssl.SSLContext | Non
 
 
 def test_keep_alive_expires() -> None:
-    """
-    An idle connection is not kept longer than the limits say.
-    """
+    """An idle connection is closed after the limit."""
     limits = httpx.Limits(keepalive_expiry=0.01)
-    with serving(answer(HELLO)) as server, http_client(limits=limits) as client:
+    with serving(respond_with(HELLO)) as server, http_client(limits=limits) as client:
         client.get(server.url)
         time.sleep(0.03)
         client.get(server.url)
@@ -240,10 +218,8 @@ def test_keep_alive_expires() -> None:
 
 
 def test_connection_close_is_obeyed() -> None:
-    """
-    After `Connection: close` the next request has a connection of its own.
-    """
-    script = answer(OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi")
+    """After `Connection: close` the next request uses a new connection."""
+    script = respond_with(OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi")
     with serving(script) as server, http_client() as client:
         client.get(server.url)
         client.get(server.url)
@@ -252,18 +228,14 @@ def test_connection_close_is_obeyed() -> None:
 
 
 def test_head_leaves_the_connection_usable() -> None:
-    """
-    The answer to HEAD has no body, whatever length it names.
-    """
-    with serving(answer(OK + b"Content-Length: 5\r\n\r\n")) as server, http_client(timeout=2) as client:
+    """The response to HEAD has no body, whatever its Content-Length."""
+    with serving(respond_with(OK + b"Content-Length: 5\r\n\r\n")) as server, http_client(timeout=2) as client:
         assert [b"", b""] == [client.head(server.url).content for _ in range(2)]
         assert 1 == server.connections
 
 
-def test_nobody_there() -> None:
-    """
-    A refused connection is a ConnectError in every colour.
-    """
+def test_a_refused_connection() -> None:
+    """It is a ConnectError, sync and async."""
     with serving(silent) as server:
         url = server.url
 
@@ -278,16 +250,14 @@ def test_nobody_there() -> None:
             run(main)
 
 
-def test_transports_fit_a_client_of_ones_own() -> None:
-    """
-    `Transport` and `AsyncTransport` are httpx transports like any other, and say what they do in `extensions`.
-    """
+def test_transports_in_a_custom_client() -> None:
+    """They are httpx transports like any other, and set `extensions`."""
 
     async def main() -> httpx.Response:
         async with httpx.AsyncClient(transport=AsyncTransport()) as client:
             return await client.get(server.url)
 
-    with serving(answer(LATE)) as server:
+    with serving(respond_with(LATE)) as server:
         with httpx.Client(transport=Transport()) as client:
             sync = client.get(server.url)
         both = [sync, asyncio.run(main())]
@@ -302,17 +272,13 @@ def test_transports_fit_a_client_of_ones_own() -> None:
 
 
 def test_one_pair_of_classes_for_each_library() -> None:
-    """
-    The classes are built once.
-    """
+    """The classes are created once."""
     assert build_transport_classes(httpx, httpcore) is build_transport_classes(httpx, httpcore)
 
 
 @pytest.mark.enable_socket
 def test_unix_sockets(tmp_path: Path) -> None:
-    """
-    A server on a Unix socket is reached as with httpx's own transport.
-    """
+    """As with httpx's own transport."""
     path = str(tmp_path / "s")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
@@ -336,10 +302,8 @@ def test_unix_sockets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("leading", [b"", b"\x81\x01x"])
-async def test_upgrade_hands_the_socket_over(leading: bytes) -> None:
-    """
-    After a 101 the network stream speaks the new protocol, first of all what came with the head.
-    """
+async def test_an_upgrade_returns_the_socket(leading: bytes) -> None:
+    """After a 101, the network stream starts with the bytes that arrived with the head."""
     head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
     def script(server: RawServer, peer: Peer) -> None:
@@ -364,13 +328,11 @@ async def test_upgrade_hands_the_socket_over(leading: bytes) -> None:
         assert (101, leading + b"then", [b"mine"]) == (response.status_code, results, server.notes)
 
 
-def test_ones_own_headers_stand_beside_ours() -> None:
-    """
-    Unless it is told otherwise a client accepts what httpx can decode while it streams.
-    """
-    with http_client(headers={"X": "y"}) as ours, http_client(headers={"Accept-Encoding": "identity"}) as reported:
+def test_custom_headers_are_merged() -> None:
+    """By default a client accepts the codings that can be decoded in a stream."""
+    with http_client(headers={"X": "y"}) as ours, http_client(headers={"Accept-Encoding": "identity"}) as custom:
         assert ("gzip, deflate", "y", "identity") == (
             ours.headers["accept-encoding"],
             ours.headers["x"],
-            reported.headers["accept-encoding"],
+            custom.headers["accept-encoding"],
         )

@@ -1,4 +1,4 @@
-"""The reading and writing of HTTP/1.1, without sockets."""
+"""HTTP/1.1 without sockets: serializing requests, and parsing responses."""
 
 import weakref
 
@@ -60,7 +60,7 @@ RESPONSES = {
         [],
         True,
     ),
-    "interim answers": (
+    "interim responses": (
         b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + CHUNKED + b"2\r\nhi\r\n0\r\n\r\n",
         200,
         b"hi",
@@ -73,7 +73,7 @@ RESPONSES = {
     "ended by the connection": (OK + b"\r\nhello", 200, b"hello", [], False),
     "ended by the connection, coded": (OK + b"Transfer-Encoding: gzip\r\n\r\nhello", 200, b"hello", [], False),
     "junk behind it": (OK + b"Content-Length: 2\r\n\r\nhi!!!", 200, b"hi", [], False),
-    "another answer behind it": (OK + b"Content-Length: 2\r\n\r\nhi" + CHUNKED + b"2\r\nno\r\n", 200, b"hi", [], False),
+    "another parser behind it": (OK + b"Content-Length: 2\r\n\r\nhi" + CHUNKED + b"2\r\nno\r\n", 200, b"hi", [], False),
 }
 BROKEN = {
     "nothing": b"",
@@ -84,7 +84,7 @@ BROKEN = {
     "cut in the last chunk": CHUNKED + b"5\r\nhello\r\n0\r\n",
     "cut trailer section": CHUNKED + b"5\r\nhello\r\n0\r\nStreamFailure: x\r\n",
     "cut trailer field": CHUNKED + b"5\r\nhello\r\n0\r\nStreamFail",
-    "only an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "only an interim parser": b"HTTP/1.1 100 Continue\r\n\r\n",
     "not HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
     "no chunk size": CHUNKED + b"hello\r\n",
     "too large a chunk size": CHUNKED + b"fffffffffffffffff\r\n",
@@ -105,111 +105,93 @@ FLOODS = {
 
 
 def read(wire: bytes, step: int, method: bytes = b"POST") -> tuple[ResponseParser, bytes]:
-    answer, body = ResponseParser(method, error=Wrong), b""
+    parser, body = ResponseParser(method, error=Wrong), b""
     for at in range(0, len(wire), step):
-        answer.feed(wire[at : at + step])
-        body += answer.take_body()
-        if answer.is_complete:
-            return answer, body
-    answer.feed(b"")
-    return answer, body + answer.take_body()
+        parser.feed(wire[at : at + step])
+        body += parser.take_body()
+        if parser.is_complete:
+            return parser, body
+    parser.feed(b"")
+    return parser, body + parser.take_body()
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 4096])
 @pytest.mark.parametrize(("wire", "status", "body", "trailers", "_reusable"), RESPONSES.values(), ids=RESPONSES)
-def test_any_truncated_reads_the_same(
+def test_a_response_is_the_same_in_every_split(
     wire: bytes, status: int, body: bytes, trailers: list[tuple[bytes, bytes]], _reusable: bool, step: int
 ) -> None:
-    """
-    Where the network cuts the bytes makes no difference.
-    """
-    answer, found = read(wire, step)
+    """Reads of any size."""
+    parser, found = read(wire, step)
 
-    assert (status, body, trailers, True) == (answer.status, found, answer.trailers, answer.is_complete)
+    assert (status, body, trailers, True) == (parser.status, found, parser.trailers, parser.is_complete)
 
 
 @pytest.mark.parametrize(("wire", "_status", "_body", "_trailers", "reusable"), RESPONSES.values(), ids=RESPONSES)
-def test_reusable_only_when_both_sides_agree(
+def test_when_a_connection_is_reusable(
     wire: bytes, _status: int, _body: bytes, _trailers: list[tuple[bytes, bytes]], reusable: bool
 ) -> None:
-    """
-    A connection is used again after a whole answer that does not say otherwise and has nothing behind it.
-    """
-    answer, _ = read(wire, READ_SIZE)
+    """After a complete response that allows it and has no data after it."""
+    parser, _ = read(wire, READ_SIZE)
 
-    assert reusable == answer.is_reusable
+    assert reusable == parser.is_reusable
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize("wire", BROKEN.values(), ids=BROKEN)
-def test_broken_responses_are_errors(wire: bytes, step: int) -> None:
-    """
-    Bytes that stop too early or are not HTTP raise, wherever they were cut.
-    """
+def test_invalid_responses_are_errors(wire: bytes, step: int) -> None:
+    """Data that ends too early or is not HTTP, in every split."""
     with pytest.raises(Wrong):
         read(wire, step)
 
 
 @pytest.mark.parametrize("step", [997, READ_SIZE])
 @pytest.mark.parametrize("wire", FLOODS.values(), ids=FLOODS)
-def test_floods_are_stopped(wire: bytes, step: int) -> None:
-    """
-    No header, trailer section or chunk line grows without end.
-    """
+def test_bursts_are_stopped(wire: bytes, step: int) -> None:
+    """Headers, trailer sections and chunk lines are limited."""
     with pytest.raises(Wrong, match="more than 65536 bytes"):
         read(wire, step)
 
 
 def test_a_long_stream_is_no_burst() -> None:
-    """
-    The bound is on framing between two pieces of body, not on the stream.
-    """
+    """The limit applies to framing between two pieces of body."""
     wire = CHUNKED + b"1;some=extension\r\nx\r\n" * 20_000 + b"0\r\n\r\n"
 
-    answer, body = read(wire, 4096)
+    parser, body = read(wire, 4096)
 
-    assert (20_000, True) == (len(body), answer.is_complete)
+    assert (20_000, True) == (len(body), parser.is_complete)
 
 
 def test_head_has_no_body() -> None:
-    """
-    The answer to HEAD ends with its head, whatever length it names.
-    """
-    answer, body = read(OK + b"Content-Length: 5\r\n\r\n", 4096, b"HEAD")
+    """The response to HEAD ends with its head, whatever its Content-Length."""
+    parser, body = read(OK + b"Content-Length: 5\r\n\r\n", 4096, b"HEAD")
 
-    assert (b"", True, True) == (body, answer.is_complete, answer.is_reusable)
+    assert (b"", True, True) == (body, parser.is_complete, parser.is_reusable)
 
 
-def test_upgrade_keeps_what_follows() -> None:
-    """
-    What stands behind a 101 belongs to the new protocol.
-    """
-    answer, body = read(
+def test_an_upgrade_keeps_leading_bytes() -> None:
+    """Data after a 101 belongs to the new protocol."""
+    parser, body = read(
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x01x", 4096
     )
 
-    assert (101, b"", b"\x81\x01x", False) == (answer.status, body, answer.leading, answer.is_reusable)
+    assert (101, b"", b"\x81\x01x", False) == (parser.status, body, parser.leading, parser.is_reusable)
 
 
 def test_request_with_a_length() -> None:
-    """
-    A body of known length goes out as it is.
-    """
-    question = RequestWriter(b"POST", b"/a?b", [(b"Host", b"h"), (b"Content-Length", b"5")], error=Wrong)
+    """A body of known length is sent unchanged."""
+    writer = RequestWriter(b"POST", b"/a?b", [(b"Host", b"h"), (b"Content-Length", b"5")], error=Wrong)
 
     assert b"POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello" == b"".join(
-        [question.head, question.body_chunk(b"he"), question.body_chunk(b"llo"), question.finish()]
+        [writer.head, writer.body_chunk(b"he"), writer.body_chunk(b"llo"), writer.finish()]
     )
 
 
 def test_request_in_chunks() -> None:
-    """
-    A body of unknown length goes out in chunks, and an empty piece does not end it.
-    """
-    question = RequestWriter(b"POST", b"/", [(b"Transfer-Encoding", b"chunked")], error=Wrong)
+    """A body of unknown length is chunked, and an empty piece does not end it."""
+    writer = RequestWriter(b"POST", b"/", [(b"Transfer-Encoding", b"chunked")], error=Wrong)
 
     assert b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n" == b"".join(
-        [*map(question.body_chunk, (b"hello", b"", b"!")), question.finish()]
+        [*map(writer.body_chunk, (b"hello", b"", b"!")), writer.finish()]
     )
 
 
@@ -222,18 +204,14 @@ ILLEGAL = {
 
 
 @pytest.mark.parametrize(("method", "target", "headers"), ILLEGAL.values(), ids=ILLEGAL)
-def test_nothing_is_smuggled_into_a_request(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """
-    Names, values and targets that would break the head are refused.
-    """
+def test_illegal_requests_are_rejected(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Names, values and targets that would break the head."""
     with pytest.raises(Wrong, match="illegal"):
         RequestWriter(method, target, headers, error=Wrong)
 
 
-def test_a_refused_header_value_is_not_shown() -> None:
-    """
-    The value may be a credential, so the error names the header only.
-    """
+def test_an_illegal_header_value_is_not_shown() -> None:
+    """It may be a credential, so the error names the header only."""
     with pytest.raises(Wrong) as caught:
         RequestWriter(b"GET", b"/", [(b"Authorization", b"Bearer hush\r\n")], error=Wrong)
 
@@ -241,28 +219,24 @@ def test_a_refused_header_value_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("pieces", [[b"hel"], [b"hello", b"!"]], ids=["too little", "too much"])
-def test_a_body_keeps_to_its_length(pieces: list[bytes]) -> None:
-    """
-    A body that is not as long as promised would garble the next request.
-    """
-    question = RequestWriter(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
+def test_a_body_must_match_its_length(pieces: list[bytes]) -> None:
+    """Otherwise the next request would be misread."""
+    writer = RequestWriter(b"POST", b"/", [(b"Content-Length", b"5")], error=Wrong)
 
     with pytest.raises(Wrong, match="Content-Length"):
-        [*map(question.body_chunk, pieces), question.finish()]
+        [*map(writer.body_chunk, pieces), writer.finish()]
 
 
 def test_a_response_leaves_no_garbage() -> None:
-    """
-    A whole answer is free as soon as nobody wants it, without the garbage collector.
-    """
-    answer, _ = read(CHUNKED + b"2\r\nhi\r\n0\r\n\r\n", 4096)
-    known = weakref.ref(answer)
-    del answer
+    """A complete response is freed without the garbage collector."""
+    parser, _ = read(CHUNKED + b"2\r\nhi\r\n0\r\n\r\n", 4096)
+    known = weakref.ref(parser)
+    del parser
 
     assert None is known()
 
 
-#: What may be wrong behind a piece of body, in the same read.
+#: Invalid data after a piece of body, in the same read.
 BEHIND = {
     "a bad chunk size": b"ZZ\r\nxx",
     "a folded trailer": b"0\r\nStreamFailure: x\r\n y\r\n\r\n",
@@ -271,15 +245,13 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("wire", BEHIND.values(), ids=BEHIND)
-def test_what_came_before_the_breakage_is_not_lost(wire: bytes) -> None:
-    """
-    The head and the body of the same read can be taken; then the error is told, again and again.
-    """
-    answer = ResponseParser(b"POST", error=Wrong)
-    answer.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
+def test_data_before_an_error_is_not_lost(wire: bytes) -> None:
+    """The head and body of the same read can be taken; then the error is raised, each time."""
+    parser = ResponseParser(b"POST", error=Wrong)
+    parser.feed(CHUNKED + b"5\r\nhello\r\n" + wire)
 
-    assert (True, False, b"hello") == (answer.has_head, answer.is_complete, answer.take_body())
-    for reported in (answer.raise_error, lambda: answer.feed(b"0\r\n\r\n"), lambda: answer.feed(b"")):
+    assert (True, False, b"hello") == (parser.has_head, parser.is_complete, parser.take_body())
+    for raises in (parser.raise_error, lambda: parser.feed(b"0\r\n\r\n"), lambda: parser.feed(b"")):
         with pytest.raises(Wrong):
-            reported()
-    assert not answer.is_reusable
+            raises()
+    assert not parser.is_reusable

@@ -1,4 +1,4 @@
-"""The state of the connection pool: who gets which connection, in which order, and what that costs."""
+"""The state of the connection pool: which request gets which connection, in which order, and at what cost."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ import httpcore
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, serving
+from _raw_server import Peer, RawServer, respond_with, serving
 from _transport import CHUNKED, HELLO, OK, RUNNERS
 
 from mdstream_core.transport import async_http_client, http_client
@@ -25,7 +25,7 @@ def pool(**limits: Any) -> PoolState:
     """A pool of connections that are never opened."""
 
     def connect(origin: httpcore.Origin) -> PooledConnection:
-        return PooledConnection(httpcore, direct_route(origin, trust=lambda: None), None)  # type: ignore[arg-type, return-value]
+        return PooledConnection(httpcore, direct_route(origin, tls=lambda: None), None)  # type: ignore[arg-type, return-value]
 
     given = {"max_connections": 2, "max_idle": 2, "keepalive_expiry": 60.0, **limits}
     return PoolState(connect, threading.Event, **given)
@@ -37,9 +37,7 @@ def arrive(state: PoolState, origin: httpcore.Origin = A) -> tuple[PendingReques
 
 
 def test_the_connection_used_last_is_used_next() -> None:
-    """
-    The others grow old, and expire.
-    """
+    """The others stay idle, and expire."""
     state = pool()
     (first, _), (second, _) = arrive(state), arrive(state)
     state.release(first.connection, reusable=True)
@@ -48,10 +46,8 @@ def test_the_connection_used_last_is_used_next() -> None:
     assert second.connection is arrive(state)[0].connection
 
 
-def test_requests_that_wait_are_served_in_their_order() -> None:
-    """
-    Also where a connection of another origin becomes free, which is closed for a new one.
-    """
+def test_waiting_requests_are_served_in_order() -> None:
+    """Also if a connection of another origin becomes free, which is closed for a new one."""
     state = pool()
     busy = [arrive(state)[0].connection for _ in range(2)]
     waiting = [arrive(state, origin)[0] for origin in (A, B, A)]
@@ -64,10 +60,8 @@ def test_requests_that_wait_are_served_in_their_order() -> None:
     assert [(b"b", True), (b"a", True)] == [(p.connection.origin[1], p.event.is_set()) for p in waiting[1:]]
 
 
-def test_a_new_arrival_does_not_overtake() -> None:
-    """
-    While requests wait there is no idle connection that one could take.
-    """
+def test_a_new_request_does_not_overtake() -> None:
+    """While requests wait, no connection is idle."""
     state = pool(max_connections=1)
     busy = arrive(state)[0].connection
     first, _ = arrive(state)
@@ -77,10 +71,8 @@ def test_a_new_arrival_does_not_overtake() -> None:
     assert (busy, None) == (first.connection, second.connection)
 
 
-def test_the_oldest_idle_connection_makes_space_for_another_origin() -> None:
-    """
-    A pool that is full of idle connections keeps nobody waiting.
-    """
+def test_the_oldest_idle_connection_is_closed_for_another_origin() -> None:
+    """A pool full of idle connections does not block requests."""
     state = pool()
     idle = [arrive(state)[0].connection for _ in range(2)]
     for connection in idle:
@@ -92,9 +84,7 @@ def test_the_oldest_idle_connection_makes_space_for_another_origin() -> None:
 
 
 def test_idle_connections_are_limited_and_expire() -> None:
-    """
-    What is too many is closed at once, what is too old with the next request.
-    """
+    """Excess ones are closed at once, expired ones with the next request."""
     few = pool(max_connections=3, max_idle=1)
     used = [arrive(few)[0].connection for _ in range(3)]
     closed = [few.release(connection, reusable=True) for connection in used]
@@ -109,10 +99,8 @@ def test_idle_connections_are_limited_and_expire() -> None:
 
 
 @pytest.mark.parametrize("served", [False, True], ids=["waiting", "already served"])
-def test_a_request_that_gives_up_leaves_its_position(served: bool) -> None:
-    """
-    Whether it still waited or has just got a connection: the next one gets it.
-    """
+def test_a_withdrawn_request_frees_its_connection(served: bool) -> None:
+    """Whether it waited or just got a connection."""
     state = pool(max_connections=1)
     busy = arrive(state)[0].connection
     first, second = arrive(state)[0], arrive(state)[0]
@@ -129,10 +117,8 @@ def test_a_request_that_gives_up_leaves_its_position(served: bool) -> None:
 
 @pytest.mark.parametrize("step", ["acquire", "replace", "withdraw", "close"])
 @pytest.mark.parametrize("reusable", [True, False])
-def test_the_garbage_collector_may_come_at_any_time(step: str, reusable: bool) -> None:
-    """
-    It closes responses that were abandoned, in the thread that holds the lock of the pool just then.
-    """
+def test_the_garbage_collector_may_run_at_any_time(step: str, reusable: bool) -> None:
+    """It closes abandoned responses in the thread that holds the pool's lock."""
     state = pool(max_connections=4)
     abandoned, given = arrive(state)[0], arrive(state)[0]
     lock = state._lock
@@ -162,10 +148,8 @@ def test_the_garbage_collector_may_come_at_any_time(step: str, reusable: bool) -
     assert not state._returned
 
 
-def test_abandoned_streams_are_collected_while_requests_begin() -> None:
-    """
-    With the collector at every step of what a request creates in turn.
-    """
+def test_abandoned_streams_are_collected_while_requests_start() -> None:
+    """With a collection at every step of a request."""
 
     def abandon(http: httpx.Client, url: str) -> None:
         def body() -> Any:
@@ -200,10 +184,8 @@ def test_abandoned_streams_are_collected_while_requests_begin() -> None:
         gc.set_threshold(*before)
 
 
-def test_a_closed_pool_wakes_those_who_wait() -> None:
-    """
-    They get no connection; those in use are closed, and are not kept when they come back.
-    """
+def test_a_closed_pool_wakes_waiting_requests() -> None:
+    """They get no connection; those in use are closed when they are released."""
     state = pool(max_connections=1)
     busy = arrive(state)[0].connection
     waiting, _ = arrive(state)
@@ -215,7 +197,7 @@ def test_a_closed_pool_wakes_those_who_wait() -> None:
 
 
 def cost(connections: int, waiting: int) -> float:
-    """CPU seconds of 2,000 requests that begin and end, beside connections in use, idle ones and requests that wait."""
+    """CPU seconds of 2,000 requests, with other connections in use, idle ones and waiting requests."""
     state = pool(max_connections=connections, max_idle=connections)
     used = [arrive(state)[0].connection for _ in range(connections)]
     for connection in used[: connections // 2] if not waiting else ():
@@ -235,9 +217,7 @@ def cost(connections: int, waiting: int) -> float:
 
 @pytest.mark.parametrize("waiting", [0, 1], ids=["idle", "queue"])
 def test_a_request_costs_the_same_in_a_large_pool(waiting: int) -> None:
-    """
-    Ten thousand connections cost no more than ten: httpcore's pool takes a thousand times as long.
-    """
+    """Ten thousand connections cost no more than ten; httpcore's pool takes a thousand times as long."""
     small = min(cost(10, 10 * waiting) for _ in range(3))
     large = min(cost(10_000, 1_000 * waiting) for _ in range(3))
 
@@ -245,7 +225,7 @@ def test_a_request_costs_the_same_in_a_large_pool(waiting: int) -> None:
 
 
 def slow(server: RawServer, peer: Peer) -> None:
-    """Sends the body once the test says so."""
+    """Server script that sends the body when the test allows it."""
     while request := peer.request():
         server.requests.append(request)
         peer.send(CHUNKED)
@@ -256,14 +236,12 @@ def slow(server: RawServer, peer: Peer) -> None:
 LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 
-def test_a_thread_that_waits_too_long() -> None:
-    """
-    The wait for a connection has a limit of its own, whatever the limit of connecting is.
-    """
+def test_the_pool_timeout_of_a_thread() -> None:
+    """It is independent of the connect timeout."""
     with serving(slow) as server, http_client(limits=LIMITS, timeout=5) as client:
         with client.stream("GET", server.url) as response:
             timeout = httpx.Timeout(5, pool=0.05)
-            with pytest.raises(httpx.PoolTimeout, match="no connection became free in time"):
+            with pytest.raises(httpx.PoolTimeout, match="no connection became free within the timeout"):
                 client.get(server.url, timeout=timeout)
             server.noted.set()
             response.read()
@@ -273,15 +251,13 @@ def test_a_thread_that_waits_too_long() -> None:
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_a_task_that_waits_too_long(run: Callable[..., None]) -> None:
-    """
-    The same for tasks.
-    """
+def test_the_pool_timeout_of_a_task(run: Callable[..., None]) -> None:
+    """The same for tasks."""
 
     async def main() -> None:
         async with async_http_client(limits=LIMITS, timeout=5) as client:
             async with client.stream("GET", server.url) as response:
-                with pytest.raises(httpx.PoolTimeout, match="no connection became free in time"):
+                with pytest.raises(httpx.PoolTimeout, match="no connection became free within the timeout"):
                     await client.get(server.url, timeout=httpx.Timeout(5, pool=0.05))
                 server.noted.set()
                 await response.aread()
@@ -292,18 +268,16 @@ def test_a_task_that_waits_too_long(run: Callable[..., None]) -> None:
         assert 1 == server.connections
 
 
-def test_closing_a_client_ends_the_waiting_of_threads() -> None:
-    """
-    Who waits for a connection is told at once.
-    """
-    reported: list[str] = []
+def test_closing_a_client_wakes_waiting_threads() -> None:
+    """Threads that wait for a connection get an error at once."""
+    messages: list[str] = []
     with serving(slow) as server, http_client(limits=LIMITS, timeout=5) as client:
 
         def wait() -> None:
             try:
                 client.get(server.url)
             except httpx.ConnectError as error:
-                reported.append(str(error))
+                messages.append(str(error))
 
         with client.stream("GET", server.url):
             thread = threading.Thread(target=wait)
@@ -313,14 +287,12 @@ def test_closing_a_client_ends_the_waiting_of_threads() -> None:
             client.close()
             thread.join(5)
 
-    assert ["the client was closed while the request waited for a connection"] == reported
+    assert ["the client was closed while the request waited for a connection"] == messages
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_a_cancelled_task_leaves_its_position(run: Callable[..., None]) -> None:
-    """
-    Whether it waited, was just served or had begun: the others get the connection.
-    """
+def test_a_cancelled_task_frees_its_connection(run: Callable[..., None]) -> None:
+    """Whether it waited, just got a connection, or had started."""
     right: list[bytes] = []
 
     async def main() -> None:
@@ -350,7 +322,7 @@ def test_a_cancelled_task_leaves_its_position(run: Callable[..., None]) -> None:
                                 scope.cancel()
             assert b"hello" == (await client.get(server.url)).content
 
-    with serving(answer(HELLO)) as server:
+    with serving(respond_with(HELLO)) as server:
         run(main)
 
     assert len(right) >= 25
@@ -358,10 +330,8 @@ def test_a_cancelled_task_leaves_its_position(run: Callable[..., None]) -> None:
 
 
 def test_cookies_of_a_response_are_not_kept() -> None:
-    """
-    They would travel with the next question, which may be another user's. Cookies that were given are sent.
-    """
-    script = answer(OK + b"Set-Cookie: user=alice\r\nContent-Length: 2\r\n\r\nhi")
+    """They would be sent with the next request, which may be another user's. The user's own cookies are sent."""
+    script = respond_with(OK + b"Set-Cookie: user=alice\r\nContent-Length: 2\r\n\r\nhi")
 
     async def main() -> None:
         async with async_http_client(cookies={"affinity": "1"}) as client:

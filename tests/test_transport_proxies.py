@@ -1,4 +1,4 @@
-"""Through proxies: forwarding and tunnels, plain and secure, given or found in the environment."""
+"""Proxies: forwarding and tunnels, plain and TLS, configured or from the environment."""
 
 # ruff: noqa: PLC0415 (the judge is imported where it judges)
 
@@ -13,38 +13,38 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from _raw_server import RawServer, answer, certificates, proxying, serving
+from _raw_server import RawServer, certificates, proxying, respond_with, serving
 
 from mdstream_core.transport import Transport, async_http_client, http_client
 from mdstream_core.transport._clients import environment_proxies
 
 LATE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nStreamFailure: x\r\n\r\n"
-REPORTED = (b"hello", [(b"StreamFailure", b"x")])
+FETCHED = (b"hello", [(b"StreamFailure", b"x")])
 
 Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
-Reported = tuple[bytes, list[tuple[bytes, bytes]]]
+Fetched = tuple[bytes, list[tuple[bytes, bytes]]]
 
 
-def in_threads(url: str, times: int = 1, **options: Any) -> list[Reported]:
+def in_threads(url: str, times: int = 1, **options: Any) -> list[Fetched]:
     with http_client(timeout=5, **options) as client:
         responses = [client.get(url) for _ in range(times)]
         return [(response.content, response.extensions["trailers"]) for response in responses]
 
 
-async def among_tasks(url: str, times: int = 1, **options: Any) -> list[Reported]:
+async def among_tasks(url: str, times: int = 1, **options: Any) -> list[Fetched]:
     async with async_http_client(timeout=5, **options) as client:
         responses = [await client.get(url) for _ in range(times)]
         return [(response.content, response.extensions["trailers"]) for response in responses]
 
 
-def under_trio(url: str, times: int = 1, **options: Any) -> list[Reported]:
-    async def main() -> list[Reported]:
+def under_trio(url: str, times: int = 1, **options: Any) -> list[Fetched]:
+    async def main() -> list[Fetched]:
         return await among_tasks(url, times, **options)
 
     return trio.run(main)
 
 
-COLOURS: dict[str, Callable[..., list[Reported]]] = {
+VARIANTS: dict[str, Callable[..., list[Fetched]]] = {
     "sync": in_threads,
     "asyncio": lambda *args, **options: asyncio.run(among_tasks(*args, **options)),
     "trio": under_trio,
@@ -58,7 +58,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 @pytest.fixture(params=["http", "https"])
 def origin(request: pytest.FixtureRequest, tls: Tls) -> Iterator[RawServer]:
-    with serving(answer(LATE), tls=tls[0] if request.param == "https" else None) as server:
+    with serving(respond_with(LATE), tls=tls[0] if request.param == "https" else None) as server:
         yield server
 
 
@@ -68,14 +68,14 @@ def proxy(request: pytest.FixtureRequest, tls: Tls) -> Iterator[RawServer]:
         yield server
 
 
-@pytest.fixture(params=COLOURS.values(), ids=COLOURS)
-def reported(request: pytest.FixtureRequest) -> Callable[..., list[Reported]]:
+@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS)
+def fetch(request: pytest.FixtureRequest) -> Callable[..., list[Fetched]]:
     return request.param
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Without the proxies of whoever runs the tests."""
+    """Remove the proxies of the environment that runs the tests."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -84,14 +84,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_trailers_through_a_proxy(
-    library: str, reported: Callable[..., list[Reported]], origin: RawServer, proxy: RawServer, tls: Tls
+    library: str, fetch: Callable[..., list[Fetched]], origin: RawServer, proxy: RawServer, tls: Tls
 ) -> None:
-    """
-    Forwarded or tunnelled, over a plain proxy or a secure one: trailers arrive and the connection is kept.
-    """
+    """Forwarded or tunneled, over a plain or TLS proxy: trailers arrive, and the connection is reused."""
     own = __import__(library).Proxy(proxy.url.replace("//", "//user:secret@"), ssl_context=own_context(proxy, tls))
 
-    assert [REPORTED] * 3 == reported(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
+    assert [FETCHED] * 3 == fetch(origin.url + "/path?query", 3, proxy=own, verify=tls[1], library=library)
     assert (1, 1) == (proxy.connections, origin.connections)
 
     head = proxy.requests[0]
@@ -107,47 +105,39 @@ def own_context(proxy: RawServer, tls: Tls) -> ssl.SSLContext | None:
     return tls[1] if proxy.url.startswith("https") else None
 
 
-def test_a_refused_tunnel(reported: Callable[..., list[Reported]], tls: Tls) -> None:
-    """
-    A proxy that will not dig is a ProxyError in its own words.
-    """
+def test_a_rejected_tunnel(fetch: Callable[..., list[Fetched]], tls: Tls) -> None:
+    """It is a ProxyError with the proxy's message."""
     with serving(proxying) as proxy, pytest.raises(httpx.ProxyError, match="407 Proxy Authentication Required"):
-        reported("https://refused.example/", proxy=proxy.url, verify=tls[1])
+        fetch("https://refused.example/", proxy=proxy.url, verify=tls[1])
 
 
-def test_a_proxy_that_hangs_up(reported: Callable[..., list[Reported]], tls: Tls) -> None:
-    """
-    A proxy that closes instead of an answer is a RemoteProtocolError.
-    """
-    with serving(answer(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
-        reported("https://example.example/", proxy=proxy.url, verify=tls[1])
+def test_a_proxy_that_disconnects(fetch: Callable[..., list[Fetched]], tls: Tls) -> None:
+    """It is a RemoteProtocolError."""
+    with serving(respond_with(close=True)) as proxy, pytest.raises(httpx.RemoteProtocolError):
+        fetch("https://example.example/", proxy=proxy.url, verify=tls[1])
 
 
 @pytest.mark.parametrize("name", ["ALL_PROXY", "specific"])
 def test_proxies_of_the_environment(
-    name: str, reported: Callable[..., list[Reported]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
+    name: str, fetch: Callable[..., list[Fetched]], origin: RawServer, tls: Tls, environment: pytest.MonkeyPatch
 ) -> None:
-    """
-    HTTP_PROXY, HTTPS_PROXY and ALL_PROXY are heeded, unless the environment is not to be trusted.
-    """
+    """HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, if `trust_env`."""
     name = name if name == "ALL_PROXY" else f"{origin.url.partition(':')[0].upper()}_PROXY"
     with serving(proxying) as proxy:
         environment.setenv(name.lower(), proxy.url)
 
-        assert [REPORTED] == reported(origin.url, verify=tls[1])
+        assert [FETCHED] == fetch(origin.url, verify=tls[1])
         assert 1 == proxy.connections
-        assert [REPORTED] == reported(origin.url, verify=tls[1], trust_env=False)
+        assert [FETCHED] == fetch(origin.url, verify=tls[1], trust_env=False)
         assert 1 == proxy.connections
 
 
-def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.MonkeyPatch) -> None:
-    """
-    NO_PROXY exempts a host.
-    """
+def test_no_proxy(fetch: Callable[..., list[Fetched]], environment: pytest.MonkeyPatch) -> None:
+    """NO_PROXY exempts a host."""
     environment.setenv("all_proxy", "http://127.0.0.1:1")
     environment.setenv("no_proxy", "example.com,127.0.0.1")
-    with serving(answer(LATE)) as server:
-        assert [REPORTED] == reported(server.url)
+    with serving(respond_with(LATE)) as server:
+        assert [FETCHED] == fetch(server.url)
 
 
 @pytest.mark.parametrize(
@@ -161,9 +151,7 @@ def test_no_proxy(reported: Callable[..., list[Reported]], environment: pytest.M
     ids=["none", "three", "star", "exempt"],
 )
 def test_the_environment_is_read_as_httpx_reads_it(given: dict[str, str], environment: pytest.MonkeyPatch) -> None:
-    """
-    The judge is httpx itself.
-    """
+    """Compared with httpx itself."""
     from httpx._utils import get_environment_proxies
 
     for name, value in given.items():
@@ -173,16 +161,12 @@ def test_the_environment_is_read_as_httpx_reads_it(given: dict[str, str], enviro
 
 
 def test_socks_is_left_to_the_library() -> None:
-    """
-    A SOCKS proxy on our own transport is a clear error.
-    """
+    """A SOCKS proxy for mdstream's own transport is an error."""
     with pytest.raises(ValueError, match="socks5://"):
         Transport(proxy="socks5://127.0.0.1:1")
 
 
-def test_an_unknown_library_is_named() -> None:
-    """
-    Only httpx and httpx2 are known.
-    """
+def test_an_unknown_library_is_rejected() -> None:
+    """Only httpx and httpx2 are known."""
     with pytest.raises(ValueError, match="'requests'"):
         http_client(library="requests")

@@ -1,4 +1,4 @@
-"""Waiting: timeouts, cancelling, leaving early."""
+"""Timeouts, cancellation and early closing of the transport."""
 
 import asyncio
 import ssl
@@ -9,7 +9,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, serving
+from _raw_server import Peer, RawServer, certificates, respond_with, serving
 from _transport import CHUNKED, HELLO, OK, RUNNERS, Tls, errors, silent, stalled
 
 from mdstream_core.transport import async_http_client, http_client
@@ -26,9 +26,7 @@ def secure(request: pytest.FixtureRequest, tls: Tls) -> ssl.SSLContext | None:
 
 
 def test_breaking_out_closes_the_socket(secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    A server need not go on for a reader who has left.
-    """
+    """A server need not continue for a reader that has left."""
     with serving(stalled, tls=secure) as server, http_client(verify=tls[1]) as client:
         with client.stream("GET", server.url) as response:
             for _ in response.iter_raw():
@@ -42,9 +40,7 @@ def test_breaking_out_closes_the_socket(secure: ssl.SSLContext | None, tls: Tls)
 def test_breaking_out_closes_the_socket_async(
     run: Callable[..., None], secure: ssl.SSLContext | None, tls: Tls
 ) -> None:
-    """
-    The same for tasks, while the client lives on.
-    """
+    """Async variant, while the client is still open."""
 
     async def main() -> None:
         async with async_http_client(verify=tls[1]) as client:
@@ -62,10 +58,8 @@ def test_breaking_out_closes_the_socket_async(
         assert [True] == server.notes
 
 
-def test_read_timeout_and_what_it_leaves(secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    Silence is a ReadTimeout, the socket is closed, and the pool has its place back.
-    """
+def test_read_timeout(secure: ssl.SSLContext | None, tls: Tls) -> None:
+    """The socket is closed, and the pool has a free connection again."""
     limits = httpx.Limits(max_connections=1)
     with serving(silent, tls=secure) as server, http_client(verify=tls[1], limits=limits) as client:
         for _ in range(2):
@@ -76,12 +70,8 @@ def test_read_timeout_and_what_it_leaves(secure: ssl.SSLContext | None, tls: Tls
 
 
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_read_timeout_and_what_it_leaves_async(
-    run: Callable[..., None], secure: ssl.SSLContext | None, tls: Tls
-) -> None:
-    """
-    The same for tasks.
-    """
+def test_read_timeout_async(run: Callable[..., None], secure: ssl.SSLContext | None, tls: Tls) -> None:
+    """Async variant."""
 
     async def main() -> None:
         async with async_http_client(verify=tls[1], limits=httpx.Limits(max_connections=1)) as client:
@@ -95,8 +85,8 @@ def test_read_timeout_and_what_it_leaves_async(
         assert server.noted.wait(2)
 
 
-def dripping(server: RawServer, peer: Peer) -> None:
-    """A piece every 20 ms, for ever."""
+def send_slowly(server: RawServer, peer: Peer) -> None:
+    """Server script that sends a piece every 20 ms without end."""
     peer.request()
     peer.send(CHUNKED)
     while True:
@@ -106,9 +96,7 @@ def dripping(server: RawServer, peer: Peer) -> None:
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_the_read_timeout_is_looked_up_for_each_read(library: str) -> None:
-    """
-    Whoever gave the `timeout` dictionary may change it while the stream goes on.
-    """
+    """The owner of the `timeout` dictionary may change it during the stream."""
     timeout: dict[str, float | None] = {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": 2.0}
     seen = []
 
@@ -122,7 +110,7 @@ def test_the_read_timeout_is_looked_up_for_each_read(library: str) -> None:
                 if len(seen) == 3:
                     timeout["read"] = 0.001
 
-    with serving(dripping) as server, pytest.raises(errors(library)) as caught:
+    with serving(send_slowly) as server, pytest.raises(errors(library)) as caught:
         main()
 
     assert ("ReadTimeout", 3) == (type(caught.value).__name__, len(seen))
@@ -131,9 +119,7 @@ def test_the_read_timeout_is_looked_up_for_each_read(library: str) -> None:
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_the_read_timeout_is_looked_up_for_each_read_async(library: str, run: Callable[..., None]) -> None:
-    """
-    The same for tasks: a shorter limit counts at once, though the timer of a longer one is running.
-    """
+    """Async variant: a shorter timeout applies at once, although the timer of a longer one is running."""
     timeout: dict[str, float | None] = {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": 2.0}
     seen = []
 
@@ -147,16 +133,14 @@ def test_the_read_timeout_is_looked_up_for_each_read_async(library: str, run: Ca
                 if len(seen) == 3:
                     timeout["read"] = 0.001
 
-    with serving(dripping) as server, pytest.raises(errors(library)) as caught:
+    with serving(send_slowly) as server, pytest.raises(errors(library)) as caught:
         run(main)
 
     assert ("ReadTimeout", 3) == (type(caught.value).__name__, len(seen))
 
 
 async def test_a_longer_timeout_outlives_a_shorter_one() -> None:
-    """
-    A timer that was set for an earlier read does not end a later one.
-    """
+    """The timer of an earlier read does not end a later one."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -172,9 +156,7 @@ async def test_a_longer_timeout_outlives_a_shorter_one() -> None:
 
 
 def test_pool_timeout() -> None:
-    """
-    A full pool is a PoolTimeout, and has its place again when the stream is over.
-    """
+    """A full pool is a PoolTimeout, and has a free connection again after the stream."""
     limits = httpx.Limits(max_connections=1)
     with serving(stalled) as server, http_client(limits=limits, timeout=2) as client:
         with client.stream("GET", server.url), pytest.raises(httpx.PoolTimeout):
@@ -184,9 +166,7 @@ def test_pool_timeout() -> None:
 
 
 async def test_pool_timeout_async() -> None:
-    """
-    The same for tasks.
-    """
+    """Async variant."""
     with serving(stalled) as server:
         async with async_http_client(limits=httpx.Limits(max_connections=1), timeout=2) as client:
             async with client.stream("GET", server.url):
@@ -196,44 +176,38 @@ async def test_pool_timeout_async() -> None:
                 assert 200 == response.status_code
 
 
-def unread(server: RawServer, peer: Peer) -> None:
-    """Takes the head of a request and leaves its body in the pipe."""
+def read_head_only(server: RawServer, peer: Peer) -> None:
+    """Server script that reads the head of a request and not its body."""
     peer.head()
     time.sleep(1)
 
 
 def test_write_timeout() -> None:
-    """
-    A server that does not read is a WriteTimeout.
-    """
+    """A server that does not read is a WriteTimeout."""
     timeout = httpx.Timeout(5, write=0.1)
-    with serving(unread) as server, http_client(timeout=timeout) as client, pytest.raises(httpx.WriteTimeout):
+    with serving(read_head_only) as server, http_client(timeout=timeout) as client, pytest.raises(httpx.WriteTimeout):
         client.post(server.url, content=b"x" * 30_000_000)
 
 
 async def test_write_timeout_async(secure: ssl.SSLContext | None, tls: Tls) -> None:
-    """
-    The same for tasks.
-    """
-    with serving(unread, tls=secure) as server:
+    """Async variant."""
+    with serving(read_head_only, tls=secure) as server:
         async with async_http_client(timeout=httpx.Timeout(5, write=0.1), verify=tls[1]) as client:
             with pytest.raises(httpx.WriteTimeout):
                 await client.post(server.url, content=b"x" * 30_000_000)
 
 
-def refusing(server: RawServer, peer: Peer) -> None:
-    """Answers 413 as soon as the head is there, and reads the rest slowly."""
+def reject_early(server: RawServer, peer: Peer) -> None:
+    """Server script that responds with 413 after the head, and reads the body slowly."""
     peer.head()
     peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
     peer.sees_end(0.5)
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])
-async def test_an_early_refusal_is_received(size: int) -> None:
-    """
-    What the server says is worth more than the broken pipe.
-    """
-    with serving(refusing) as server:
+async def test_an_early_error_response_is_received(size: int) -> None:
+    """It is returned instead of a write error."""
+    with serving(reject_early) as server:
         async with async_http_client(timeout=5) as client:
             tasks = await client.post(server.url, content=b"x" * size)
         with http_client(timeout=5) as client:
@@ -246,9 +220,7 @@ async def test_an_early_refusal_is_received(size: int) -> None:
 async def test_cancelling_closes_the_connection(
     script: Callable[[RawServer, Peer], None], secure: ssl.SSLContext | None, tls: Tls
 ) -> None:
-    """
-    A cancelled request closes its socket and gives its place in the pool back.
-    """
+    """The socket is closed, and the pool has a free connection again."""
     with serving(script, tls=secure) as server:
         async with async_http_client(limits=httpx.Limits(max_connections=1), verify=tls[1], timeout=5) as client:
 
@@ -271,9 +243,7 @@ async def test_cancelling_closes_the_connection(
 
 
 def test_cancelling_under_trio() -> None:
-    """
-    The same under trio.
-    """
+    """The same under trio."""
 
     async def main() -> None:
         async with async_http_client(limits=httpx.Limits(max_connections=1), timeout=5) as client:
@@ -291,11 +261,9 @@ def test_cancelling_under_trio() -> None:
 
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
-async def test_cancelling_at_any_time_leaks_no_position(library: str) -> None:
-    """
-    Whenever requests are cancelled, the pool serves those that come after.
-    """
-    with serving(answer(HELLO)) as server:
+async def test_cancelling_at_any_time_leaks_no_connection(library: str) -> None:
+    """The pool serves later requests."""
+    with serving(respond_with(HELLO)) as server:
         limits = httpx.Limits(max_connections=2, max_keepalive_connections=2)
         async with async_http_client(limits=limits, timeout=5, library=library) as client:
             for steps in range(40):
@@ -309,10 +277,8 @@ async def test_cancelling_at_any_time_leaks_no_position(library: str) -> None:
                 assert [b"hello"] * 3 == whole
 
 
-async def test_closing_here_is_not_the_end_of_a_body() -> None:
-    """
-    A body that only the server's end would end is not whole because we have closed.
-    """
+async def test_closing_on_our_side_is_not_the_end_of_a_body() -> None:
+    """A body that ends with the connection is incomplete if the client closes it."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -330,7 +296,7 @@ async def test_closing_here_is_not_the_end_of_a_body() -> None:
 
 
 def slow_stream(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
-    """A script: the first part, and then the other for ever."""
+    """Create a server script: the first part once, then the other without end."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.request()
@@ -342,7 +308,7 @@ def slow_stream(first: bytes, drop: bytes) -> Callable[[RawServer, Peer], None]:
     return script
 
 
-#: What brings no piece of a body, and goes on and on.
+#: Endless data without a piece of a body.
 DRIPS = {
     "a head": slow_stream(OK, b"X: y\r\n"),
     "interim answers": slow_stream(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
@@ -350,27 +316,23 @@ DRIPS = {
     "trailers": slow_stream(CHUNKED + b"5\r\nhello\r\n0\r\n", b"X: y\r\n"),
 }
 drips = pytest.mark.parametrize("script", DRIPS.values(), ids=DRIPS)
-#: Each read alone is far from its limit; together they are not.
+#: Each read alone is far below its timeout; together they are not.
 LIMITS = {"connect": 5.0, "write": 5.0, "pool": 5.0, "read": 0.3}
 
 
 @drips
-def test_a_slow_stream_does_not_lengthen_a_silence(script: Callable[[RawServer, Peer], None]) -> None:
-    """
-    Reads that bring framing only share one limit: without that none of these would ever end.
-    """
+def test_a_slow_stream_does_not_extend_the_read_timeout(script: Callable[[RawServer, Peer], None]) -> None:
+    """Reads that return only framing share one timeout; without that none of these streams would end."""
     with serving(script) as server, http_client() as client, pytest.raises(httpx.ReadTimeout):
         client.post(server.url, extensions={"timeout": LIMITS})
 
 
 @drips
 @pytest.mark.parametrize("run", RUNNERS.values(), ids=RUNNERS)
-def test_a_slow_stream_does_not_lengthen_a_silence_async(
+def test_a_slow_stream_does_not_extend_the_read_timeout_async(
     run: Callable[..., None], script: Callable[[RawServer, Peer], None]
 ) -> None:
-    """
-    The same for tasks.
-    """
+    """Async variant."""
 
     async def main() -> None:
         async with async_http_client() as client:
@@ -381,10 +343,8 @@ def test_a_slow_stream_does_not_lengthen_a_silence_async(
         run(main)
 
 
-def test_a_proxy_may_not_slow_stream_either() -> None:
-    """
-    The whole way to the service has one limit, the answer to CONNECT included.
-    """
+def test_a_slow_proxy_does_not_extend_the_connect_timeout() -> None:
+    """It covers the response to CONNECT."""
     with (
         serving(slow_stream(OK, b"X: y\r\n")) as server,
         http_client(proxy=server.url) as client,
@@ -393,9 +353,7 @@ def test_a_proxy_may_not_slow_stream_either() -> None:
         client.get("https://service.invalid", extensions={"timeout": {**LIMITS, "connect": 0.3}})
 
 
-def test_a_deadline_ends_each_step() -> None:
-    """
-    A deadline that is over lets nothing begin, whatever the steps may take.
-    """
+def test_a_deadline_limits_each_step() -> None:
+    """After it nothing starts, whatever the timeouts of the steps."""
     with serving(silent) as server, http_client() as client, pytest.raises(httpx.ConnectTimeout):
         client.get(server.url, extensions={"timeout": {**LIMITS, "deadline": time.monotonic() - 1}})

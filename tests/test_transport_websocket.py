@@ -1,4 +1,4 @@
-"""Questions over a WebSocket: the handshake, the one message that asks, every way in which it can end."""
+"""Requests over a WebSocket: the handshake, the message with the request, and every way to end."""
 
 import ast
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 import trio
-from _raw_server import Peer, RawServer, answer, certificates, proxying, serving
+from _raw_server import Peer, RawServer, certificates, proxying, respond_with, serving
 from test_sync_async_variants import stripped
 
 from mdstream_core import AsyncClient, Call, Client, OpenAIChat, Retry, Timeout
@@ -36,8 +36,8 @@ TRANSPORT = Path(__file__).parent.parent / "mdstream_core/transport"
 REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "m"}
 
 
-class Hasty(ModelArts):
-    """Does not wait long for the end."""
+class ShortDrainPlatform(ModelArts):
+    """Platform with a short `drain_timeout`."""
 
     drain_timeout: ClassVar[float] = 0.3
 
@@ -57,8 +57,8 @@ PING, BYE = b"\x89\x01?", b"\x88\x02\x03\xe8"
 Then = Callable[[RawServer, Peer], None]
 
 
-def agreed(head: bytes, key: bytes | None = None) -> bytes:
-    """The server's half of the handshake, by the letter of RFC 6455 §4.2.2."""
+def accept_handshake(head: bytes, key: bytes | None = None) -> bytes:
+    """The server's response to the handshake (RFC 6455 §4.2.2)."""
     own = head.lower().partition(b"sec-websocket-key: ")[0]
     key = key or head[len(own) :].split(b"\r\n")[0].split(b": ")[1]
     digest = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -67,7 +67,7 @@ def agreed(head: bytes, key: bytes | None = None) -> bytes:
 
 
 def message(peer: Peer) -> tuple[int, bytes]:
-    """One frame from the client: its kind, and what it says without its mask."""
+    """Read one frame of the client: its opcode and its unmasked payload."""
     data = peer._buffer
     while len(data) < 2 or len(data) < (need := length(data)):
         piece = peer.sock.recv(65_536)
@@ -87,20 +87,20 @@ def length(data: bytes) -> int:
     return 8 + int.from_bytes(data[2:4]) if len(data) >= 4 else 8
 
 
-def over(server: RawServer, peer: Peer) -> None:
-    """Afterwards: wait for the client's goodbye, and note it."""
+def wait_for_close(server: RawServer, peer: Peer) -> None:
+    """Wait for the close frame of the client, and note it."""
     while (content := message(peer))[0] == 0x8A:
         pass  # a pong
     server.note(content)
 
 
-def saying(*parts: bytes, then: Then = over, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
-    """A script: agree, take the question, say the parts, each in a segment of its own."""
+def send_messages(*parts: bytes, then: Then = wait_for_close, early: bytes = b"") -> Callable[[RawServer, Peer], None]:
+    """Create a script: complete the handshake, read the request, send each part in its own segment."""
 
     def script(server: RawServer, peer: Peer) -> None:
         head = peer.head()
         server.requests.append(head)
-        peer.send(agreed(head) + early)
+        peer.send(accept_handshake(head) + early)
         server.requests.append(message(peer)[1])
         peer.send(*parts)
         then(server, peer)
@@ -113,35 +113,35 @@ def call(url: str, *, stream: bool = True, platform: type[ModelArts] = ModelArts
     return Call(platform(url.replace("http", "ws", 1)), OpenAIChat(), REQUEST, stream=stream, **options)
 
 
-def sync(requested: Call, http: Any = None, **options: Any) -> list[Event]:
+def sync(call: Call, http: Any = None, **options: Any) -> list[Event]:
     client = Client(None, http, **{"trust_env": False, **options})
     events: list[Event] = []
     try:
-        for event in client.stream(requested):
+        for event in client.stream(call):
             events.append(event)  # noqa: PERF402
     finally:
         client.close()
     return events
 
 
-def asyn(requested: Call, http: Any = None, **options: Any) -> list[Event]:
-    return asyncio.run(awaited(requested, http, **options))
+def asyn(call: Call, http: Any = None, **options: Any) -> list[Event]:
+    return asyncio.run(read_async(call, http, **options))
 
 
-async def awaited(requested: Call, http: Any = None, **options: Any) -> list[Event]:
+async def read_async(call: Call, http: Any = None, **options: Any) -> list[Event]:
     client = AsyncClient(None, http, **{"trust_env": False, **options})
     try:
-        return [event async for event in client.stream(requested)]
+        return [event async for event in client.stream(call)]
     finally:
         await client.aclose()
 
 
-def trios(requested: Call, http: Any = None, **options: Any) -> list[Event]:
-    return trio.run(lambda: awaited(requested, http, **options))  # type: ignore[no-any-return]
+def run_trio_client(call: Call, http: Any = None, **options: Any) -> list[Event]:
+    return trio.run(lambda: read_async(call, http, **options))  # type: ignore[no-any-return]
 
 
 Send = Callable[..., list[Event]]
-all_of_them = pytest.mark.parametrize("send_request", [sync, asyn, trios])
+all_of_them = pytest.mark.parametrize("send_request", [sync, asyn, run_trio_client])
 both = pytest.mark.parametrize("send_request", [sync, asyn])
 
 WHOLES: dict[str, tuple[bytes, ...]] = {
@@ -160,11 +160,9 @@ WHOLES: dict[str, tuple[bytes, ...]] = {
 
 @all_of_them
 @pytest.mark.parametrize("parts", WHOLES.values(), ids=WHOLES)
-def test_a_whole_response_is_whole(send_request: Send, parts: tuple[bytes, ...]) -> None:
-    """
-    However it is cut, and whether the server or we say goodbye; either way with 1000.
-    """
-    with serving(saying(*parts)) as server:
+def test_a_complete_response(send_request: Send, parts: tuple[bytes, ...]) -> None:
+    """However it is split, and whichever side closes; both with 1000."""
+    with serving(send_messages(*parts)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
         assert server.noted.wait(2)
 
@@ -172,38 +170,32 @@ def test_a_whole_response_is_whole(send_request: Send, parts: tuple[bytes, ...])
 
 
 @both
-def test_what_comes_with_the_handshake_is_not_lost(send_request: Send) -> None:
-    """
-    A server may speak first, in the same segment as its 101.
-    """
-    with serving(saying(STOP, BYE, early=HI)) as server:
+def test_data_with_the_handshake_is_not_lost(send_request: Send) -> None:
+    """A server may send messages in the same segment as its 101."""
+    with serving(send_messages(STOP, BYE, early=HI)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url))).text
 
 
 @both
-def test_the_request_is_one_message_behind_a_handshake(send_request: Send) -> None:
-    """
-    The GET has no body; the message is masked, and is the request as JSON.
-    """
-    with serving(saying(HI, STOP, BYE)) as server:
+def test_the_request_is_one_message_after_the_handshake(send_request: Send) -> None:
+    """The GET has no body; the message is masked, and is the request as JSON."""
+    with serving(send_messages(HI, STOP, BYE)) as server:
         send_request(call(server.url, headers={"x-auth-token": "t"}))
-        head, question = server.requests
+        head, message = server.requests
         fields = head.lower()
 
     assert head.startswith(b"GET /v1/chat/completions HTTP/1.1\r\n")
-    assert REQUEST["model"] == json.loads(question)["model"]
-    for wanted in (b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-version: 13", b"x-auth-token: t"):
-        assert 1 == fields.count(b"\r\n" + wanted + b"\r\n")
-    for unwanted in (b"content-length", b"transfer-encoding", b"keep-alive", b"sec-websocket-extensions"):
-        assert unwanted not in fields
+    assert REQUEST["model"] == json.loads(message)["model"]
+    for expected in (b"upgrade: websocket", b"connection: upgrade", b"sec-websocket-version: 13", b"x-auth-token: t"):
+        assert 1 == fields.count(b"\r\n" + expected + b"\r\n")
+    for forbidden in (b"content-length", b"transfer-encoding", b"keep-alive", b"sec-websocket-extensions"):
+        assert forbidden not in fields
 
 
 @both
-def test_a_response_that_is_no_stream_is_one_message(send_request: Send) -> None:
-    """
-    The socket may stay open: the first message was all that was asked for.
-    """
-    with serving(saying(WHOLE)) as server:
+def test_a_response_without_streaming_is_one_message(send_request: Send) -> None:
+    """The socket may stay open."""
+    with serving(send_messages(WHOLE)) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url, stream=False))).text
         assert server.noted.wait(2)
 
@@ -211,56 +203,60 @@ def test_a_response_that_is_no_stream_is_one_message(send_request: Send) -> None
 
 
 @both
-def test_a_server_that_does_not_response_our_goodbye_does_not_spoil_the_response(send_request: Send) -> None:
-    """
-    After `[DONE]` silence is an end too, and not a long one.
-    """
+def test_a_missing_close_frame_after_done_is_no_error(send_request: Send) -> None:
+    """After `[DONE]` the client waits a short time only."""
 
     def silent(server: RawServer, peer: Peer) -> None:
         message(peer)
         server.note(peer.sees_end(5))
 
-    with serving(saying(HI, STOP, DONE, then=silent)) as server:
-        assert "Hi" == ModelResponse.from_events(send_request(call(server.url, platform=Hasty))).text
+    with serving(send_messages(HI, STOP, DONE, then=silent)) as server:
+        assert "Hi" == ModelResponse.from_events(send_request(call(server.url, platform=ShortDrainPlatform))).text
         assert server.noted.wait(5)
 
     assert [True] == server.notes
 
 
-def gone(server: RawServer, peer: Peer) -> None:
-    """The server's connection ends without a word."""
+def disconnect(server: RawServer, peer: Peer) -> None:
+    """Close the connection without a close frame."""
     peer.sock.close()
 
 
-def broken(server: RawServer, peer: Peer) -> None:
+def reset_connection(server: RawServer, peer: Peer) -> None:
     time.sleep(0.05)  # what the client has not read yet is lost with a reset
     peer.reset()
 
 
-def open_(server: RawServer, peer: Peer) -> None:
+def stay_open(server: RawServer, peer: Peer) -> None:
     server.note(peer.sees_end(5))
 
 
 CLOSED = frame(b"\x03\xf3engine died", 0x88)
 
-#: (parts, what the server does then, the error, its code, words)
+#: (parts, what the server does next, the error, its code, a part of its message)
 ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, str]] = {
-    "1011": ((HI, CLOSED), over, StreamFailure, "1011", "1011 .*engine died"),
-    "1011 in one segment": ((HI + CLOSED,), over, StreamFailure, "1011", "engine died"),
-    "1011 after [DONE]": ((HI + STOP + DONE + CLOSED,), over, StreamFailure, "1011", "engine died"),
-    "1001": ((HI, b"\x88\x02\x03\xe9"), over, StreamFailure, "1001", "goes away"),
-    "1000 too early": ((HI, BYE), over, StreamInterrupted, None, "before a finish reason"),
-    "a cut": ((HI,), gone, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
-    "a cut within a frame": ((HI, STOP[:9]), gone, StreamInterrupted, "RemoteProtocolError", "was cut"),
-    "a reset": ((HI,), broken, StreamInterrupted, "ReadError", "broke"),
-    "silence": ((HI,), open_, StreamStalled, "ReadTimeout", "nothing came for 0.4 s"),
-    "reserved bits": ((HI + b"\xf1\x01x",), over, MalformedStream, None, "reserved bits"),
-    "no UTF-8": ((HI, b"\x81\x01\xff"), over, MalformedStream, None, "UTF-8"),
-    "an endless message": ((HI, b"\x81\x7f" + (2**40).to_bytes(8)), over, MalformedStream, None, "more than"),
-    "an error": ((HI, frame(b'{"error":{"message":"oom","code":500}}')), over, StreamFailure, None, "oom"),
+    "1011": ((HI, CLOSED), wait_for_close, StreamFailure, "1011", "1011 .*engine died"),
+    "1011 in one segment": ((HI + CLOSED,), wait_for_close, StreamFailure, "1011", "engine died"),
+    "1011 after [DONE]": ((HI + STOP + DONE + CLOSED,), wait_for_close, StreamFailure, "1011", "engine died"),
+    "1001": ((HI, b"\x88\x02\x03\xe9"), wait_for_close, StreamFailure, "1001", "going away"),
+    "1000 too early": ((HI, BYE), wait_for_close, StreamInterrupted, None, "before a finish reason"),
+    "a lost connection": ((HI,), disconnect, StreamInterrupted, "RemoteProtocolError", "without a close frame"),
+    "a lost connection within a frame": (
+        (HI, STOP[:9]),
+        disconnect,
+        StreamInterrupted,
+        "RemoteProtocolError",
+        "without a close frame",
+    ),
+    "a reset": ((HI,), reset_connection, StreamInterrupted, "ReadError", "connection failed"),
+    "silence": ((HI,), stay_open, StreamStalled, "ReadTimeout", "no data arrived for 0.4 s"),
+    "reserved bits": ((HI + b"\xf1\x01x",), wait_for_close, MalformedStream, None, "reserved bits"),
+    "no UTF-8": ((HI, b"\x81\x01\xff"), wait_for_close, MalformedStream, None, "UTF-8"),
+    "an endless message": ((HI, b"\x81\x7f" + (2**40).to_bytes(8)), wait_for_close, MalformedStream, None, "more than"),
+    "an error": ((HI, frame(b'{"error":{"message":"oom","code":500}}')), wait_for_close, StreamFailure, None, "oom"),
     "Huawei's envelope": (
         (HI, frame(b'{"error_code":"ModelArts.4503","error_msg":"no backend"}')),
-        over,
+        wait_for_close,
         StreamFailure,
         "ModelArts.4503",
         "no backend",
@@ -270,13 +266,11 @@ ENDS: dict[str, tuple[tuple[bytes, ...], Then, type[MDStreamError], str | None, 
 
 @all_of_them
 @pytest.mark.parametrize(("parts", "then", "kind", "code", "words"), ENDS.values(), ids=ENDS)
-def test_a_bad_end_is_an_error_that_keeps_what_came(
+def test_a_failed_end_is_an_error_with_the_partial(
     send_request: Send, parts: tuple[bytes, ...], then: Then, kind: type[MDStreamError], code: str | None, words: str
 ) -> None:
-    """
-    Each with its class, the close code, the request id of the handshake, and the words so far.
-    """
-    with serving(saying(*parts, then=then)) as server, pytest.raises(kind, match=words) as caught:
+    """With its class, the close code, the request id of the handshake, and the text so far."""
+    with serving(send_messages(*parts, then=then)) as server, pytest.raises(kind, match=words) as caught:
         send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
 
     error = caught.value
@@ -284,11 +278,9 @@ def test_a_bad_end_is_an_error_that_keeps_what_came(
 
 
 @both
-def test_the_server_is_reported_what_was_wrong(send_request: Send) -> None:
-    """
-    The close frame has the code for it.
-    """
-    with serving(saying(HI, b"\x81\x01\xff")) as server:
+def test_the_close_frame_reports_the_violation(send_request: Send) -> None:
+    """By its code."""
+    with serving(send_messages(HI, b"\x81\x01\xff")) as server:
         with pytest.raises(MalformedStream):
             send_request(call(server.url))
         assert server.noted.wait(2)
@@ -297,10 +289,8 @@ def test_the_server_is_reported_what_was_wrong(send_request: Send) -> None:
 
 
 @both
-def test_pings_are_responded_and_are_no_progress(send_request: Send) -> None:
-    """
-    A server that only pings is silent: the read timeout counts from the last event.
-    """
+def test_pings_get_a_pong_and_are_no_progress(send_request: Send) -> None:
+    """The read timeout counts from the last event."""
 
     def pinging(server: RawServer, peer: Peer) -> None:
         kinds = set()
@@ -312,7 +302,7 @@ def test_pings_are_responded_and_are_no_progress(send_request: Send) -> None:
             time.sleep(0.05)
         server.note(kinds)
 
-    with serving(saying(HI, then=pinging)) as server:
+    with serving(send_messages(HI, then=pinging)) as server:
         with pytest.raises(StreamStalled, match="pings do not count"):
             send_request(call(server.url, timeout=Timeout(read=0.4, total=10)))
         assert server.noted.wait(3)
@@ -324,12 +314,10 @@ REFUSED = b'{"error_code":"APIG.0304","error_msg":"The app is not authorized"}'
 
 
 @both
-def test_a_handshake_that_is_refused_is_the_response(send_request: Send) -> None:
-    """
-    Its status, its body, and the connection may be used again.
-    """
+def test_a_rejected_handshake_is_the_response(send_request: Send) -> None:
+    """With its status and its body, and the connection is reusable."""
     head = b"HTTP/1.1 403 Forbidden\r\nX-Request-Id: r-2\r\nContent-Length: %d\r\n\r\n" % len(REFUSED)
-    with serving(answer(head + REFUSED)) as server:
+    with serving(respond_with(head + REFUSED)) as server:
         with pytest.raises(PermissionDenied, match="not authorized") as caught:
             send_request(call(server.url))
         assert 1 == server.connections
@@ -338,9 +326,9 @@ def test_a_handshake_that_is_refused_is_the_response(send_request: Send) -> None
 
 
 NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
-    "another key": lambda head: agreed(head, b"dGhlIHNhbXBsZSBub25jZQ=="),
-    "an extension nobody asked for": lambda head: (
-        agreed(head)[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    "another key": lambda head: accept_handshake(head, b"dGhlIHNhbXBsZSBub25jZQ=="),
+    "an extension that was not requested": lambda head: (
+        accept_handshake(head)[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
     ),
     "no key": lambda head: b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
 }
@@ -348,28 +336,24 @@ NO_HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
 
 @both
 @pytest.mark.parametrize("shakes", NO_HANDSHAKES.values(), ids=NO_HANDSHAKES)
-def test_a_handshake_that_is_none_reaches_nobody(send_request: Send, shakes: Callable[[bytes], bytes]) -> None:
-    """
-    The question is not sent to somebody who speaks something else, and the socket is closed.
-    """
+def test_an_invalid_handshake_is_an_error(send_request: Send, shakes: Callable[[bytes], bytes]) -> None:
+    """The request is not sent, and the socket is closed."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.send(shakes(peer.head()))
         server.note(message(peer))
 
     with serving(script) as server:
-        with pytest.raises(ConnectionFailed, match="no WebSocket"):
+        with pytest.raises(ConnectionFailed, match="invalid WebSocket handshake"):
             send_request(call(server.url))
         assert server.noted.wait(2)
 
     assert [(-1, b"")] == server.notes
 
 
-def test_leaving_closes_the_socket_at_once() -> None:
-    """
-    A caller that breaks out of the loop.
-    """
-    with serving(saying(HI, then=open_)) as server:
+def test_breaking_out_closes_the_socket_at_once() -> None:
+    """Of the loop over the events."""
+    with serving(send_messages(HI, then=stay_open)) as server:
         client = Client(trust_env=False)
         events = client.stream(call(server.url))
         next(events)
@@ -381,10 +365,8 @@ def test_leaving_closes_the_socket_at_once() -> None:
 
 
 async def test_cancelling_closes_the_socket_at_once() -> None:
-    """
-    A task that is cancelled while it waits for the next message.
-    """
-    with serving(saying(HI, then=open_)) as server:
+    """A task that waits for the next message."""
+    with serving(send_messages(HI, then=stay_open)) as server:
         client = AsyncClient(trust_env=False)
         results = asyncio.Event()
 
@@ -403,19 +385,17 @@ async def test_cancelling_closes_the_socket_at_once() -> None:
         await client.aclose()
 
 
-async def test_a_hundred_conversations_need_no_thread() -> None:
-    """
-    They are sockets of one event loop, and nothing is left of them.
-    """
+async def test_a_hundred_exchanges_need_no_thread() -> None:
+    """They are sockets of one event loop, and all are closed."""
     go = threading.Event()
     before = set(threading.enumerate())  # other packages keep some
 
     def waits(server: RawServer, peer: Peer) -> None:
         go.wait(10)
         peer.send(STOP, BYE)
-        over(server, peer)
+        wait_for_close(server, peer)
 
-    with serving(saying(HI, then=waits)) as server:
+    with serving(send_messages(HI, then=waits)) as server:
         client = AsyncClient(trust_env=False)
         begun = asyncio.Semaphore(0)
 
@@ -440,13 +420,11 @@ LIBRARIES = ["httpx", "httpx2"]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_either_library_and_one_connection_are_enough(library: str) -> None:
-    """
-    A finished conversation gives its place in the pool back.
-    """
+def test_both_libraries_with_one_connection(library: str) -> None:
+    """A finished exchange frees its connection."""
     pytest.importorskip(library, reason="the other HTTP library; install mdstream-llm[httpx2]")
     limits = httpx.Limits(max_connections=1)
-    with serving(saying(HI, STOP, BYE)) as server:
+    with serving(send_messages(HI, STOP, BYE)) as server:
         for _ in range(3):
             with http_client(trust_env=False, library=library) as http:
                 assert "Hi" == ModelResponse.from_events(sync(call(server.url), http)).text
@@ -457,7 +435,7 @@ def test_either_library_and_one_connection_are_enough(library: str) -> None:
 
         async def main() -> list[Event]:
             async with async_http_client(trust_env=False, library=library) as tasks:
-                return await awaited(call(server.url), tasks)
+                return await read_async(call(server.url), tasks)
 
         assert "Hi" == ModelResponse.from_events(asyncio.run(main())).text
         assert 7 == server.connections
@@ -470,10 +448,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
 
 @all_of_them
 def test_wss_is_tls(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
-    """
-    The server's certificate is checked like any other's.
-    """
-    with serving(saying(HI, STOP, BYE), tls=tls[0]) as server:
+    """The server's certificate is checked like any other's."""
+    with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1])).text
         with pytest.raises(ConnectionFailed):
             send_request(call(server.url))
@@ -481,10 +457,8 @@ def test_wss_is_tls(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContex
 
 @both
 def test_wss_goes_through_a_proxy(send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> None:
-    """
-    In a tunnel, as https does.
-    """
-    with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
+    """In a tunnel, like https."""
+    with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], proxy=proxy.url)).text
         assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:%d " % server.port)
 
@@ -493,22 +467,18 @@ def test_wss_goes_through_a_proxy(send_request: Send, tls: tuple[ssl.SSLContext,
 def test_the_proxy_of_https_is_that_of_wss(
     send_request: Send, tls: tuple[ssl.SSLContext, ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    As browsers and other WebSocket clients have it.
-    """
+    """As in browsers and other WebSocket clients."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    with serving(saying(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
+    with serving(send_messages(HI, STOP, BYE), tls=tls[0]) as server, serving(proxying) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         assert "Hi" == ModelResponse.from_events(send_request(call(server.url), verify=tls[1], trust_env=True)).text
         assert 1 == proxy.connections
 
 
-def test_the_variants_differ_only_in_waiting() -> None:
-    """
-    The two halves of the WebSocket transport are one file, read with and without waiting.
-    """
+def test_the_variants_are_parallel() -> None:
+    """Both files of the WebSocket transport are the same, with and without awaiting."""
     trees = [ast.parse((TRANSPORT / f"_websocket_{half}.py").read_text()) for half in ("sync", "async")]
     plain, tasks = ([node for node in tree.body if isinstance(node, ast.ClassDef)] for tree in trees)
 

@@ -12,7 +12,7 @@ import pytest
 from _both_frameworks import METHODS, response
 from _both_frameworks import PLATFORMS as MODELS
 from _fuzz_targets import PLATFORMS, REQUEST, check_error
-from _raw_server import answer, serving
+from _raw_server import respond_with, serving
 
 from mdstream_core import Call, Retry, _json, dialect
 from mdstream_core.auth._huawei_iam import IAMLogin, PasswordTokenSigner
@@ -141,7 +141,7 @@ def test_an_attempt_is_the_position_where_foreign_errors_end(foreign: Exception)
     attempt._decoder = odd
     attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
 
-    with pytest.raises(MalformedStream, match="another shape") as caught:
+    with pytest.raises(MalformedStream, match="unexpected shape") as caught:
         attempt.feed(b'data: {"a": 1}\n\n')
     assert caught.value.__cause__ is foreign
     assert caught.value.raw == '{"a": 1}'
@@ -214,7 +214,7 @@ def test_both_frameworks_raise_errors_of_ours(platform: str, call_method: str) -
     body = BODIES["a code of 5,000 digits"]
     wire = response(500, body)
     head, _, content = wire.partition(b"\r\n\r\n")
-    with serving(answer(head + b"\r\n\r\n", content)) as server, pytest.raises(MDStreamError) as caught:
+    with serving(respond_with(head + b"\r\n\r\n", content)) as server, pytest.raises(MDStreamError) as caught:
         send_request(make(platform, server))
 
     assert caught.value.status in {500, 424}

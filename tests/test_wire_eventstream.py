@@ -1,4 +1,4 @@
-"""AWS's event stream: vectors by name in both directions, any cut, damage, bounds, and botocore as the other reader."""
+"""AWS event stream: test vectors in both directions, every split, corrupt data, limits, and botocore as a reference."""
 
 import random
 import struct
@@ -54,26 +54,20 @@ def read(wire: bytes, step: int) -> list[Message]:
 
 
 @pytest.mark.parametrize(("wire", "headers", "payload"), VECTORS.values(), ids=VECTORS)
-def test_what_is_written(wire: bytes, headers: dict[str, Any], payload: bytes) -> None:
-    """
-    The encoder writes the bytes of each vector.
-    """
+def test_encoding_of_the_vectors(wire: bytes, headers: dict[str, Any], payload: bytes) -> None:
+    """The encoder produces the bytes of each vector."""
     assert wire == encode(headers, payload)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
 @pytest.mark.parametrize(("wire", "headers", "payload"), VECTORS.values(), ids=VECTORS)
-def test_any_truncated_reads_the_same(wire: bytes, headers: dict[str, Any], payload: bytes, step: int) -> None:
-    """
-    Where the network cuts the bytes makes no difference, also between messages.
-    """
+def test_decoding_in_every_split(wire: bytes, headers: dict[str, Any], payload: bytes, step: int) -> None:
+    """Also between messages."""
     assert [Message(headers, payload)] * 2 == read(2 * wire, step if len(wire) < 1000 else 997 * step)
 
 
-def test_the_prelude_and_the_whole_are_checked_as_the_reference_states() -> None:
-    """
-    The checksums of the exception of the reference.
-    """
+def test_the_checksums_of_the_reference() -> None:
+    """Of the prelude and of the message, for the exception of the reference."""
     payload = b'{"Message": "boom", "ErrorCode": "StreamBroken"}'
     wire = encode(BROKEN, payload)
 
@@ -81,10 +75,8 @@ def test_the_prelude_and_the_whole_are_checked_as_the_reference_states() -> None
     assert [Message(BROKEN, payload)] == read(wire, 4096)
 
 
-def test_two_pieces_truncated_at_every_byte() -> None:
-    """
-    One cut, at every place of three messages, with an empty read in it; each message comes as soon as it is whole.
-    """
+def test_two_pieces_split_at_every_byte() -> None:
+    """With an empty read in between; each message is returned as soon as it is complete."""
     wire = 3 * PAYLOAD_PART
     for at in range(len(wire) + 1):
         decoder = EventStreamDecoder()
@@ -97,22 +89,18 @@ def test_two_pieces_truncated_at_every_byte() -> None:
 
 
 def test_a_truncated_message_is_an_interruption_at_every_byte() -> None:
-    """
-    The stream may end on a message's border and nowhere else.
-    """
+    """A stream may only end at the end of a message."""
     for at in range(1, len(PAYLOAD_PART)):
         decoder = EventStreamDecoder()
         decoder.feed(PAYLOAD_PART + PAYLOAD_PART[:at])
-        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: {at} bytes") as truncated:
+        with pytest.raises(StreamInterrupted, match=f"in the middle of a message: received {at} bytes") as truncated:
             decoder.finish()
 
         assert "PartialMessage" == truncated.value.code
 
 
-def test_any_changed_byte_is_found() -> None:
-    """
-    A bit that fell over anywhere spoils a checksum, or makes the length wait for what does not come.
-    """
+def test_any_changed_byte_is_detected() -> None:
+    """It breaks a checksum, or makes the decoder wait for missing bytes."""
     for at in range(len(PAYLOAD_PART)):
         bent = bytearray(PAYLOAD_PART)
         bent[at] ^= 0x10
@@ -123,17 +111,13 @@ def test_any_changed_byte_is_found() -> None:
 
 
 def test_a_checksum_error_states_both_numbers() -> None:
-    """
-    What was promised, what was found.
-    """
-    with pytest.raises(MalformedStream, match="checksum of a message is 0xcfe55529 where 0xcfe55528 was promised"):
+    """The expected checksum, and the actual one."""
+    with pytest.raises(MalformedStream, match="checksum of a message is 0xcfe55529, expected 0xcfe55528"):
         read(PAYLOAD_PART[:-1] + b"\x28", 4096)
 
 
-def test_what_came_before_the_damage_comes_first() -> None:
-    """
-    In one read: two messages, then a broken one; the error is kept, and nothing is read any more.
-    """
+def test_messages_before_corrupt_data_come_first() -> None:
+    """In one read: two messages, then a corrupt one; the error is stored, and nothing more is decoded."""
     decoder = EventStreamDecoder()
     messages = decoder.feed(2 * PAYLOAD_PART + PAYLOAD_PART[:-1] + b"!")
 
@@ -145,7 +129,7 @@ def test_what_came_before_the_damage_comes_first() -> None:
         decoder.finish()
 
 
-def made(block: bytes, payload: bytes = b"", *, total: int | None = None, headers: int | None = None) -> bytes:
+def build_message(block: bytes, payload: bytes = b"", *, total: int | None = None, headers: int | None = None) -> bytes:
     """A message around raw headers, whose checksums are right."""
     lengths = struct.pack("!II", 16 + len(block) + len(payload) if total is None else total, len(block) if headers is None else headers)  # fmt: skip
     message = lengths + struct.pack("!I", zlib.crc32(lengths)) + block + payload
@@ -171,37 +155,37 @@ BLOCKS: dict[str, tuple[bytes, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("block", "expected"), BLOCKS.values(), ids=BLOCKS)
 def test_every_type_of_header(block: bytes, expected: dict[str, Any]) -> None:
-    """
-    Types 0 to 9.
-    """
+    """Types 0 to 9."""
     assert expected == read_headers(block)
-    assert [Message(expected, b"p")] == read(made(block, b"p"), 1)
+    assert [Message(expected, b"p")] == read(build_message(block, b"p"), 1)
 
 
 #: name: (a message, the code, some words)
-REFUSED: dict[str, tuple[bytes, str, str]] = {
-    "a header twice": (made(b"\1a\0\1a\0"), "DuplicateHeader", "'a' came twice"),
-    "type 10": (made(b"\1a\x0a"), "InvalidHeaderType", "'a' has type 10"),
-    "a name that is cut": (made(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
-    "no type": (made(b"\1a"), "InvalidHeaderValue", "beyond the end"),
-    "a value that is cut": (made(b"\1a\5\0"), "InvalidHeaderValue", "beyond the end"),
-    "a text that is cut": (made(b"\1a\7\0\5b"), "InvalidHeaderValue", "beyond the end"),
-    "a text's length that is cut": (made(b"\1a\7\1"), "InvalidHeaderValue", "beyond the end"),
-    "a text that is no UTF-8": (made(b"\1a\7\0\1\xff"), "InvalidHeaderValue", "not UTF-8"),
-    "a name that is no UTF-8": (made(b"\1\xff\0"), "InvalidHeaderValue", "not UTF-8"),
-    "headers longer than the message": (made(b"\1a\0", headers=9), "InvalidLength", "9 bytes of headers"),
-    "a length of nothing": (made(b"", total=0), "InvalidLength", "own length"),
-    "headers beyond the limit": (made(b"", total=16 + 131_073, headers=131_073), "InvalidHeadersLength", "131073"),
-    "a payload beyond the limit": (made(b"", total=16 + 25_165_825), "InvalidPayloadLength", "25165825"),
+INVALID: dict[str, tuple[bytes, str, str]] = {
+    "a header twice": (build_message(b"\1a\0\1a\0"), "DuplicateHeader", "the header 'a' twice"),
+    "type 10": (build_message(b"\1a\x0a"), "InvalidHeaderType", "'a' has the unknown type 10"),
+    "a name that is truncated": (build_message(b"\5ab"), "InvalidHeaderValue", "beyond the end"),
+    "no type": (build_message(b"\1a"), "InvalidHeaderValue", "beyond the end"),
+    "a value that is truncated": (build_message(b"\1a\5\0"), "InvalidHeaderValue", "beyond the end"),
+    "a text that is truncated": (build_message(b"\1a\7\0\5b"), "InvalidHeaderValue", "beyond the end"),
+    "a text's length that is truncated": (build_message(b"\1a\7\1"), "InvalidHeaderValue", "beyond the end"),
+    "a text that is not UTF-8": (build_message(b"\1a\7\0\1\xff"), "InvalidHeaderValue", "not UTF-8"),
+    "a name that is not UTF-8": (build_message(b"\1\xff\0"), "InvalidHeaderValue", "not UTF-8"),
+    "headers longer than the message": (build_message(b"\1a\0", headers=9), "InvalidLength", "9 bytes of headers"),
+    "a length of nothing": (build_message(b"", total=0), "InvalidLength", "own length"),
+    "headers beyond the limit": (
+        build_message(b"", total=16 + 131_073, headers=131_073),
+        "InvalidHeadersLength",
+        "131073",
+    ),
+    "a payload beyond the limit": (build_message(b"", total=16 + 25_165_825), "InvalidPayloadLength", "25165825"),
 }
 
 
 @pytest.mark.parametrize("step", [1, 4096])
-@pytest.mark.parametrize(("wire", "code", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_message_is_refused(wire: bytes, code: str, words: str, step: int) -> None:
-    """
-    A right checksum does not make it right; limits are told by the prelude, before anything is kept.
-    """
+@pytest.mark.parametrize(("wire", "code", "words"), INVALID.values(), ids=INVALID)
+def test_invalid_messages_are_rejected(wire: bytes, code: str, words: str, step: int) -> None:
+    """With a valid checksum; limits are checked in the prelude, before anything is buffered."""
     with pytest.raises(MalformedStream, match=words) as found:
         read(wire, step)
 
@@ -220,22 +204,18 @@ def test_a_long_message_in_small_pieces_is_joined_once() -> None:
 
 
 def test_memory_does_not_grow_with_headers() -> None:
-    """
-    Blocks of headers and preludes are remembered, but not any number of them.
-    """
+    """The caches of headers and preludes are bounded."""
     decoder = EventStreamDecoder()
     for number in range(1000):
         sent = Message({"n": number}, b"x" * number)
         assert [sent] == decoder.feed(encode(*sent))
 
-    assert (16, 256) == (len(decoder._known), len(decoder._lengths))
+    assert (16, 256) == (len(decoder._known_headers), len(decoder._lengths))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_was_written_is_read_here_and_by_botocore(seed: int) -> None:
-    """
-    Decoding undoes encoding at any cut, and botocore reads the same.
-    """
+def test_encoded_messages_are_decoded_here_and_by_botocore(seed: int) -> None:
+    """In every split."""
     eventstream = pytest.importorskip("botocore.eventstream", reason="botocore judges the event stream; install mdstream-llm[aws]")  # fmt: skip
     chance = random.Random(seed)
     values = [True, False, 7, -7, b"\0\xff", "é", "x" * 300]

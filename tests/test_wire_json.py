@@ -1,4 +1,4 @@
-"""JSON lines, whole documents, and bodies whose label cannot be trusted."""
+"""JSON lines, single documents, and bodies with a wrong content type."""
 
 import pytest
 from _samples import pieces
@@ -37,10 +37,8 @@ VECTORS: dict[str, tuple[type[FrameDecoder], bytes, list[bytes]]] = {
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
 @pytest.mark.parametrize(("kind", "wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_truncated_reads_the_same(kind: type[FrameDecoder], wire: bytes, expected: list[bytes], step: int) -> None:
-    """
-    Where the network cuts the bytes makes no difference.
-    """
+def test_decoding_in_every_split(kind: type[FrameDecoder], wire: bytes, expected: list[bytes], step: int) -> None:
+    """Reads of any size."""
     decoder = kind()
     frames = [frame for data in pieces(wire, step) for frame in decoder.feed(data)]
 
@@ -49,20 +47,16 @@ def test_any_truncated_reads_the_same(kind: type[FrameDecoder], wire: bytes, exp
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize("kind", [JSONLinesDecoder, DocumentDecoder, LabelledStreamDecoder, LabelledDocumentDecoder])
-def test_every_buffer_has_an_end(kind: type[JSONLinesDecoder], step: int) -> None:
-    """
-    A line or a document that does not end is refused.
-    """
+def test_every_buffer_is_bounded(kind: type[JSONLinesDecoder], step: int) -> None:
+    """A line or a document without end is rejected."""
     decoder = kind(64)
     with pytest.raises(MalformedStream, match="more than 64 bytes"):
         for data in pieces(b'{"a":"' + b"x" * 100, step):
             decoder.feed(data)
 
 
-def test_blank_lines_before_the_response_are_not_kept() -> None:
-    """
-    A server that sends line breaks to keep the connection alive does not fill the memory.
-    """
+def test_blank_lines_before_the_response_are_not_buffered() -> None:
+    """Some servers send them to keep the connection alive."""
     decoder = LabelledStreamDecoder(64)
     for _ in range(1000):
         assert [] == decoder.feed(b"\r\n" * 100)

@@ -1,4 +1,4 @@
-"""Server-sent events: the standard's examples, the rules of model servers, any cut, and bounds."""
+"""Server-sent events: the standard's examples, deviations of model servers, every split, and limits."""
 
 import random
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ VECTORS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
     # reference/sse-and-openai-streams.md, section 1
     "1 invalid UTF-8 passes untouched": (b"data: a\xff\n\n", [(b"a\xff", "")]),
     "2 one BOM is dropped": (b"\xef\xbb\xbfdata: a\n\n", [(b"a", "")]),
-    "2 a later BOM before what says nothing": (
+    "2 a later BOM before a line without data": (
         b"data: a\n\n\xef\xbb\xbf: ping\n\xef\xbb\xbf\ndata: b\n\n",
         [(b"a", ""), (b"b", "")],
     ),
@@ -76,18 +76,14 @@ def decoded(body: bytes, step: int, longest: int = 1 << 20) -> list[Frame]:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_truncated_reads_the_same(wire: bytes, expected: list[tuple[bytes, str]], step: int) -> None:
-    """
-    Where the network cuts the bytes makes no difference.
-    """
+def test_decoding_in_every_split(wire: bytes, expected: list[tuple[bytes, str]], step: int) -> None:
+    """Reads of any size."""
     assert expected == [tuple(frame) for frame in decoded(wire, step)]
 
 
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_two_pieces_truncated_at_every_byte(wire: bytes, expected: list[tuple[bytes, str]]) -> None:
-    """
-    One cut, at every place it can be, with an empty read in it.
-    """
+def test_two_pieces_split_at_every_byte(wire: bytes, expected: list[tuple[bytes, str]]) -> None:
+    """With an empty read in between."""
     for at in range(len(wire) + 1):
         decoder = SSEDecoder()
         frames = [frame for data in (wire[:at], b"", wire[at:]) for frame in decoder.feed(data)]
@@ -97,14 +93,12 @@ def test_two_pieces_truncated_at_every_byte(wire: bytes, expected: list[tuple[by
 
 @pytest.mark.parametrize("field", [b"data: b", b"data:b", b"event: b", b"error: b"])
 @pytest.mark.parametrize("before", [b"data: a\n\n", b"\xef\xbb\xbf", b"data: a\n"], ids=["event", "BOM", "line"])
-def test_a_later_bom_before_what_carries_something_is_an_error(field: bytes, before: bytes) -> None:
-    """
-    By the standard the line would be ignored: the answer would have a hole. The events before it are handed out.
-    """
+def test_a_later_bom_before_data_is_an_error(field: bytes, before: bytes) -> None:
+    """By the standard the line would be ignored, and data lost. The events before it are delivered."""
     wire = before + b"\xef\xbb\xbf" + field + b"\n\n"
     for step in STEPS:
         frames: list[Frame] = []
-        with pytest.raises(MalformedStream, match="byte-order mark"):
+        with pytest.raises(MalformedStream, match="byte order mark"):
             decoder = SSEDecoder()
             for data in pieces(wire, step):
                 for frame in decoder.feed(data):
@@ -113,10 +107,8 @@ def test_a_later_bom_before_what_carries_something_is_an_error(field: bytes, bef
         assert [Frame(b"a")] * before.endswith(b"\n\n") == frames
 
 
-def test_an_event_comes_with_its_blank_line_and_not_later() -> None:
-    """
-    An event does not wait for the next bytes, whichever way its lines end.
-    """
+def test_an_event_ends_with_its_blank_line() -> None:
+    """It does not wait for further bytes, whatever the line ends."""
     for line_end in (b"\n", b"\r\n", b"\r"):
         assert [(b"a", "")] == SSEDecoder().feed(b"data: a" + 2 * line_end)
 
@@ -133,23 +125,19 @@ BOUNDS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("wire", BOUNDS.values(), ids=BOUNDS)
-def test_every_buffer_has_an_end(wire: bytes, step: int) -> None:
-    """
-    A line or an event that does not end is refused, in whatever pieces it comes.
-    """
-    with pytest.raises(MalformedStream, match="of more than 64 bytes"):
+def test_every_buffer_is_bounded(wire: bytes, step: int) -> None:
+    """A line or an event without end is rejected, in every split."""
+    with pytest.raises(MalformedStream, match="more than 64 bytes"):
         decoded(wire, step, longest=64)
 
 
-def test_what_fits_is_read() -> None:
-    """
-    The limit is not reached by what is as long as it allows, however many events there are.
-    """
+def test_events_within_the_limit() -> None:
+    """An event of exactly the maximum size, any number of times."""
     assert [Frame(b"x" * 50)] * 100 == decoded((b"data: " + b"x" * 50 + b"\n\n") * 100, 7, longest=64)
 
 
 class Counting(bytes):
-    """Bytes that count how often somebody looks through them."""
+    """Bytes that count how often they are searched."""
 
     looked = 0
 
@@ -159,9 +147,7 @@ class Counting(bytes):
 
 
 def test_a_long_line_in_small_pieces_takes_linear_time() -> None:
-    """
-    Of a line of 16 MB in pieces, each piece is looked through by itself and never together with those before it.
-    """
+    """Each piece of a line of 16 MB is searched once, not together with those before it."""
     size, step = 16 * 1024 * 1024 - 64, 1024
     piece = Counting(b"x" * step)
     decoder = SSEDecoder()
@@ -186,18 +172,14 @@ def payloads(seed: int) -> Iterator[tuple[bytes, str]]:
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("seed", range(20))
-def test_what_was_written_is_read(seed: int, line_end: bytes) -> None:
-    """
-    Decoding undoes encoding, with comments between and at any cut.
-    """
+def test_encoded_events_are_decoded(seed: int, line_end: bytes) -> None:
+    """With comments in between, and in every split."""
     events = list(payloads(seed))
     wire = b"".join(comment("ping", line_end=line_end) + encode(*event, line_end=line_end) for event in events)
 
     assert events == decoded(wire, 1 + seed)
 
 
-def test_other_line_breaks_inside_data_are_read_as_line_feeds() -> None:
-    """
-    The format has one line break: a CR inside data cannot end the field early.
-    """
+def test_other_line_breaks_inside_data_become_line_feeds() -> None:
+    """The format cannot distinguish them: a CR inside data must not end the field."""
     assert [(b"a\nb\nc\nd", "")] == decoded(encode(b"a\rb\r\nc\nd"), 4096)

@@ -1,4 +1,4 @@
-"""WebSocket's wire: frames by name, cut everywhere; the rules of the farewell; the package `websockets` as the other end."""
+"""The WebSocket protocol: frames in every split, the closing handshake, and the package `websockets` as the peer."""
 
 import random
 
@@ -23,7 +23,7 @@ from mdstream_core.wire.websocket_messages import MessageDecoder
 
 STEPS = [1, 2, 7, 4096]
 
-#: RFC 6455 §5.7 and its neighbours: (bytes from a server, messages).
+#: RFC 6455 §5.7 and similar: (bytes from a server, messages).
 VECTORS: dict[str, tuple[bytes, list[Message]]] = {
     "a single frame": (b"\x81\x05Hello", [Message(TEXT, b"Hello")]),
     "two fragments": (b"\x01\x03Hel\x80\x02lo", [Message(TEXT, b"Hello")]),
@@ -39,14 +39,14 @@ VECTORS: dict[str, tuple[bytes, list[Message]]] = {
     "bytes behind the close": (b"\x88\x00\x81\x01a", [Message(CLOSE, b"")]),
 }
 
-#: (bytes from a server after a sound message "a", the close code we answer with, words of the error)
+#: (bytes from a server after a valid message "a", the close code to send, a part of the error message)
 BROKEN: dict[str, tuple[bytes, int, str]] = {
     "reserved bits": (b"\xc1\x01b", 1002, "reserved bits"),
-    "an unknown kind": (b"\x83\x01b", 1002, "unknown kind 3"),
+    "an unknown kind": (b"\x83\x01b", 1002, "unknown opcode 3"),
     "a masked frame from a server": (b"\x81\x81\x00\x00\x00\x00b", 1002, "masked"),
     "a long ping": (b"\x89\x7e\x00\x80" + bytes(128), 1002, "control frame"),
     "a ping in parts": (b"\x09\x01b", 1002, "control frame"),
-    "the rest of nothing": (b"\x80\x01b", 1002, "rest of none"),
+    "the rest of nothing": (b"\x80\x01b", 1002, "without a start"),
     "a message within a message": (b"\x01\x01b\x81\x01c", 1002, "within a message"),
     "a close of one byte": (b"\x88\x01\x03", 1002, "must not be sent"),
     "a close with 1006": (b"\x88\x02\x03\xee", 1002, "1006"),
@@ -63,10 +63,8 @@ def results(end: WebSocketProtocol, data: bytes, step: int) -> list[Message]:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_any_truncated_reads_the_same(wire: bytes, expected: list[Message], step: int) -> None:
-    """
-    Where the network cuts the bytes makes no difference.
-    """
+def test_decoding_in_every_split(wire: bytes, expected: list[Message], step: int) -> None:
+    """Reads of any size."""
     client = WebSocketProtocol(client=True)
 
     assert expected == results(client, wire, step)
@@ -75,10 +73,8 @@ def test_any_truncated_reads_the_same(wire: bytes, expected: list[Message], step
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("wire", "code", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_breaks_the_rules_ends_the_conversation(wire: bytes, code: int, words: str, step: int) -> None:
-    """
-    What came before it is handed out, the close frame names the reason, and nothing more is read.
-    """
+def test_a_protocol_violation_closes_the_connection(wire: bytes, code: int, words: str, step: int) -> None:
+    """Earlier messages are delivered, the close frame has the reason, and nothing more is read."""
     client = WebSocketProtocol(client=True, max_size=1000)
     messages = results(client, b"\x81\x01a" + wire + b"\x81\x01z", step)
     server = WebSocketProtocol(client=False)
@@ -89,10 +85,8 @@ def test_what_breaks_the_rules_ends_the_conversation(wire: bytes, code: int, wor
     assert [Message(CLOSE, close_data(code))] == server.feed(client.bytes_to_send())
 
 
-def test_a_ping_is_responded_with_its_own_words() -> None:
-    """
-    Masked by a client, bare by a server.
-    """
+def test_a_pong_has_the_payload_of_its_ping() -> None:
+    """Masked by a client, unmasked by a server."""
     client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     server.send(PING, b"there?")
     client.feed(server.bytes_to_send())
@@ -105,29 +99,25 @@ def test_a_ping_is_responded_with_its_own_words() -> None:
     assert encode_frame(PONG, b"you?") == server.bytes_to_send()
 
 
-def test_a_farewell_is_responded_once() -> None:
-    """
-    Both sides say goodbye once, with the same code, and send nothing after it.
-    """
+def test_the_closing_handshake() -> None:
+    """Both sides send one close frame with the same code, and nothing after it."""
     client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     client.close(1000, "thanks")
     client.send(TEXT, b"too late")
-    (goodbye,) = server.feed(client.bytes_to_send())
+    (close,) = server.feed(client.bytes_to_send())
     server.close(1011)
-    answer = server.bytes_to_send()
+    response = server.bytes_to_send()
 
-    assert Message(CLOSE, b"\x03\xe8thanks") == goodbye
-    assert b"\x88\x02\x03\xe8" == answer
-    assert [Message(CLOSE, b"\x03\xe8")] == client.feed(answer)
+    assert Message(CLOSE, b"\x03\xe8thanks") == close
+    assert b"\x88\x02\x03\xe8" == response
+    assert [Message(CLOSE, b"\x03\xe8")] == client.feed(response)
     assert b"" == client.bytes_to_send()
     assert (client.is_closing, client.is_closed, server.is_closing, server.is_closed) == (True, True, True, True)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_003])
-def test_each_end_reads_what_the_other_writes(size: int) -> None:
-    """
-    In all three spellings of a length.
-    """
+def test_client_and_server_decode_each_others_frames(size: int) -> None:
+    """In all three encodings of a length."""
     data = random.Random(size).randbytes(size)
     client, server = WebSocketProtocol(client=True), WebSocketProtocol(client=False)
     client.send(BINARY, data)
@@ -138,22 +128,18 @@ def test_each_end_reads_what_the_other_writes(size: int) -> None:
 
 
 def test_a_reason_is_truncated_between_characters() -> None:
-    """
-    A control frame has room for 125 bytes.
-    """
+    """A control frame has at most 125 bytes."""
     data = close_data(1011, "é" * 100)
 
     assert 2 + 122 == len(data)
     assert "é" * 61 == data[2:].decode()
 
 
-# The package `websockets`, either end
+# The package `websockets` as the peer
 
 
-def test_websockets_server_reads_our_client() -> None:
-    """
-    Handshake key, masks, fragments, pings and the farewell are what the reference implementation takes and sends.
-    """
+def test_the_server_of_websockets_with_our_client() -> None:
+    """Handshake key, masks, fragments, pings and the closing handshake match the reference implementation."""
     server = pytest.importorskip(
         "websockets.server", reason="websockets judges the wire; install mdstream-llm[emulator]"
     )
@@ -180,10 +166,8 @@ def test_websockets_server_reads_our_client() -> None:
     assert 1011 == theirs.close_rcvd.code
 
 
-def test_websockets_client_reads_our_server() -> None:
-    """
-    The other way round.
-    """
+def test_the_client_of_websockets_with_our_server() -> None:
+    """The other direction."""
     client = pytest.importorskip(
         "websockets.client", reason="websockets judges the wire; install mdstream-llm[emulator]"
     )
@@ -204,7 +188,7 @@ def test_websockets_client_reads_our_server() -> None:
     assert (1000, "bye") == (theirs.close_rcvd.code, theirs.close_rcvd.reason)
 
 
-# The body that is made of messages
+# The body of messages
 
 BODIES: dict[str, tuple[list[bytes], list[Frame]]] = {
     "JSON": ([b'{"a":1}', b"[DONE]"], [Frame(b'{"a":1}'), Frame(b"[DONE]")]),
@@ -216,10 +200,8 @@ BODIES: dict[str, tuple[list[bytes], list[Frame]]] = {
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(("messages", "expected"), BODIES.values(), ids=BODIES)
-def test_messages_carry_payloads_or_events(messages: list[bytes], expected: list[Frame], step: int) -> None:
-    """
-    However the image wraps what it says.
-    """
+def test_messages_contain_payloads_or_events(messages: list[bytes], expected: list[Frame], step: int) -> None:
+    """In every form that servers send."""
     body = b"".join(encode_frame(TEXT, message) for message in messages) + encode_frame(CLOSE, close_data(1000))
     decoder = MessageDecoder()
     frames = [frame for at in range(0, len(body), step) for frame in decoder.feed(body[at : at + step])]
@@ -241,12 +223,10 @@ CLOSES: dict[str, tuple[bytes, type[StreamFailure] | None, int | None, bool]] = 
 
 
 @pytest.mark.parametrize(("data", "kind", "status", "retryable"), CLOSES.values(), ids=CLOSES)
-def test_a_close_code_that_is_no_success_is_a_failure(
+def test_a_failure_close_code_is_a_stream_failure(
     data: bytes, kind: type[StreamFailure] | None, status: int | None, retryable: bool
 ) -> None:
-    """
-    It is raised at the end, when all that came before it was handed out.
-    """
+    """It is raised at the end, after everything before it was delivered."""
     decoder = MessageDecoder()
 
     assert [Frame(b"a")] == decoder.feed(encode_frame(TEXT, b"a") + encode_frame(CLOSE, data))
@@ -264,20 +244,16 @@ def test_a_close_code_that_is_no_success_is_a_failure(
     assert data[2:].decode() in str(caught.value)
 
 
-def test_a_body_that_stops_within_a_message_is_malformed() -> None:
-    """
-    A call makes `StreamInterrupted` of it.
-    """
+def test_a_body_that_ends_within_a_message_is_malformed() -> None:
+    """A call converts it to `StreamInterrupted`."""
     decoder = MessageDecoder()
     assert [] == decoder.feed(encode_frame(CONTINUATION | TEXT, b"abc")[:-1])
-    with pytest.raises(MalformedStream, match="cut"):
+    with pytest.raises(MalformedStream, match="truncated"):
         decoder.finish()
 
 
-def test_the_frames_of_whole_texts_are_handed_on_as_they_came() -> None:
-    """
-    Also where a read ends within one of them; what else comes is not among them.
-    """
+def test_frames_of_complete_texts_are_passed_on_unchanged() -> None:
+    """Also if a read ends within one of them; other frames are not among them."""
     texts = [encode_frame(TEXT, b"a" * size) for size in (0, 1, 125, 126, 65_535)]
     client = WebSocketProtocol(client=True)
     body = b"".join(texts) + encode_frame(PING, b"?") + encode_frame(TEXT, b"b")
@@ -288,10 +264,8 @@ def test_the_frames_of_whole_texts_are_handed_on_as_they_came() -> None:
     assert (b"".join(texts[3:]), 2) == client.ready_texts
 
 
-def test_a_text_that_is_no_utf8_fails_behind_those_that_are() -> None:
-    """
-    Half a character is not completed by the next message.
-    """
+def test_invalid_utf8_fails_after_the_valid_texts() -> None:
+    """Half a character is not completed by the next message."""
     client = WebSocketProtocol(client=True)
 
     assert [Message(TEXT, b"a")] == client.feed(
@@ -301,10 +275,8 @@ def test_a_text_that_is_no_utf8_fails_behind_those_that_are() -> None:
     assert "1007" == client.error.code
 
 
-def test_a_text_that_is_longer_than_allowed_fails_behind_those_that_are_not() -> None:
-    """
-    The bound holds on the short way too.
-    """
+def test_a_too_long_text_fails_after_the_others() -> None:
+    """The limit also applies to the fast path."""
     client = WebSocketProtocol(client=True, max_size=1000)
 
     assert [Message(TEXT, b"a")] == client.feed(encode_frame(TEXT, b"a") + encode_frame(TEXT, b"b" * 1001))

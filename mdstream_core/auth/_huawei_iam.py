@@ -33,7 +33,7 @@ _VALIDITY = 24 * 3600.0
 
 def check_iam_endpoint(url: str) -> None:
     """Check an address of IAM that was given. Raises `ValueError` where it is none; a query is not shown."""
-    check_url("iam_endpoint", url, words=_NO_ENDPOINT)
+    check_url("iam_endpoint", url, problem=_NO_ENDPOINT)
     if "?" in url or "#" in url:
         raise ValueError("iam_endpoint has a query or a fragment, which IAM's address has not")
 

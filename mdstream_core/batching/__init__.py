@@ -1,1 +1,1 @@
-"""Many inputs in several requests: `plan` cuts them into batches, `execute` sends the batches at the same time."""
+"""Many inputs in several requests: `plan` splits the inputs into batches, `execute` sends the batches concurrently."""

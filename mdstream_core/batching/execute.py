@@ -1,4 +1,4 @@
-"""The loops that ask about many inputs, a few batches at a time: threads, or tasks."""
+"""Send the batches of a plan concurrently, in threads or tasks, with a limit of concurrent requests."""
 
 import threading
 from collections.abc import Callable
@@ -15,32 +15,32 @@ from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.events import ModelResponse
 
-#: Older releases of anyio tell such variables apart by their names, and an `id` is used again.
-_GATES = count()
+#: Numbers for the names of `RunVar`s: older releases of anyio identify these by name, and an `id` may be reused.
+_LIMITER_NUMBERS = count()
 
 
 class ConcurrencyLimiter:
-    """As many requests as may be under way at once: in all threads together, and in all tasks of one event loop.
+    """Limit of concurrent requests: in all threads together, and in all tasks of one event loop.
 
     Args:
-        max_concurrency: How many.
+        max_concurrency: Maximum number of concurrent requests.
     """
 
     def __init__(self, max_concurrency: int) -> None:
         if max_concurrency < 1:
-            raise ValueError(f"max_concurrency={max_concurrency} is no number of requests: give 1 or more")
+            raise ValueError(f"max_concurrency={max_concurrency} must be 1 or more")
         self.max_concurrency = max_concurrency
         self.reset_after_fork()
         _fork.register(self)
 
     def reset_after_fork(self) -> None:
-        """Begin without requests under way, in a forked process."""
+        """Forget the parent's requests in a forked process."""
         self.threads = threading.BoundedSemaphore(self.max_concurrency)
-        self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream gate {next(_GATES)}")
+        self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream limiter {next(_LIMITER_NUMBERS)}")
 
     @property
     def tasks(self) -> anyio.CapacityLimiter:
-        """The running event loop's own."""
+        """The limiter of the running event loop."""
         try:
             return self._tasks.get()
         except LookupError:
@@ -52,30 +52,33 @@ class ConcurrencyLimiter:
 def gather(
     client: Client, build_call: Callable[[range], Call], plan: BatchPlan, limiter: ConcurrencyLimiter
 ) -> ModelResponse:
-    """Ask about every batch.
+    """Send the batches of a plan, each request in a thread.
 
     Args:
-        client: Who waits.
-        build_call: The question about one batch.
-        plan: What is to be asked; used up.
-        limiter: How many requests may be under way, each in a thread of its own.
+        client: The client that sends the requests.
+        build_call: Creates the call for one batch, a range of input indices.
+        plan: The batches; use it once.
+        limiter: Limit of concurrent requests.
+
+    Returns:
+        The merged response.
 
     Raises:
-        MDStreamError: What the first batch met that failed. Those under way were waited for, and no more were begun;
-            `partial` has all that came.
+        MDStreamError: The error of the first batch that failed. Requests in progress were completed, and no further
+            ones were started; `partial` has all results received.
     """
     workers = min(limiter.max_concurrency, len(plan))
     if workers <= 1:
         _run_worker(client, build_call, plan, limiter)
         return plan.merged_response()
     with ThreadPoolExecutor(workers, "mdstream") as threads:
-        asked = [
+        futures = [
             threads.submit(copy_context().run, _run_worker, client, build_call, plan, limiter) for _ in range(workers)
         ]
         try:
-            for done in asked:
-                done.result()
-        finally:  # Ctrl-C waits for the requests under way, and no more are begun
+            for future in futures:
+                future.result()
+        finally:  # Ctrl-C waits for the requests in progress, and no further ones are started
             plan.stop()
     return plan.merged_response()
 
@@ -83,7 +86,7 @@ def gather(
 async def agather(
     client: AsyncClient, build_call: Callable[[range], Call], plan: BatchPlan, limiter: ConcurrencyLimiter
 ) -> ModelResponse:
-    """Ask about every batch, each in a task of its own. Arguments and errors as for `gather`."""
+    """Async variant of `gather`, which sends each request in a task."""
     workers = min(limiter.max_concurrency, len(plan))
     if workers <= 1:
         await _arun_worker(client, build_call, plan, limiter)
@@ -92,7 +95,7 @@ async def agather(
         async with anyio.create_task_group() as tasks:
             for _ in range(workers):
                 tasks.start_soon(_arun_worker, client, build_call, plan, limiter)
-    except ExceptionGroup as group:  # what is no failure of a service: a hook's error, say
+    except ExceptionGroup as group:  # not a failure of the service: the exception of a hook, for example
         raise group.exceptions[0] from None
     return plan.merged_response()
 

@@ -1,7 +1,7 @@
-"""One question about many inputs: cut into batches that the service takes, the answers put together in order.
+"""Split many inputs into batches that the service accepts, and merge the responses in the order of the inputs.
 
-A vector or a score for each input, or an error: no input goes without its answer. One failed batch does not lose the
-others' work: what has come is the error's `partial`, each vector and score with the place of its input.
+The result has a vector or a score for each input; otherwise an error is raised. A failed batch does not discard the
+results of the others: they are the error's `partial`, each with the index of its input.
 """
 
 from collections import deque
@@ -17,16 +17,16 @@ from mdstream_core.events import Embedding, ModelResponse, RerankScore, Usage
 
 
 class Limit(Protocol):
-    """The most that one batch may hold; `None` is without a limit."""
+    """Limit of one batch."""
 
     @property
     def inputs(self) -> int | None:
-        """How many inputs."""
+        """Maximum number of inputs; `None` is unlimited."""
         ...
 
     @property
     def bytes(self) -> int | None:
-        """How many bytes all of them have."""
+        """Maximum size of all inputs together in bytes; `None` is unlimited."""
         ...
 
 
@@ -34,20 +34,20 @@ LearnLimit = Callable[[MDStreamError, int, int], Limit | None]
 
 
 class BatchPlan:
-    """The batches of one list, and what came of them. Several workers may take from it.
+    """The batches of a list of inputs, and their responses. Several workers may share it.
 
     Args:
-        sizes: How many bytes each input has in the request.
-        max_batch_size: Inputs of one batch.
-        max_batch_bytes: Bytes of one batch's inputs; an input that is larger goes alone. `None` is without a limit.
-        max_results: How many answers the whole list gets; fewer than inputs where only the best are asked for.
-        on_progress: Called with the number of inputs of each batch that was answered.
-        learn_limit: Called with a batch's error, its number of inputs and their bytes; returns the limit that the error
-            reports, to which this batch and those that wait are cut, or `None`.
+        sizes: Size of each input in bytes.
+        max_batch_size: Maximum number of inputs per batch.
+        max_batch_bytes: Maximum size of a batch's inputs in bytes; a larger input is sent alone. `None` is unlimited.
+        max_results: Number of results for the whole list, if only the best are requested; `None` for one per input.
+        on_progress: Called with the number of inputs of each completed batch.
+        learn_limit: Called with the error of a batch, its number of inputs and their bytes; returns the limit that the
+            error reports, to which this batch and the pending ones are split, or `None`.
 
     Example:
-        >>> batches = BatchPlan([1, 1, 1], most=2)
-        >>> batches.take(), batches.take(), batches.take()
+        >>> plan = BatchPlan([1, 1, 1], max_batch_size=2)
+        >>> plan.take(), plan.take(), plan.take()
         (range(0, 2), range(2, 3), None)
     """
 
@@ -62,9 +62,9 @@ class BatchPlan:
         learn_limit: LearnLimit = lambda error, inputs, size: None,
     ) -> None:
         if max_batch_size < 1:
-            raise ValueError(f"batch_size={max_batch_size} is no number of inputs: give 1 or more")
+            raise ValueError(f"batch_size={max_batch_size} must be 1 or more")
         if max_results is not None and max_results < 1:
-            raise ValueError(f"top_n={max_results} is no number of documents: give 1 or more")
+            raise ValueError(f"top_n={max_results} must be 1 or more")
         self._sizes = sizes
         self._max_batch_size: int | None = max_batch_size
         self._max_batch_bytes = max_batch_bytes
@@ -79,25 +79,25 @@ class BatchPlan:
         self._lock = _fork.Lock()
 
     def __len__(self) -> int:
-        """How many batches nobody has taken yet."""
+        """Number of pending batches."""
         return len(self._pending)
 
     def take(self) -> range | None:
-        """The next batch, as the places of its inputs; `None` when there is none, or one of them has failed."""
+        """Return the next batch as a range of input indices; `None` if none is left or the plan was stopped."""
         with self._lock:
             return self._pending.popleft() if self._pending else None
 
     def stop(self) -> None:
-        """Let nobody take another batch."""
+        """Discard the pending batches."""
         with self._lock:
             self._stopped = True
             self._pending.clear()
 
     @contextmanager
     def handle_errors(self, span: range) -> Iterator[None]:
-        """Around the asking of one batch: it is cut smaller where it was too large for the server.
+        """Handle the errors of sending one batch: split it if it was too large for the server.
 
-        Any other failure ends the taking, and is raised by `merged_response`.
+        Any other failure stops the plan, and `merged_response` raises it.
         """
         try:
             yield
@@ -110,7 +110,7 @@ class BatchPlan:
             raise
 
     def _split(self, span: range, error: MDStreamError) -> bool:
-        """Cut a batch and those that wait to the limit that its error reports; `False` where there is none."""
+        """Split a batch and the pending ones to the limit that its error reports; return `False` if there is none."""
         limit = self._learn_limit(error, len(span), sum(self._sizes[span.start : span.stop]))
         if limit is None:
             return False
@@ -122,31 +122,30 @@ class BatchPlan:
                     _lower_limit(self._max_batch_size, limit.inputs),
                     _lower_limit(self._max_batch_bytes, limit.bytes),
                 )
-                whole = _merge_spans(sorted([span, *self._pending], key=lambda one: one.start))
-                pieces = (
-                    piece
-                    for one in whole
-                    for piece in _split_spans(self._sizes, one, self._max_batch_size, self._max_batch_bytes)
+                merged = _merge_spans(sorted([span, *self._pending], key=lambda pending: pending.start))
+                self._pending = deque(
+                    batch
+                    for rest in merged
+                    for batch in _split_spans(self._sizes, rest, self._max_batch_size, self._max_batch_bytes)
                 )
-                self._pending = deque(pieces)
         return True
 
     def _with_hint(self, span: range, error: MDStreamError) -> MDStreamError:
-        """The error, which names the empty inputs of a batch that was refused."""
-        empty = [str(at) for at in span if not self._sizes[at]]
+        """Append a hint to the error of a rejected batch that has empty inputs."""
+        empty = [str(index) for index in span if not self._sizes[index]]
         if empty and isinstance(error, InvalidRequest):
             listed = f"{', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}"
-            error.args = (f"{error} (hint: many servers reject empty texts; empty is the text at index {listed})",)
+            error.args = (f"{error} (hint: remove empty texts, which many servers reject; index: {listed})",)
         return error
 
     def add_response(self, span: range, response: ModelResponse) -> None:
-        """Take the answer of a batch in. Raises `MalformedStream` if an input has none."""
-        self._check_indices(span, [one.index for one in (*response.embeddings, *response.ranking)])  # type: ignore[attr-defined]
-        lengths = {len(one.vector) for one in response.embeddings}
+        """Add the response of a batch. Raises `MalformedStream` if an input has no result."""
+        self._check_indices(span, [result.index for result in (*response.embeddings, *response.ranking)])  # type: ignore[attr-defined]
+        lengths = {len(embedding.vector) for embedding in response.embeddings}
         with self._lock:
             self._lengths |= lengths
             if len(self._lengths) > 1:
-                raise MalformedStream(f"vectors of different lengths in one list: {sorted(self._lengths)}")
+                raise MalformedStream(f"the vectors have different lengths: {sorted(self._lengths)}")
             self._responses[span.start] = response
             self._on_progress(len(span))
 
@@ -155,12 +154,16 @@ class BatchPlan:
         count = len(set(indices))
         wrong = describe_wrong_indices(indices, len(span), complete=expected == len(span))
         if wrong or count < expected:
-            wanted = "" if expected == len(span) else f", {expected} of which should have an answer"
-            message = f"{len(span)} inputs were sent{wanted}, and answers came for {count} of them"
+            requested = "" if expected == len(span) else f" for {expected} results"
+            message = f"{len(span)} inputs were sent{requested}, and results were received for {count} of them"
             raise MalformedStream(f"{message}: {wrong}" if wrong else message)
 
     def merged_response(self) -> ModelResponse:
-        """All answers as one: vectors in the order of the inputs, the best scores first, the usage added up."""
+        """Merge the responses: vectors in the order of the inputs, the best scores first, the token counts summed.
+
+        Raises:
+            MDStreamError: A batch failed; `partial` has the results of the others.
+        """
         if self._error is not None:
             self._error.partial = self._merge_responses() if self._responses else None
             raise self._error
@@ -168,26 +171,26 @@ class BatchPlan:
 
     def _merge_responses(self) -> ModelResponse:
         parts = sorted(self._responses.items())
-        vectors = [Embedding(one.vector, start + one.index) for start, response in parts for one in response.embeddings]
-        ranking = [RerankScore(one.score, start + one.index) for start, response in parts for one in response.ranking]
+        vectors = [Embedding(item.vector, start + item.index) for start, part in parts for item in part.embeddings]
+        ranking = [RerankScore(item.score, start + item.index) for start, part in parts for item in part.ranking]
         return ModelResponse(
-            usage=_sum_usage([response.usage for _, response in parts if response.usage]),
+            usage=_sum_usage([part.usage for _, part in parts if part.usage]),
             metadata=parts[0][1].metadata if parts else ModelResponse().metadata,
             embeddings=tuple(vectors),
-            ranking=tuple(sorted(ranking, key=lambda one: -one.score)[: self._max_results]),
+            ranking=tuple(sorted(ranking, key=lambda item: -item.score)[: self._max_results]),
         )
 
 
 def _split_spans(
     sizes: Sequence[int], span: range, max_batch_size: int | None, max_batch_bytes: int | None
 ) -> Iterator[range]:
-    start, held = span.start, 0
+    start, size = span.start, 0
     for at in span:
-        full = at - start == max_batch_size or (max_batch_bytes is not None and held + sizes[at] > max_batch_bytes)
+        full = at - start == max_batch_size or (max_batch_bytes is not None and size + sizes[at] > max_batch_bytes)
         if full and at > start:
             yield range(start, at)
-            start, held = at, 0
-        held += sizes[at]
+            start, size = at, 0
+        size += sizes[at]
     if span:
         yield range(start, span.stop)
 
@@ -197,7 +200,7 @@ def _lower_limit(one: int | None, other: int | None) -> int | None:
 
 
 def _merge_spans(spans: list[range]) -> Iterator[range]:
-    """Those that touch each other as one."""
+    """Merge adjacent spans."""
     start = spans[0].start
     for one, other in pairwise(spans):
         if one.stop != other.start:

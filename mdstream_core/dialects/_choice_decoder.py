@@ -272,7 +272,7 @@ class ChoiceDecoder(Generic[C]):
         """The events of one payload."""
         try:
             payload = _json.parse(data)
-        except _json.UNPARSED:
+        except _json.PARSE_ERRORS:
             payload = self._parse_nonstandard(data)
             if payload is _NO_JSON:
                 return self._not_json_error(data, event)

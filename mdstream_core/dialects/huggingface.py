@@ -71,7 +71,7 @@ class HuggingFaceDecoder:
             return []
         try:
             payload = _json.parse(text)
-        except _json.UNPARSED:
+        except _json.PARSE_ERRORS:
             payload = self._read_nonstandard(text, event)
         events: list[Event] = []
         try:

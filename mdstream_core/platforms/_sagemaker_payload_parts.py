@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mdstream_core import _json
 from mdstream_core.errors import MalformedStream, MDStreamError, StreamFailure, StreamTimeout, to_readable_text
-from mdstream_core.wire import MAX_FRAME_BYTES, PORTION, Frame, FrameDecoder, FramesThenError
+from mdstream_core.wire import CHUNK_SIZE, MAX_FRAME_BYTES, Frame, FrameDecoder, FramesThenError
 from mdstream_core.wire.eventstream import EventStreamDecoder, Message, Value
 from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder
@@ -140,7 +140,7 @@ class PayloadPartDecoder:
 
     def feed(self, data: bytes) -> Iterable[Frame]:
         """The container's frames that are complete with these bytes. Raises what an exception frame says."""
-        if self._messages.buffered_size > PORTION:
+        if self._messages.buffered_size > CHUNK_SIZE:
             return self._read_large(data)
         frames: list[Frame] = []
         parts: list[bytes] = []  # of one read together: the container's bytes are read at one go
@@ -165,8 +165,8 @@ class PayloadPartDecoder:
             if not _is_payload_part(message):
                 _raise_for_message(message)
                 continue
-            for at in range(0, len(message.payload), PORTION):
-                yield from self._inner.feed(message.payload[at : at + PORTION])
+            for at in range(0, len(message.payload), CHUNK_SIZE):
+                yield from self._inner.feed(message.payload[at : at + CHUNK_SIZE])
         if self._messages.error:
             raise self._messages.error
 

@@ -185,7 +185,7 @@ def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _validate_endpoint(endpoint: str) -> str:
-    parts = check_url("endpoint", endpoint, words=_NO_ENDPOINT, schemes=_SCHEMES)
+    parts = check_url("endpoint", endpoint, problem=_NO_ENDPOINT, schemes=_SCHEMES)
     check_query("endpoint", parts.query)
     if parts.fragment:
         shown = re.split("[?#]", endpoint)[0]  # a query may hold a key

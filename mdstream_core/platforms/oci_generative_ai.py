@@ -222,7 +222,7 @@ def _serving_mode(model: str) -> dict[str, str]:
 def _split_endpoint(given: str) -> str:
     """Scheme and host of what was given, and a proxy's path if there is one."""
     url = given.strip()
-    check_url("service_endpoint", url, words=_NO_ENDPOINT)
+    check_url("service_endpoint", url, problem=_NO_ENDPOINT)
     if "?" in url or "#" in url:
         shown = re.split("[?#]", url)[0]  # a query may hold a key
         raise ValueError(f"service_endpoint={shown!r} {_NO_ENDPOINT}")

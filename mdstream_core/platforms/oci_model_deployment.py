@@ -280,7 +280,7 @@ def _url(endpoint: str, region: str | None) -> str:
 
 def _split_url(url: str) -> tuple[str, str]:
     """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
-    check_url("endpoint", url, words=_NO_ENDPOINT)
+    check_url("endpoint", url, problem=_NO_ENDPOINT)
     match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
     if match is None:
         shown = re.split("[?#]", url)[0]  # a query may hold a key

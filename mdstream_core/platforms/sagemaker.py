@@ -244,7 +244,7 @@ def _url(url: str | None, region: str | None) -> str:
         suffix = next((suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin)), "amazonaws.com")
         return f"https://runtime.sagemaker.{region}.{suffix}"
     words = "is no URL of the runtime service, such as https://runtime.sagemaker.us-east-1.amazonaws.com"
-    parts = check_url("endpoint_url", url, words=words, also="")
+    parts = check_url("endpoint_url", url, problem=words, userinfo_hint="")
     if parts.query or parts.fragment:
         shown = re.split("[?#]", url)[0]  # a query may hold a key
         raise ValueError(f"endpoint_url={shown!r} {words}")

@@ -1,4 +1,4 @@
-"""The only sockets: httpx transports over a pool of our own, HTTP/1.1 by llhttp, trailers handed out."""
+"""httpx clients and transports with a connection pool, an HTTP/1.1 parser (llhttp) and support for trailers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ __all__ = ["AsyncTransport", "Transport", "async_http_client", "build_transport_
 
 
 def __getattr__(name: str) -> Any:
-    """`Transport` and `AsyncTransport` for httpx, which is not imported before somebody asks."""
+    """Create `Transport` and `AsyncTransport` on first access, so that httpx is not imported before."""
     if name not in {"Transport", "AsyncTransport"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     http_library = HTTPLibrary.from_name("httpx")

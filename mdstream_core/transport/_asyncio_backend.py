@@ -1,7 +1,7 @@
-"""Bytes for tasks: a network backend on `asyncio.Protocol`, and httpcore's own for trio.
+"""Async network backend: on `asyncio.Protocol` for asyncio, and httpcore's own for trio.
 
-httpcore's backend for asyncio goes through anyio, whose cancel scopes and checkpoints cost about 100 µs a read; here
-bytes are pushed into a bounded inbox and a read that finds some does not wait at all.
+httpcore's backend for asyncio uses anyio, whose cancel scopes and checkpoints cost about 100 µs per read. Here the
+event loop pushes data into a bounded buffer, and a read of buffered data does not wait at all.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from mdstream_core.transport._asyncio_connect import open_socket
 from mdstream_core.transport._fairness import FairScheduler, get_scheduler, runs_on_trio
 from mdstream_core.transport._waiter import Waiter
 
-_MAX_BUFFERED = 262_144  # bytes; the other side chooses how much to send, so reading pauses when this is exceeded
-_SLICE = 262_144  # bytes handed to the event loop at once
+_MAX_BUFFERED = 262_144  # bytes; reading pauses when the peer has sent more than this
+_WRITE_SIZE = 262_144  # bytes passed to the event loop at once
 
 # The interface is httpcore's, and it passes timeouts as arguments.
 # ruff: noqa: ASYNC109
 
 
 class ReceiveBuffer(asyncio.Protocol):
-    """What the event loop has brought and nobody has read yet."""
+    """Data that the event loop has received and that was not read yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -38,14 +38,14 @@ class ReceiveBuffer(asyncio.Protocol):
         self.readable, self.writable = Waiter(loop), Waiter(loop)
         self._paused = False
 
-    def take(self, most: int) -> bytes:
-        """What is there, up to `most` bytes."""
+    def take(self, max_bytes: int) -> bytes:
+        """Remove and return up to `max_bytes` bytes."""
         pieces = self.pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        if len(data) > most:
-            pieces.append(data[most:])
-            data = data[:most]
+        if len(data) > max_bytes:
+            pieces.append(data[max_bytes:])
+            data = data[:max_bytes]
         self.size -= len(data)
         if self._paused and self.transport is not None and self.size <= _MAX_BUFFERED // 2:
             self._paused = False
@@ -53,13 +53,13 @@ class ReceiveBuffer(asyncio.Protocol):
         return data
 
     def close(self) -> None:
-        """Whoever still reads is told that we closed: it must not look like the other side's end."""
+        """Wake readers with an error: closing on our side must not look like the peer's end of the stream."""
         if not self.is_eof:
             self.connection_lost(ConnectionAbortedError("the connection was closed while it was read"))
         self.readable.close()
         self.writable.close()
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -100,38 +100,38 @@ class AsyncioStream:
         self._buffer = buffer
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        inbox = self._buffer
-        if not inbox.pieces and not inbox.is_eof:
+        received = self._buffer
+        if not received.pieces and not received.is_eof:
             try:
-                await inbox.readable.wait(timeout)
+                await received.readable.wait(timeout)
             except TimeoutError as error:
-                raise self._core.ReadTimeout("nothing came for too long") from error
-        if inbox.pieces:
-            await inbox.scheduler.wait_turn(inbox.loop)
-            return inbox.take(max_bytes)
-        if inbox.error is not None:
-            raise self._core.ReadError(str(inbox.error)) from inbox.error
+                raise self._core.ReadTimeout("no data arrived within the timeout") from error
+        if received.pieces:
+            await received.scheduler.wait_turn(received.loop)
+            return received.take(max_bytes)
+        if received.error is not None:
+            raise self._core.ReadError(str(received.error)) from received.error
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        inbox, view = self._buffer, memoryview(buffer)
-        # In slices: TLS takes whatever it gets in one write, and feels the pressure at the next.
-        for at in range(0, len(view), _SLICE):
-            if inbox.is_closed:
-                raise self._core.WriteError(str(inbox.error or "the connection is closed")) from inbox.error
-            self._transport.write(view[at : at + _SLICE])
+        received, view = self._buffer, memoryview(buffer)
+        # In pieces: TLS accepts a write of any size, and applies backpressure only to the next one.
+        for at in range(0, len(view), _WRITE_SIZE):
+            if received.is_closed:
+                raise self._core.WriteError(str(received.error or "the connection is closed")) from received.error
+            self._transport.write(view[at : at + _WRITE_SIZE])
             await self._drain(timeout)
 
     async def _drain(self, timeout: float | None) -> None:
-        inbox = self._buffer
+        received = self._buffer
         try:
-            while inbox.is_full and not inbox.is_closed:
-                await inbox.writable.wait(timeout)
+            while received.is_full and not received.is_closed:
+                await received.writable.wait(timeout)
         except TimeoutError as error:
-            raise self._core.WriteTimeout("the other side did not read for too long") from error
+            raise self._core.WriteTimeout("the peer did not read within the timeout") from error
 
     async def aclose(self) -> None:
-        """Never waits: a cancelled task may call it. `close` would wait for the other side's farewell in TLS."""
+        """Close without waiting, because a cancelled task may call it. `close` would wait for the peer in TLS."""
         self._buffer.close()
         if not self._buffer.loop.is_closed():
             self._transport.abort()
@@ -164,14 +164,14 @@ class AsyncioStream:
         return self._transport.get_extra_info(name)
 
     def _is_readable(self) -> bool:
-        inbox = self._buffer
-        if inbox.pieces or inbox.is_eof or inbox.loop.is_closed():
+        received = self._buffer
+        if received.pieces or received.is_eof or received.loop.is_closed():
             return True
-        return _is_readable(self._transport.get_extra_info("socket"))  # the loop may not have looked for a while
+        return _is_readable(self._transport.get_extra_info("socket"))  # the loop may not have polled it recently
 
 
 class AsyncioBackend:
-    """httpcore's `AsyncNetworkBackend` on the running asyncio loop. `core` is the module whose errors are raised."""
+    """httpcore's `AsyncNetworkBackend` on the running asyncio loop. `core` is the module of its exceptions."""
 
     def __init__(self, core: Any) -> None:
         self._core = core
@@ -188,8 +188,8 @@ class AsyncioBackend:
         with _map_connect_errors(self._core):
             async with asyncio.timeout(timeout):
                 sock = await open_socket(loop, host, port, local_address)
-                transport, inbox = await loop.create_connection(_buffer_factory(loop), sock=sock)
-            return self._stream(transport, inbox, socket_options)
+                transport, buffer = await loop.create_connection(_buffer_factory(loop), sock=sock)
+            return self._stream(transport, buffer, socket_options)
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
@@ -197,14 +197,14 @@ class AsyncioBackend:
         loop = asyncio.get_running_loop()
         with _map_connect_errors(self._core):
             async with asyncio.timeout(timeout):
-                transport, inbox = await loop.create_unix_connection(_buffer_factory(loop), path)
-            return self._stream(transport, inbox, socket_options)
+                transport, buffer = await loop.create_unix_connection(_buffer_factory(loop), path)
+            return self._stream(transport, buffer, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
     def _stream(
-        self, transport: asyncio.Transport, inbox: ReceiveBuffer, options: Iterable[Any] | None
+        self, transport: asyncio.Transport, buffer: ReceiveBuffer, options: Iterable[Any] | None
     ) -> AsyncioStream:
         try:
             for option in options or ():
@@ -212,11 +212,11 @@ class AsyncioBackend:
         except BaseException:
             transport.abort()
             raise
-        return AsyncioStream(self._core, transport, inbox)
+        return AsyncioStream(self._core, transport, buffer)
 
 
 class AutoBackend:
-    """Ours under asyncio, httpcore's under trio."""
+    """Network backend that uses `AsyncioBackend` under asyncio and httpcore's backend under trio."""
 
     def __init__(self, core: Any) -> None:
         self._asyncio = AsyncioBackend(core)
@@ -235,7 +235,7 @@ class AutoBackend:
         return Event(self._core)
 
     async def close(self, stream: Any) -> None:
-        """Close a stream at once, also in a task that is cancelled."""
+        """Close a stream at once, even in a cancelled task."""
         if isinstance(stream, AsyncioStream):
             await stream.aclose()
             return
@@ -247,7 +247,7 @@ class AutoBackend:
 
 
 class Event:
-    """What a task waits for that needs a connection."""
+    """Event for a task that waits for a connection."""
 
     def __init__(self, core: Any) -> None:
         self._core = core
@@ -259,7 +259,7 @@ class Event:
             with anyio.fail_after(timeout):
                 await self._event.wait()
         except TimeoutError:
-            raise self._core.PoolTimeout("no connection became free in time") from None
+            raise self._core.PoolTimeout("no connection became free within the timeout") from None
 
 
 def _buffer_factory(loop: asyncio.AbstractEventLoop) -> Callable[[], ReceiveBuffer]:
@@ -271,15 +271,15 @@ def _map_connect_errors(core: Any) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise core.ConnectTimeout(str(error) or "connecting took too long") from error
+        raise core.ConnectTimeout(str(error) or "no connection within the timeout") from error
     except OSError as error:
         raise core.ConnectError(str(error)) from error
-    except TypeError as error:  # the loop cannot put this TLS into that transport
-        raise core.ConnectError(f"this event loop cannot do TLS inside TLS: {error}") from error
+    except TypeError as error:  # raised by `loop.start_tls` for a transport that it does not support
+        raise core.ConnectError(f"this event loop does not support TLS inside TLS: {error}") from error
 
 
 def _is_readable(sock: Any) -> bool:
-    """Whether a read would return at once; a socket that is gone would return the end."""
+    """Whether a read would return at once; a closed socket would return the end of the stream."""
     if sock is None or sock.fileno() < 0:
         return True
     if not hasattr(select, "poll"):

@@ -1,7 +1,7 @@
-"""Open a TCP connection for an asyncio loop: every address of a host, in the order of RFC 8305 (Happy Eyeballs).
+"""Connect TCP sockets for asyncio: try all addresses of a host in the order of RFC 8305 (Happy Eyeballs).
 
-`loop.create_connection(happy_eyeballs_delay=…)` of CPython 3.11 loses the socket of a task that is cancelled just when
-it was connected; it stays open until the garbage collector runs. Here every socket has an owner that closes it.
+`loop.create_connection(happy_eyeballs_delay=…)` of CPython 3.11 loses the socket of a task that is cancelled at the
+moment it was connected; it stays open until the garbage collector runs. Here every socket has an owner that closes it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Address = tuple[int, tuple[Any, ...]]
 async def open_socket(
     loop: asyncio.AbstractEventLoop, host: str, port: int, local_address: str | None = None
 ) -> socket.socket:
-    """Connect to `host`. Raises `OSError` where no address can be reached."""
+    """Connect to `host`. Raises `OSError` if no address can be reached."""
     addresses = await resolve(loop, host, port)
     if len(addresses) == 1:
         return await _connect(loop, addresses[0], local_address)
@@ -29,7 +29,7 @@ async def open_socket(
 
 
 async def resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[Address]:
-    """The addresses of a host, IPv6 and IPv4 in turn. A name is looked up in a thread, an IP address is not."""
+    """Resolve a host to its addresses, IPv6 and IPv4 alternating. A name is looked up in a thread, an IP is not."""
     try:
         version = ip_address(host).version if "%" not in host else None
     except ValueError:
@@ -40,13 +40,13 @@ async def resolve(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list
         return [(socket.AF_INET6, (host, port, 0, 0))]
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if not found:
-        raise OSError(f"{host} has no address")
+        raise OSError(f"the host {host} has no address")
     addresses: list[Address] = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     return _interleave(addresses)
 
 
 def _interleave(addresses: list[Address]) -> list[Address]:
-    """One address of each family in turn, the family that the system prefers first."""
+    """Alternate the addresses of the families, the system's preferred family first."""
     families: dict[int, list[Address]] = {}
     for address in addresses:
         families.setdefault(address[0], []).append(address)
@@ -62,8 +62,8 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: Address, local_addr
             sock.bind((local_address, 0))
         await loop.sock_connect(sock, target)
     except BaseException:
-        with suppress(NotImplementedError):  # the loop of Windows has no writers
-            loop.remove_writer(sock)  # at once: the number of a closed socket may be another's in the next moment
+        with suppress(NotImplementedError):  # the Windows event loop has no writers
+            loop.remove_writer(sock)  # before closing, because the file descriptor may be reused at once
         sock.close()
         raise
     return sock
@@ -72,7 +72,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: Address, local_addr
 async def _connect_first(
     loop: asyncio.AbstractEventLoop, addresses: Sequence[Address], local_address: str | None
 ) -> socket.socket:
-    """The socket of the first address that answers; each is tried when the one before it failed, or after a delay."""
+    """Return the socket that connects first; the next address is tried after a failure or a delay."""
     remaining = list(addresses)
     attempts: set[asyncio.Task[socket.socket]] = set()
     errors: list[OSError] = []
@@ -90,7 +90,7 @@ async def _connect_first(
                 if not isinstance(error, OSError):
                     raise error
                 errors.append(error)
-    finally:  # also where this task is cancelled: whatever is still on its way is closed when it arrives
+    finally:  # also if this task is cancelled: a socket that connects later is closed
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(_close_result)

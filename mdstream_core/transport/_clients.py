@@ -1,4 +1,4 @@
-"""httpx clients on our transports, with proxies from the environment as httpx itself reads them."""
+"""`http_client` and `async_http_client`: httpx clients with mdstream's transport, and proxies from the environment."""
 
 import logging
 import ssl
@@ -17,7 +17,7 @@ from mdstream_core.transport._transport_classes import build_transport_classes
 if TYPE_CHECKING:
     import httpx
 
-_HEADERS = {"accept-encoding": "gzip, deflate"}  # what httpx can decode while it streams
+_HEADERS = {"accept-encoding": "gzip, deflate"}  # the codings that can be decoded in a stream
 
 
 def http_client(
@@ -30,17 +30,21 @@ def http_client(
     library: str = "httpx",
     **options: Any,
 ) -> "httpx.Client":
-    """An `httpx.Client` whose responses carry `extensions["trailers"]`. No timeouts: each request brings its own.
+    """Create an `httpx.Client` whose responses have `extensions["trailers"]`.
+
+    It has no timeouts of its own, because each request sets them.
 
     Args:
-        verify: As in httpx; a `str` names a file or directory of CAs. By default one context serves all clients.
-        cert: The client's certificate: file, (file, key) or (file, key, password).
-        proxy: A URL or `httpx.Proxy` for everything. A SOCKS proxy is httpx's own affair, without trailers.
-        trust_env: Heed `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, `SSL_CERT_DIR`.
-        limits: An `httpx.ServerLimits`.
+        verify: As in httpx; a `str` is the path of a file or directory of CAs. Clients with the default share one TLS
+            context.
+        cert: Client certificate: file, (file, key) or (file, key, password).
+        proxy: A URL or `httpx.Proxy` for all requests. A SOCKS proxy uses httpx's own transport, without trailers.
+        trust_env: Whether to use `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and
+            `SSL_CERT_DIR`.
+        limits: An `httpx.Limits`. Default: 512 connections, idle ones are closed after 30 seconds.
         library: `"httpx"` or `"httpx2"`.
-        options: Whatever else the client takes (`event_hooks`, `headers`, `base_url` …). `cookies` are sent with each
-            request; those that responses set are not kept.
+        options: Further arguments of the client (`event_hooks`, `headers`, `base_url` …). `cookies` are sent with each
+            request; cookies of responses are discarded.
     """
     http_library = HTTPLibrary.from_name(library)
     build = _TransportFactory(http_library, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
@@ -57,36 +61,36 @@ def async_http_client(
     library: str = "httpx",
     **options: Any,
 ) -> "httpx.AsyncClient":
-    """The same for tasks, see `http_client`. It belongs to the event loop that first uses it."""
+    """Create an `httpx.AsyncClient`; arguments as for `http_client`. The first event loop that uses it owns it."""
     http_library = HTTPLibrary.from_name(library)
     build = _TransportFactory(http_library, 1, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
     return http_library.api.AsyncClient(**build.arguments(proxy), **_options(http_library.api, options))  # type: ignore[no-any-return]
 
 
-def _options(api: ModuleType, given: dict[str, Any]) -> dict[str, Any]:
+def _options(api: ModuleType, options: dict[str, Any]) -> dict[str, Any]:
     headers = api.Headers(_HEADERS)
-    headers.update(given.get("headers"))
-    cookies = _create_send_only_jar(api.Cookies(given.get("cookies")).jar)
-    return {"timeout": None, "follow_redirects": False, **given, "headers": headers, "cookies": cookies}
+    headers.update(options.get("headers"))
+    cookies = _create_send_only_jar(api.Cookies(options.get("cookies")).jar)
+    return {"timeout": None, "follow_redirects": False, **options, "headers": headers, "cookies": cookies}
 
 
 class _NoStoreCookiePolicy(DefaultCookiePolicy):
-    """Keeps no cookie of a response: it would travel with the next request, which may be another user's."""
+    """Cookie policy that discards the cookies of responses: they would be sent with requests of other users."""
 
     def set_ok(self, cookie: Cookie, request: Request) -> bool:
         return False
 
 
-def _create_send_only_jar(given: CookieJar) -> CookieJar:
-    """A jar that sends the cookies that were given, and never gets others."""
+def _create_send_only_jar(cookies: CookieJar) -> CookieJar:
+    """Create a cookie jar that sends these cookies, and never stores others."""
     jar = CookieJar(_NoStoreCookiePolicy())
-    for cookie in given:
+    for cookie in cookies:
         jar.set_cookie(cookie)
     return jar
 
 
 class _TransportFactory:
-    """Builds the transports of one client: one for all, or one for each proxy of the environment."""
+    """Factory of the transports of one client: one for all requests, or one for each proxy of the environment."""
 
     def __init__(self, http_library: HTTPLibrary, variant: int, *, trust_env: bool, limits: Any, **tls: Any) -> None:
         self._http_library = http_library
@@ -95,7 +99,7 @@ class _TransportFactory:
         self._options = {"trust_env": trust_env, "limits": limits, **tls}
 
     def arguments(self, proxy: Any) -> dict[str, Any]:
-        """`transport`, `mounts` and `trust_env` for the client."""
+        """Return `transport`, `mounts` and `trust_env` for the client's constructor."""
         mounts = environment_proxies() if self._trust_env and proxy is None else {}
         if secure := mounts.get("https://"):
             mounts = {**mounts, "wss://": secure}
@@ -116,36 +120,36 @@ class _TransportFactory:
 
     def _socks(self, api: ModuleType, proxy: Any) -> Any:
         for core in ("httpcore", "httpcore2"):
-            logging.getLogger(f"{core}.socks").addFilter(_hides_password)  # adds it once
+            logging.getLogger(f"{core}.socks").addFilter(_has_no_password)  # added only once
         stock = (api.HTTPTransport, api.AsyncHTTPTransport)[self._variant]
         tls = create_context_factory(api, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
         return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(api))
 
 
-def _hides_password(record: logging.LogRecord) -> bool:
-    """Whether a record of httpcore's is written: at DEBUG it tells the proxy's user and password."""
+def _has_no_password(record: logging.LogRecord) -> bool:
+    """Log filter for httpcore, which logs the proxy's user and password at DEBUG."""
     return not str(record.msg).startswith("setup_socks5_connection.started")
 
 
 def environment_proxies() -> dict[str, str | None]:
-    """URL patterns of httpx and the proxy for each, `None` for no proxy, as httpx reads `HTTP_PROXY` and its kin.
+    """Read the proxies of the environment (`HTTP_PROXY` …) like httpx: a mapping of URL patterns to proxies or `None`.
 
-    httpx keeps its own reading private, and skips it for a client with a transport of its own.
+    httpx's own function is private, and httpx does not use it for a client with a custom transport.
     """
-    found = getproxies()
-    exempt = [host.strip() for host in found.get("no", "").split(",") if host.strip()]
+    variables = getproxies()
+    exempt = [host.strip() for host in variables.get("no", "").split(",") if host.strip()]
     if "*" in exempt:
         return {}
     proxies: dict[str, str | None] = {
         f"{scheme}://": url if "://" in url else f"http://{url}"
         for scheme in ("http", "https", "all")
-        if (url := found.get(scheme))
+        if (url := variables.get(scheme))
     }
     return proxies | dict.fromkeys(map(_url_pattern, exempt))
 
 
 def _url_pattern(host: str) -> str:
-    """An entry of `NO_PROXY` as httpx spells it: a name stands for its subdomains too, `.name` only for them.
+    """Convert an entry of `NO_PROXY` to a URL pattern of httpx: a name includes its subdomains, `.name` only those.
 
     >>> [_url_pattern(host) for host in ("example.com", "127.0.0.1", "::1", "localhost", "http://a.b")]
     ['all://*example.com', 'all://127.0.0.1', 'all://[::1]', 'all://localhost', 'http://a.b']

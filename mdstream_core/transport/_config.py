@@ -1,4 +1,4 @@
-"""What a transport is built from."""
+"""Shared constructor of the transports: TLS, proxy, pool limits."""
 
 import ssl
 from collections.abc import Callable, Sequence
@@ -17,14 +17,19 @@ KEEPALIVE_EXPIRY = 30.0
 
 
 class TransportConfig:
-    """The constructor of both transports.
+    """Base class of both transports with their constructor.
 
     Args:
-        verify: `True` for the library's own CAs (`SSL_CERT_FILE` and `SSL_CERT_DIR` count when `trust_env`), `False`
-            for none, a file or directory of CAs, or a context. A context is told to speak HTTP/1.1 (ALPN).
-        cert: The client's certificate: file, (file, key) or (file, key, password).
-        proxy: An `http://` or `https://` proxy: URL or `httpx.Proxy`. SOCKS is left to httpx's own transport.
-        limits: An `httpx.ServerLimits`.
+        verify: `True` for the CAs of the HTTP library (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`, if `trust_env`),
+            `False` to disable verification, a file or directory of CAs, or an `ssl.SSLContext`, whose ALPN protocol is
+            set to HTTP/1.1.
+        cert: Client certificate: file, (file, key) or (file, key, password).
+        trust_env: Whether to use the environment variables above.
+        proxy: An `http://` or `https://` proxy: URL or `httpx.Proxy`. For SOCKS, httpx's own transport is used.
+        limits: An `httpx.Limits`. Default: 512 connections, idle ones are closed after 30 seconds.
+        uds: Path of a Unix domain socket to connect to.
+        local_address: Local IP address to bind to.
+        socket_options: Arguments of `socket.setsockopt`, one tuple per option.
     """
 
     http_library: HTTPLibrary
@@ -47,10 +52,11 @@ class TransportConfig:
     ) -> None:
         api, core = self.http_library.api, self.http_library.core
         limits = limits or default_limits(api)
-        find = partial(_route(api, proxy), trust=create_context_factory(api, verify, cert, trust_env=trust_env))
+        tls = create_context_factory(api, verify, cert, trust_env=trust_env)
+        route_to = partial(_route_factory(api, proxy), tls=tls)
 
         def connect(origin: Any) -> Any:
-            route = replace(find(origin), uds=uds, local_address=local_address, socket_options=socket_options)
+            route = replace(route_to(origin), uds=uds, local_address=local_address, socket_options=socket_options)
             return self.connection_type(core, route, self.backend)
 
         state = PoolState(
@@ -64,16 +70,18 @@ class TransportConfig:
 
 
 def default_limits(api: ModuleType) -> Any:
-    """Room for some hundreds of streams at once; an idle connection is kept for half a minute."""
+    """Return the default pool limits: hundreds of concurrent streams, and 30 seconds for idle connections."""
     return api.Limits(
         max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEPALIVE_EXPIRY
     )
 
 
-def _route(api: ModuleType, proxy: Any) -> Callable[..., Route]:
+def _route_factory(api: ModuleType, proxy: Any) -> Callable[..., Route]:
     if proxy is None:
         return direct_route
     proxy = proxy if isinstance(proxy, api.Proxy) else api.Proxy(proxy)
     if proxy.url.scheme not in {"http", "https"}:
-        raise ValueError(f"a proxy must be http:// or https://, not {proxy.url.scheme}://; see http_client(proxy=…)")
+        raise ValueError(
+            f"the proxy has the scheme {proxy.url.scheme}:// (hint: use http:// or https://, or http_client(proxy=…))"
+        )
     return partial(proxy_route, proxy)

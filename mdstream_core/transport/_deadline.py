@@ -1,4 +1,4 @@
-"""When a wait is over that may take several steps: a drip of single bytes does not make it longer."""
+"""Deadlines of operations with several reads or writes, so that a slow stream of single bytes does not extend them."""
 
 import time
 from collections.abc import Mapping
@@ -6,17 +6,20 @@ from math import inf
 
 
 def compute_deadline(timeouts: Mapping[str, float | None], step: str) -> float:
-    """When a `step` that begins now must be over, on the clock of `time.monotonic`.
+    """Return the deadline of a `step` that starts now, on the clock of `time.monotonic`.
 
-    Beside the seconds for each step `timeouts` may name a `deadline` on that clock, the end of all of them.
+    Args:
+        timeouts: Timeouts in seconds, by step: `connect`, `read`, `write`, `pool`. An additional entry `deadline`, on
+            that clock, limits all steps.
+        step: A key of `timeouts`.
     """
-    limit, deadline = timeouts.get(step), timeouts.get("deadline")
-    until = inf if limit is None else time.monotonic() + limit
-    return until if deadline is None else min(until, deadline)
+    limit, total_deadline = timeouts.get(step), timeouts.get("deadline")
+    deadline = inf if limit is None else time.monotonic() + limit
+    return deadline if total_deadline is None else min(deadline, total_deadline)
 
 
 def remaining_seconds(deadline: float, timeout_error: type[Exception]) -> float | None:
-    """How many seconds there are until then, as a socket is told; raises `timeout_error` when there are none."""
+    """Return the seconds until a deadline, as a socket's timeout; raise `timeout_error` if it has passed."""
     if deadline == inf:
         return None
     seconds = deadline - time.monotonic()

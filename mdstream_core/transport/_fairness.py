@@ -1,4 +1,4 @@
-"""Fairness: the streams of one event loop share its time."""
+"""Fair scheduling of the streams of one event loop."""
 
 import asyncio
 import sys
@@ -7,32 +7,32 @@ from weakref import WeakKeyDictionary
 
 from mdstream_core import _fork
 
-_SLICE = 0.005  # seconds that streams may keep the loop before it looks at its sockets again
-_BATCH = 4  # streams that go on in one round of the loop once there is a queue
+_TIME_SLICE = 0.005  # seconds that readers may use the loop before it polls its sockets again
+_READERS_PER_ROUND = 4  # readers that continue in one iteration of the loop while others are queued
 
 
 class FairScheduler:
-    """Who may go on when the loop is busy: in the order in which they asked, a few in each round.
+    """Limit how long readers use a busy event loop, and queue them in the order of their requests.
 
-    A reader whose bytes are already there never waits, and what its caller does with them takes time. Without turns a
-    flood on many streams keeps the loop for as long as all of them together need for all that has come.
+    A reader with buffered data never yields to the loop by itself, and its caller needs time for the data. Without this
+    scheduler, a burst on many streams would block the loop until all of them have processed everything received.
     """
 
     def __init__(self) -> None:
-        self._since: float | None = None
+        self._slice_start: float | None = None
         self._queue: deque[asyncio.Future[None]] = deque()
 
     def on_poll(self) -> None:
-        """The loop has looked at its sockets."""
-        self._since = None
+        """Start a new time slice, because the loop has polled its sockets."""
+        self._slice_start = None
 
     async def wait_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Return when the caller may read what has come."""
+        """Wait until the caller may read buffered data."""
         if not self._queue:
             now = loop.time()
-            if self._since is None:
-                self._since = now
-            if now - self._since < _SLICE:
+            if self._slice_start is None:
+                self._slice_start = now
+            if now - self._slice_start < _TIME_SLICE:
                 return
             loop.call_soon(self._run_round, loop)
         turn = loop.create_future()
@@ -40,10 +40,10 @@ class FairScheduler:
         await turn
 
     def _run_round(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._since = None
-        for _ in range(min(_BATCH, len(self._queue))):
+        self._slice_start = None
+        for _ in range(min(_READERS_PER_ROUND, len(self._queue))):
             turn = self._queue.popleft()
-            if not turn.done():  # it was cancelled
+            if not turn.done():  # otherwise it was cancelled
                 turn.set_result(None)
         if self._queue:
             loop.call_soon(self._run_round, loop)
@@ -56,28 +56,29 @@ _fork.register_function(_SCHEDULERS.clear)
 
 
 def get_scheduler(loop: asyncio.AbstractEventLoop) -> FairScheduler:
-    """The turns of this loop."""
-    found = _SCHEDULERS.get(loop)
-    if found is None:
-        found = _SCHEDULERS[loop] = FairScheduler()
-    return found
+    """Return the scheduler of an event loop."""
+    scheduler = _SCHEDULERS.get(loop)
+    if scheduler is None:
+        scheduler = _SCHEDULERS[loop] = FairScheduler()
+    return scheduler
 
 
 def runs_on_trio() -> bool:
     """Whether trio runs the calling task."""
-    sniffio = sys.modules.get("sniffio")  # trio imports it: where it is not, there is no trio
+    sniffio = sys.modules.get("sniffio")  # trio imports it; without it, trio is not running
     return sniffio is not None and sniffio.current_async_library() == "trio"
 
 
 def checkpoint() -> bytes:
-    """Do nothing: threads are scheduled by the operating system. Returns no bytes, as its twin does."""
+    """Do nothing, because the operating system schedules threads. Returns no bytes, like the async variant."""
     return b""
 
 
 async def acheckpoint() -> bytes:
-    """Let other tasks run, if the streams of this loop have kept it long enough.
+    """Let other tasks run, if the streams of this loop have used up their time slice.
 
-    Returns no bytes: the client feeds them to its decoder between the portions of a large read.
+    Returns:
+        No bytes, which the client feeds to its decoder to continue a large read.
     """
     if runs_on_trio():
         await sys.modules["trio"].lowlevel.checkpoint()

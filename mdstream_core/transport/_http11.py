@@ -1,4 +1,4 @@
-"""HTTP/1.1 without sockets: the bytes of a question, and the reading of its answer by llhttp."""
+"""HTTP/1.1 without sockets: serialize requests, and parse responses with llhttp."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 READ_SIZE = 65_536
-MAX_OVERHEAD = 65_536  # bytes of head, of trailer section, of framing between two pieces of body; a security limit
+MAX_OVERHEAD = 65_536  # bytes of the head, the trailer section, or framing between pieces of body; a security limit
 
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -16,9 +16,9 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class RequestWriter:
-    """The bytes of one request: `head`, then each `body_chunk` of its body framed as the head promised, then `finish`.
+    """Serializer of one request: send `head`, the result of `body_chunk` for each piece of the body, then `finish()`.
 
-    `error` is raised for what must not be sent (httpcore's `LocalProtocolError`).
+    `error` is the exception class for invalid requests (httpcore's `LocalProtocolError`).
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class RequestWriter:
             raise error(f"illegal request line {lines[0]!r}")
         for name, value in headers:
             if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
-                raise error(f"illegal value of header {name!r}")  # it may be a credential: do not show it
+                raise error(f"illegal value of header {name!r}")  # not shown, because it may be a credential
             self._note_framing(name.lower(), value)
             lines.append(b"%b: %b\r\n" % (name, value))
         self.head = b"".join([*lines, b"\r\n"])
@@ -44,7 +44,7 @@ class RequestWriter:
             self._remaining = int(value)
 
     def body_chunk(self, data: bytes) -> bytes:
-        """A piece of the body as it goes onto the wire."""
+        """Frame a piece of the body."""
         if self._chunked:
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""  # an empty chunk would end the body
         self._remaining -= len(data)
@@ -53,7 +53,7 @@ class RequestWriter:
         return data
 
     def finish(self) -> bytes:
-        """What closes the body."""
+        """Return the bytes that end the body."""
         if self._chunked:
             return b"0\r\n\r\n"
         if self._remaining:
@@ -62,20 +62,20 @@ class RequestWriter:
 
 
 class _EndOfResponse(Exception):
-    """Stops llhttp at the first byte behind the answer."""
+    """Stops llhttp at the first byte after the response."""
 
 
 class ResponseParser:
-    """Reads one answer: `feed` the bytes as they come, `b""` at their end, and `take_body` the body that they brought.
+    """Parser of one response: `feed` bytes as they arrive, `b""` at their end, and `take_body` for the decoded body.
 
-    Interim answers (1xx) are skipped, all but 101. `error` is raised when the bytes cannot be read or stopped too early
-    (httpcore's `RemoteProtocolError`). Once the head is here it is kept: `raise_error` raises it behind what came
-    before it.
+    Interim responses (1xx) are skipped, except 101. `error` is the exception class for responses that are invalid or
+    end too early (httpcore's `RemoteProtocolError`). After the head, an error is stored, and `raise_error` raises it
+    once the body before it was taken.
 
     Attributes:
-        has_head: The head is here: `status`, `reason`, `version`, `headers` can be read.
-        is_complete: The last byte was seen, trailer section included.
-        trailers: Field by field as they came; whole when `is_complete`.
+        has_head: The head is complete: `status`, `reason`, `version`, `headers` are set.
+        is_complete: The last byte was parsed, trailer section included.
+        trailers: Trailer fields as received; complete if `is_complete`.
         leading: Bytes of another protocol that followed a 101.
     """
 
@@ -92,61 +92,61 @@ class ResponseParser:
         self._stored_error: Exception | None = None
         self._error = error
         self._allowance = MAX_OVERHEAD
-        self._silent = 0
+        self._framing_size = 0  # bytes since the last piece of body
         self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # llhttp hands the pieces over without a Python frame between
+        self.on_body = self._pieces.append  # called by llhttp directly, without a Python frame in between
         self._parser = HttpResponseParser(self)
-        # Both lengths given: chunked wins (RFC 9112 section 6.3). Spaces after a chunk size: old servers pad it.
+        # With both lengths, chunked wins (RFC 9112 section 6.3). Old servers pad chunk sizes with spaces.
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_spaces_after_chunk_size=True)
 
     def feed(self, data: bytes) -> None:
-        """Read on. `b""` says that the other side has closed."""
+        """Parse further bytes; `b""` means that the peer has closed the connection."""
         self.raise_error()
         if not data:
             self._eof()
             return
-        begun = self.has_head
+        had_head = self.has_head
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             self.leading = data[upgrade.args[0] :]
         except HttpParserError as error:
             if not self.is_complete:
-                self._fail(f"the answer is not HTTP/1.1: {error}", error)
+                self._fail(f"the response is not valid HTTP/1.1: {error}", error)
                 return
-            self._reuse_prevented = True  # something stands behind the answer; the answer itself is whole
+            self._reuse_prevented = True  # the response is complete, and there is data after it
         if self.is_complete:
-            del self._parser  # it knows us and we know it: do not leave that to the garbage collector
-        self._limit_overhead(0 if self._pieces or begun is not self.has_head else len(data))
+            del self._parser  # break the reference cycle at once, without the garbage collector
+        self._limit_overhead(0 if self._pieces or had_head is not self.has_head else len(data))
 
     def take_body(self) -> bytes:
-        """The body that came since the last call, in one piece."""
+        """Return the body received since the last call, in one piece."""
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         return data
 
     def raise_error(self) -> None:
-        """Raise what was wrong behind the body that was taken."""
+        """Raise the error that follows the body taken so far, if there is one."""
         if self._stored_error is not None:
             raise self._stored_error
 
     def prevent_reuse(self) -> None:
-        """The connection must not serve another request after this answer."""
+        """Mark the connection as not reusable after this response."""
         self._reuse_prevented = True
 
     @property
     def is_reusable(self) -> bool:
-        """The answer is complete and both sides may use the connection again."""
+        """Whether the response is complete and the connection may be used for another request."""
         return self.is_complete and self._keep_alive and not self._reuse_prevented
 
-    def _limit_overhead(self, silent: int) -> None:
-        self._silent = self._silent + silent if silent else 0
-        if self._silent > MAX_OVERHEAD or self._allowance < 0:
-            self._fail(f"more than {MAX_OVERHEAD} bytes of header, trailer or chunk-size lines")
+    def _limit_overhead(self, size: int) -> None:
+        self._framing_size = self._framing_size + size if size else 0
+        if self._framing_size > MAX_OVERHEAD or self._allowance < 0:
+            self._fail(f"the response has more than {MAX_OVERHEAD} bytes of header, trailer or chunk-size lines")
 
-    def _fail(self, sentence: str, cause: Exception | None = None) -> None:
-        error = self._error(sentence)
+    def _fail(self, message: str, cause: Exception | None = None) -> None:
+        error = self._error(message)
         error.__cause__ = cause
         if not self.has_head:
             raise error
@@ -161,7 +161,7 @@ class ResponseParser:
         self.is_complete = True
         self._keep_alive = False
 
-    # What llhttp calls. Whatever is raised here stops it; so nothing is, except behind the end.
+    # Called by llhttp. An exception stops it, so none is raised before the end of the response.
 
     def on_message_begin(self) -> None:
         if self.is_complete:
@@ -178,14 +178,14 @@ class ResponseParser:
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if (100 <= status < 200 and status != 101) or self._allowance < 0:  # a head that is too large begins nothing
+        if (100 <= status < 200 and status != 101) or self._allowance < 0:  # a head that is too large is not accepted
             return
         self.status = status
         self.version = b"HTTP/" + self._parser.get_http_version().encode()
         self.has_head = True
         self._allowance = MAX_OVERHEAD
         self._until_eof = _until_eof(self.headers)
-        # Only here: once the message is complete llhttp has forgotten, and says no.
+        # Read here, because llhttp returns False once the message is complete.
         self._keep_alive = self._parser.should_keep_alive() and status != 101
         self.is_complete = self._has_no_body or status == 101 or (self._is_tunnel and 200 <= status < 300)
 

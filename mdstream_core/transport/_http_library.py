@@ -1,4 +1,4 @@
-"""An HTTP library and its core: httpx with httpcore, or httpx2 with httpcore2. All differences are looked up here."""
+"""`HTTPLibrary`: httpx with httpcore, or httpx2 with httpcore2. All their differences are handled here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,25 +17,27 @@ _ERRORS = (
 ).split()
 
 
-@cache  # `cached_property` holds a lock in Python 3.11, which a fork may find locked
+@cache  # not `cached_property`: that has a lock in Python 3.11, which may be held during a fork
 def _errors(api: ModuleType, core: ModuleType) -> dict[type[Exception], type[Exception]]:
     return {getattr(core, name): getattr(api, name) for name in _ERRORS}
 
 
 @dataclass(frozen=True)
 class HTTPLibrary:
-    """`api` is what the user sees, `core` pools the connections."""
+    """The modules of an HTTP library."""
 
     api: ModuleType
+    """The module that users see: httpx or httpx2."""
     core: ModuleType
+    """The module with the network layer: httpcore or httpcore2."""
 
     @classmethod
     def from_name(cls, library: str) -> "HTTPLibrary":
-        """The pair by the name of its face.
+        """Import a library by its name, `httpx` or `httpx2`.
 
         Raises:
-            ValueError: It is not a library that we know.
-            ImportError: It is not installed.
+            ValueError: The name is unknown.
+            ImportError: The library is not installed.
         """
         if library not in _CORES:
             raise ValueError(f"library={library!r} must be one of {', '.join(_CORES)}")
@@ -43,7 +45,7 @@ class HTTPLibrary:
 
     @contextmanager
     def map_exceptions(self) -> Iterator[None]:
-        """The core's errors come out as the face's of the same name."""
+        """Map exceptions of the core to those of the API module with the same name."""
         errors = _errors(self.api, self.core)
         try:
             yield
@@ -52,7 +54,7 @@ class HTTPLibrary:
             raise kind(str(error)) from error
 
     def to_core(self, request: Any) -> Any:
-        """The face's request as the core's. The very `timeout` mapping of its extensions goes along."""
+        """Convert a request of the API to one of the core, with the same `timeout` mapping in its extensions."""
         url = self.core.URL(
             scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
         )
@@ -61,7 +63,7 @@ class HTTPLibrary:
         )
 
     def to_api(self, response: Any, stream: Any) -> Any:
-        """The core's response as the face's."""
+        """Convert a response of the core to one of the API."""
         return self.api.Response(
             response.status, headers=response.headers, stream=stream, extensions=response.extensions
         )

@@ -1,4 +1,4 @@
-"""HTTP clients that belong to an event loop and are closed with it."""
+"""HTTP clients that belong to an event loop, and are closed when it ends."""
 
 import asyncio
 import sys
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class LoopBoundClient:
-    """An HTTP client for one event loop, which closes its connections when it ends.
+    """An HTTP client for one event loop, whose connections are closed when the loop ends.
 
-    A loop shuts down the asynchronous generators that were begun in it (PEP 525); this is one. Without it each
-    `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
+    A loop shuts down the asynchronous generators that were started in it (PEP 525), and this class uses one. Without it
+    each `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
     """
 
     def __init__(self, http: "httpx.AsyncClient", forget: Callable[[], Any]) -> None:
         self.http = http
         self._guard = _close_with_loop(http, forget)
         with suppress(StopIteration):
-            self._guard.__anext__().send(None)  # begins it; there is nothing to wait for
+            self._guard.__anext__().send(None)  # starts the generator, which does not await anything
 
     async def aclose(self) -> None:
         await self._guard.aclose()
@@ -39,14 +39,14 @@ async def _close_with_loop(http: "httpx.AsyncClient", forget: Callable[[], Any])
 
 
 def discard_closed_loops(owned: WeakKeyDictionary[Any, LoopBoundClient]) -> None:
-    """Let go of loops that were closed without a shutdown: their sockets would keep them in the weak map."""
+    """Discard clients of loops that were closed without a shutdown; their sockets keep them in the weak mapping."""
     for loop in list(owned):
         if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
             del owned[loop]
 
 
 def running_loop() -> Any:
-    """What connections belong to: the running loop of asyncio, or trio's token."""
-    if runs_on_trio():  # asked first: as a guest it runs inside of a loop of asyncio
+    """Return what connections belong to: the running asyncio loop, or trio's token."""
+    if runs_on_trio():  # checked first, because trio's guest mode runs inside an asyncio loop
         return sys.modules["trio"].lowlevel.current_trio_token()
     return asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""The state of a connection pool: which connections exist, which are idle, which requests wait. Nothing here waits.
+"""State of a connection pool: connections, idle connections and waiting requests. Nothing in this module waits.
 
-httpcore's own pool walks over all its connections for each request that begins or ends, which takes a minute of CPU
-time for a thousand streams. Here each step takes the same time however many connections and requests there are.
+httpcore's own pool iterates over all its connections for each request that starts or ends, which takes a minute of CPU
+time for a thousand streams. Here each step takes constant time.
 """
 
 import time
@@ -13,12 +13,12 @@ from typing import Any
 from mdstream_core import _fork
 from mdstream_core.transport._route import Route
 
-#: Scheme, host and port: what a connection is good for.
+#: Scheme, host and port of the requests that a connection can send.
 Origin = tuple[bytes, bytes, int]
 
 
 class PooledConnection:
-    """One connection to an origin: what the pool knows of it, and what both variants of it hold."""
+    """Base class of the sync and async connections, with the state that the pool uses."""
 
     def __init__(self, core: Any, route: Route, backend: Any) -> None:
         self._core = core
@@ -26,11 +26,11 @@ class PooledConnection:
         self._backend = backend
         self._stream: Any = None
         self.origin = to_key(route.origin)
-        #: When it became idle, on the clock of `time.monotonic`.
+        #: Time since the connection is idle, on the clock of `time.monotonic`.
         self.idle_since = inf
 
     def _is_closed_by_server(self) -> bool:
-        """Whether the server has ended the connection while it was idle: an idle one has nothing else to send."""
+        """Whether the server has closed the idle connection: nothing else makes an idle connection readable."""
         return bool(self._stream.get_extra_info("is_readable"))
 
     def __repr__(self) -> str:
@@ -38,7 +38,7 @@ class PooledConnection:
 
 
 class PendingRequest:
-    """A request, from its arrival in the pool until its response begins."""
+    """A request, from its arrival in the pool until its response starts."""
 
     __slots__ = ("connection", "event", "key", "origin")
 
@@ -47,23 +47,23 @@ class PendingRequest:
         self.key = to_key(origin)
         #: Its connection; `None` while it waits for one.
         self.connection: Any = None
-        #: Set when it has a connection, or when the pool was closed. Made only if it has to wait.
+        #: Event that is set when it has a connection or the pool was closed; created only if it must wait.
         self.event: Any = None
 
 
 class PoolState:
     """Connections and waiting requests of one pool; threads may share it.
 
-    A request gets an idle connection of its origin (the one used last), else a new one while there is room, else the
-    place of the connection that is idle for the longest time, else it waits. Requests that wait are served in the order
-    of their arrival. Every method returns the connections that its caller has to close.
+    A request gets the most recently used idle connection of its origin; or a new one, if the limit allows it or another
+    idle connection can be closed (the one that is idle for the longest time); or it waits. Waiting requests are served
+    in the order of their arrival. Every method returns the connections that its caller must close.
 
     Args:
         connect: Creates a connection to an origin, without opening it.
-        create_event: Creates what a request waits for.
-        max_connections: `None` is no limit.
-        max_idle: How many idle connections are kept; `None` is no limit.
-        keepalive_expiry: How long an idle connection is kept, in seconds; `None` is no limit.
+        create_event: Creates the event that a request waits for.
+        max_connections: Maximum number of connections; `None` is unlimited.
+        max_idle: Maximum number of idle connections; `None` is unlimited.
+        keepalive_expiry: Seconds after which an idle connection is closed; `None` is unlimited.
     """
 
     def __init__(
@@ -80,20 +80,20 @@ class PoolState:
         self._max_connections = inf if max_connections is None else max_connections
         self._max_idle = inf if max_idle is None else max_idle
         self._keepalive_expiry = inf if keepalive_expiry is None else keepalive_expiry
-        self._lock = _fork.Lock()  # held for some microseconds, never while anything is waited for
+        self._lock = _fork.Lock()  # held for microseconds, never while waiting
         _fork.register(self)
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
-        """Begin without connections: they are the parent process's, and two readers of a socket share its responses."""
+        """Drop all connections: they belong to the parent process, and two readers would get each other's data."""
         self._connections: set[Any] = set()
-        self._idle: OrderedDict[Any, None] = OrderedDict()  # the one that is idle for the longest time comes first
+        self._idle: OrderedDict[Any, None] = OrderedDict()  # the longest idle first
         self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}
         self._waiting: OrderedDict[PendingRequest, None] = OrderedDict()
         self._returned: deque[tuple[Any, bool]] = deque()  # connections that are being released
 
     def acquire(self, pending: PendingRequest) -> list[Any]:
-        """Find a connection for a request that arrives; without one it waits for `pending.event`."""
+        """Assign a connection to a new request; if there is none, `pending.event` is created to wait for."""
         with self._lock:
             closing = self._remove_expired()
             pending.connection = self._take_idle(pending.key)
@@ -110,7 +110,7 @@ class PoolState:
         return closing + self._settle()
 
     def replace(self, pending: PendingRequest) -> list[Any]:
-        """Give a request another connection, because its own was closed by the server before anything was sent."""
+        """Assign another connection to a request, because the server closed its own before anything was sent."""
         with self._lock:
             closed = pending.connection
             self._connections.discard(closed)
@@ -120,19 +120,19 @@ class PoolState:
         return [closed, *self._settle()]
 
     def release(self, connection: Any, *, reusable: bool) -> list[Any]:
-        """Take back a connection whose response is over; the request that waits for the longest time gets its place."""
+        """Take back a connection whose response has ended; the longest waiting request is next."""
         self._returned.append((connection, reusable))
         return self._settle()
 
     def withdraw(self, pending: PendingRequest) -> list[Any]:
-        """Forget a request that failed or was cancelled before its response began."""
+        """Remove a request that failed or was cancelled before its response started."""
         with self._lock:
             if pending.connection is None:
                 self._waiting.pop(pending, None)
         return self._settle() if pending.connection is None else self.release(pending.connection, reusable=False)
 
     def close(self) -> list[Any]:
-        """Forget all connections, also those in use, and wake the requests that wait."""
+        """Remove all connections, including those in use, and wake the waiting requests."""
         with self._lock:
             closing = list(self._connections)
             for pending in self._waiting:
@@ -146,10 +146,10 @@ class PoolState:
         return f"<{type(self).__name__} {used} in use, {len(self._idle)} idle, {len(self._waiting)} requests waiting>"
 
     def _settle(self) -> list[Any]:
-        """Take back the connections that were released, unless the lock is held: its holder does it afterwards.
+        """Take back released connections, unless the lock is held: then its holder does it afterwards.
 
-        A release must not wait for the lock. The garbage collector may run whenever something is created, so also
-        inside of a block that holds the lock; it closes responses that were abandoned, in the same thread.
+        A release must not wait for the lock. The garbage collector may run inside a block that holds the lock, and it
+        closes abandoned responses in the same thread.
         """
         closing: list[Any] = []
         while self._returned and self._lock.acquire(blocking=False):
@@ -160,7 +160,7 @@ class PoolState:
                 self._lock.release()
         return closing
 
-    # What follows is called with the lock held.
+    # The following methods are called with the lock held.
 
     def _take_back(self, connection: Any, reusable: bool) -> list[Any]:
         if connection not in self._connections:  # the pool was closed in the meantime
@@ -180,7 +180,7 @@ class PoolState:
         self._connections.add(pending.connection)
 
     def _admit(self, connection: Any) -> None:
-        """Give the request that waits for the longest time `connection`, or a new one."""
+        """Assign `connection`, or a new one, to the longest waiting request."""
         pending, _ = self._waiting.popitem(last=False)
         pending.connection = connection
         if connection is None:
@@ -197,12 +197,12 @@ class PoolState:
         return closing
 
     def _take_idle(self, origin: Origin) -> Any:
-        """The connection to `origin` that was used last."""
+        """Return the most recently used idle connection to `origin`; `None` if there is none."""
         idle = self._idle_by_origin.get(origin)
         return None if idle is None else self._mark_taken(next(reversed(idle)))
 
     def _take_oldest(self) -> Any:
-        """The connection that is idle for the longest time; it is no longer the pool's."""
+        """Remove and return the connection that is idle for the longest time."""
         oldest = self._mark_taken(next(iter(self._idle)))
         self._connections.discard(oldest)
         return oldest
@@ -224,5 +224,5 @@ class PoolState:
 
 
 def to_key(origin: Any) -> Origin:
-    """httpcore's `Origin` as a key: it cannot be hashed itself."""
+    """Convert httpcore's `Origin`, which is not hashable, to a dictionary key."""
     return origin.scheme, origin.host, origin.port

@@ -1,4 +1,4 @@
-"""The way to an origin: directly, over a proxy that forwards, or through a tunnel."""
+"""`Route`: how to reach an origin: directly, through a forwarding proxy, or through a tunnel."""
 
 import ssl
 from base64 import b64encode
@@ -8,20 +8,25 @@ from typing import Any
 
 from mdstream_core.transport._http11 import Headers
 
-ContextFactory = Callable[[], ssl.SSLContext]  # called when the first TLS is needed: a context is dear
+ContextFactory = Callable[[], ssl.SSLContext]  # called for the first TLS connection: creating a context is expensive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What a connection does before it speaks to `origin`.
+    """How a connection reaches `origin`.
 
     Attributes:
-        host: Whom to connect to, at `port`; or the Unix socket `uds`.
-        proxy_tls: TLS with the proxy itself.
-        tunnel: The target of a CONNECT, if one is needed.
-        tls: TLS with the origin.
-        forward: Ask for the whole URL, because a proxy fetches it.
-        proxy_headers: What the proxy wants to hear (Proxy-Authorization).
+        origin: Scheme, host and port of the requests (httpcore's `Origin`).
+        host: Host to connect to, at `port`.
+        port: Port to connect to.
+        uds: Path of a Unix domain socket to connect to instead.
+        local_address: Local IP address to bind to.
+        socket_options: Arguments of `socket.setsockopt`, one tuple per option.
+        proxy_tls: TLS context for the proxy itself; `None` without TLS.
+        tunnel: Target of a CONNECT request; `None` without a tunnel.
+        tls: TLS context for the origin; `None` without TLS.
+        forward: Whether the request target is the absolute URL, for a forwarding proxy.
+        proxy_headers: Header fields for the proxy, such as Proxy-Authorization.
     """
 
     origin: Any
@@ -41,35 +46,35 @@ class Route:
         return str(self.origin.host.decode("ascii"))
 
     def target(self, request: Any) -> bytes:
-        """The request target: the path, or the whole URL for a proxy that forwards."""
+        """Return the request target: the path, or the absolute URL for a forwarding proxy."""
         return bytes(request.url if self.forward else request.url.target)
 
     def headers(self, request: Any) -> Headers:
-        """The request's header fields and, for a proxy that forwards, the proxy's own."""
-        given: Headers = list(request.headers)
+        """Return the request's header fields, with those for the proxy if it is a forwarding proxy."""
+        headers: Headers = list(request.headers)
         if not self.forward:
-            return given
-        names = {name.lower() for name, _ in given}
-        return [header for header in self.proxy_headers if header[0].lower() not in names] + given
+            return headers
+        names = {name.lower() for name, _ in headers}
+        return [header for header in self.proxy_headers if header[0].lower() not in names] + headers
 
 
-def direct_route(origin: Any, *, trust: ContextFactory) -> Route:
-    """Straight to the origin."""
+def direct_route(origin: Any, *, tls: ContextFactory) -> Route:
+    """Create a direct route to the origin."""
     secure = origin.scheme in {b"https", b"wss"}
-    return Route(origin=origin, host=origin.host.decode("ascii"), port=origin.port, tls=trust if secure else None)
+    return Route(origin=origin, host=origin.host.decode("ascii"), port=origin.port, tls=tls if secure else None)
 
 
-def proxy_route(proxy: Any, origin: Any, *, trust: ContextFactory) -> Route:
-    """Over an HTTP proxy (an `httpx.Proxy`): it forwards plain requests and tunnels secure ones."""
-    url, over = proxy.url, direct_route(origin, trust=trust)
-    own: ContextFactory = trust if proxy.ssl_context is None else lambda: proxy.ssl_context
+def proxy_route(proxy: Any, origin: Any, *, tls: ContextFactory) -> Route:
+    """Create a route through an HTTP proxy (an `httpx.Proxy`): plain requests are forwarded, secure ones tunneled."""
+    url, direct = proxy.url, direct_route(origin, tls=tls)
+    proxy_tls: ContextFactory = tls if proxy.ssl_context is None else lambda: proxy.ssl_context
     return replace(
-        over,
+        direct,
         host=url.raw_host.decode("ascii"),
         port=url.port or (443 if url.scheme == "https" else 80),
-        proxy_tls=own if url.scheme == "https" else None,
-        tunnel=b"%b:%d" % (origin.host, origin.port) if over.tls else None,
-        forward=not over.tls,
+        proxy_tls=proxy_tls if url.scheme == "https" else None,
+        tunnel=b"%b:%d" % (origin.host, origin.port) if direct.tls else None,
+        forward=not direct.tls,
         proxy_headers=_proxy_headers(proxy),
     )
 

@@ -1,7 +1,7 @@
-"""Bytes for threads: httpcore's own network backend, with a leaner read.
+"""Sync network backend: httpcore's own, with a faster read.
 
-Stock, every read tells the socket its time limit (an `ioctl`) and sets up a table of exceptions; that is a tenth of
-what a token costs when models stream, one wake-up for each.
+httpcore sets the socket's timeout (an `ioctl`) and builds a mapping of exceptions for each read. That is a tenth of the
+cost of a token when a model streams, because each token is one read.
 """
 
 import ssl
@@ -12,7 +12,7 @@ _UNKNOWN = object()
 
 
 class SocketStream:
-    """One of httpcore's streams, read straight from its socket."""
+    """Stream of httpcore, with reads directly from its socket."""
 
     def __init__(self, core: Any, stock: Any) -> None:
         self._core = core
@@ -22,7 +22,7 @@ class SocketStream:
         self.get_extra_info = stock.get_extra_info
         self.close = stock.close
         if isinstance(stock.get_extra_info("ssl_object"), ssl.SSLObject):
-            self.read = stock.read  # type: ignore[method-assign]  # TLS inside TLS: the socket knows only the outer one
+            self.read = stock.read  # type: ignore[method-assign]  # TLS inside TLS: the socket has only the outer layer
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -31,7 +31,7 @@ class SocketStream:
                 self._limit = timeout
             return self._sock.recv(max_bytes)  # type: ignore[no-any-return]
         except TimeoutError as error:
-            raise self._core.ReadTimeout("nothing came for too long") from error
+            raise self._core.ReadTimeout("no data arrived within the timeout") from error
         except OSError as error:
             raise self._core.ReadError(str(error)) from error
 
@@ -46,7 +46,7 @@ class SocketStream:
 
 
 class SocketBackend:
-    """httpcore's `SyncBackend`, whose streams are read leaner. `core` is the module whose errors are raised."""
+    """httpcore's `SyncBackend` with `SocketStream`s. `core` is the module whose exceptions are raised."""
 
     def __init__(self, core: Any) -> None:
         self._core = core
@@ -67,7 +67,7 @@ class SocketBackend:
 
 
 class Event:
-    """What a thread waits for that needs a connection."""
+    """Event for a thread that waits for a connection."""
 
     def __init__(self, core: Any) -> None:
         self._core = core
@@ -76,4 +76,4 @@ class Event:
 
     def wait(self, timeout: float | None) -> None:
         if not self._event.wait(timeout):
-            raise self._core.PoolTimeout("no connection became free in time")
+            raise self._core.PoolTimeout("no connection became free within the timeout")

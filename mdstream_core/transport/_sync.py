@@ -1,4 +1,4 @@
-"""The transport for threads. Its twin is `_async`: whoever changes one changes the other."""
+"""Sync transport: connections, pool and httpx transport. Keep it parallel to the async variant in `_async`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -22,38 +22,38 @@ Release = Callable[..., None]
 
 
 class Connection(PooledConnection):
-    """HTTP/1.1 to one origin, one request at a time."""
+    """HTTP/1.1 connection to one origin, for one request at a time."""
 
     def handle_request(self, request: "httpcore.Request", release: Release) -> "httpcore.Response":
-        """Send a request and return the head of its response; the body is read by whoever iterates it.
+        """Send a request and return the head of its response; iterating over the body reads it.
 
         Args:
-            request: What is sent.
+            request: The request.
             release: Called with this connection and `reusable=…` once the body was read or closed.
         """
         timeouts: TimeoutMap = request.extensions.get("timeout", {})
         if self._stream is None:
             self._connect(compute_deadline(timeouts, "connect"), request.extensions.get("sni_hostname"))
         elif self._is_closed_by_server():
-            raise self._core.ConnectionNotAvailable  # nothing was sent yet: another connection may be used
-        answer = ResponseParser(request.method, error=self._core.RemoteProtocolError)
+            raise self._core.ConnectionNotAvailable  # nothing was sent, so another connection may be used
+        parser = ResponseParser(request.method, error=self._core.RemoteProtocolError)
         try:
             self._send(request, timeouts)
         except self._core.WriteError:
-            # a server may refuse early and close: what it says is worth more than the broken pipe
-            answer.prevent_reuse()
+            # the server may have sent an error response and closed: read that response instead of failing here
+            parser.prevent_reuse()
         deadline = compute_deadline(timeouts, "read")
-        while not answer.has_head:
-            answer.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, self._core.ReadTimeout)))
+        while not parser.has_head:
+            parser.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, self._core.ReadTimeout)))
         return self._core.Response(  # type: ignore[no-any-return]
-            status=answer.status,
-            headers=answer.headers,
-            content=Body(self._stream, answer, timeouts, partial(release, self), timeout_error=self._core.ReadTimeout),
+            status=parser.status,
+            headers=parser.headers,
+            content=Body(self._stream, parser, timeouts, partial(release, self), timeout_error=self._core.ReadTimeout),
             extensions={
-                "http_version": answer.version,
-                "reason_phrase": answer.reason,
-                "network_stream": UpgradedStream(self._stream, answer) if answer.status == 101 else self._stream,
-                "trailers": answer.trailers,
+                "http_version": parser.version,
+                "reason_phrase": parser.reason,
+                "network_stream": UpgradedStream(self._stream, parser) if parser.status == 101 else self._stream,
+                "trailers": parser.trailers,
             },
         )
 
@@ -84,26 +84,26 @@ class Connection(PooledConnection):
     def _open_tunnel(self, target: bytes, deadline: float) -> None:
         timeout_error = self._core.ConnectTimeout
         headers = [(b"Host", target), (b"Accept", b"*/*"), *self._route.proxy_headers]
-        question = RequestWriter(b"CONNECT", target, headers, error=self._core.LocalProtocolError)
-        answer = ResponseParser(b"CONNECT", error=self._core.RemoteProtocolError)
-        self._stream.write(question.head, remaining_seconds(deadline, timeout_error))
-        while not answer.has_head:
-            answer.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, timeout_error)))
-        if not 200 <= answer.status < 300:
-            raise self._core.ProxyError(f"{answer.status} {answer.reason.decode('ascii', 'ignore')}")
+        writer = RequestWriter(b"CONNECT", target, headers, error=self._core.LocalProtocolError)
+        parser = ResponseParser(b"CONNECT", error=self._core.RemoteProtocolError)
+        self._stream.write(writer.head, remaining_seconds(deadline, timeout_error))
+        while not parser.has_head:
+            parser.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, timeout_error)))
+        if not 200 <= parser.status < 300:
+            raise self._core.ProxyError(f"{parser.status} {parser.reason.decode('ascii', 'ignore')}")
 
     def _send(self, request: "httpcore.Request", timeouts: TimeoutMap) -> None:
         route, timeout_error = self._route, self._core.WriteTimeout
         headers, target = route.headers(request), route.target(request)
-        question = RequestWriter(request.method, target, headers, error=self._core.LocalProtocolError)
-        held = question.head  # goes out with the first piece of the body, in one segment
+        writer = RequestWriter(request.method, target, headers, error=self._core.LocalProtocolError)
+        head = writer.head  # sent together with the first piece of the body, in one segment
         for piece in request.stream:  # type: ignore[union-attr]
             self._stream.write(
-                held + question.body_chunk(piece), remaining_seconds(compute_deadline(timeouts, "write"), timeout_error)
+                head + writer.body_chunk(piece), remaining_seconds(compute_deadline(timeouts, "write"), timeout_error)
             )
-            held = b""
+            head = b""
         self._stream.write(
-            held + question.finish(), remaining_seconds(compute_deadline(timeouts, "write"), timeout_error)
+            head + writer.finish(), remaining_seconds(compute_deadline(timeouts, "write"), timeout_error)
         )
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class Connection(PooledConnection):
 
 
 class Body:
-    """The body of an answer, one piece for each read that brought some."""
+    """Body of a response: yields one piece for each read that returned some of it."""
 
     def __init__(
         self,
@@ -132,22 +132,22 @@ class Body:
         self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
-        answer, timeouts, read = self._parser, self._timeouts, self._stream.read
+        parser, timeouts, read = self._parser, self._timeouts, self._stream.read
         try:
             deadline = None
             while True:
-                data = answer.take_body()
+                data = parser.take_body()
                 if data:
                     yield data
-                if answer.is_complete:
+                if parser.is_complete:
                     return
-                answer.raise_error()
+                parser.raise_error()
                 if data:
-                    deadline, limit = None, timeouts.get("read")  # anew each time: it may change
-                else:  # nobody hears of reads that bring framing only: they share one limit
+                    deadline, limit = None, timeouts.get("read")  # looked up each time, because it may change
+                else:  # reads that return framing only are invisible to the caller, and share one limit
                     deadline = compute_deadline(timeouts, "read") if deadline is None else deadline
                     limit = remaining_seconds(deadline, self._timeout_error)
-                answer.feed(read(READ_SIZE, limit))
+                parser.feed(read(READ_SIZE, limit))
         except BaseException:
             self.close()
             raise
@@ -159,7 +159,7 @@ class Body:
 
 
 class UpgradedStream:
-    """The network stream after a 101: what came in one read with the head is read first."""
+    """Network stream after a 101 response: returns the bytes that were read together with the head first."""
 
     def __init__(self, stream: Any, parser: ResponseParser) -> None:
         self._stream = stream
@@ -175,7 +175,7 @@ class UpgradedStream:
 
 
 class Pool:
-    """Sends each request over a connection of its own, and keeps connections for the next requests."""
+    """Connection pool: sends each request over its own connection, and keeps idle connections for later requests."""
 
     def __init__(self, core: Any, backend: Any, state: PoolState) -> None:
         self._core = core
@@ -183,8 +183,8 @@ class Pool:
         self._state = state
 
     def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
-        """Send a request and return the head of its response. Waiting for a connection is the pool timeout's."""
-        checkpoint()  # a thousand requests that begin at once must not block the loop
+        """Send a request and return the head of its response. Waits for a connection up to the pool timeout."""
+        checkpoint()  # a thousand requests that start at once must not block the loop
         pending = PendingRequest(request.url.origin)
         try:
             self._close(self._state.acquire(pending))
@@ -217,7 +217,7 @@ class Pool:
 
 
 class ResponseStream:
-    """The body as httpx wants it, with httpx's errors; mixed into `ByteStream` of either pair."""
+    """Response body that raises httpx's exceptions; combined with `SyncByteStream` of httpx or httpx2."""
 
     def __init__(self, http_library: HTTPLibrary, stream: Any) -> None:
         self._http_library = http_library
@@ -225,7 +225,7 @@ class ResponseStream:
 
     def __iter__(self) -> Iterator[bytes]:
         with self._http_library.map_exceptions():
-            for data in self._stream:  # noqa: UP028 (its twin cannot)
+            for data in self._stream:  # noqa: UP028 (parallel to the async variant)
                 yield data
 
     def close(self) -> None:
@@ -234,10 +234,10 @@ class ResponseStream:
 
 
 class Transport(TransportConfig):
-    """httpx's transport over our pool and connections; mixed into `BaseTransport` of either pair."""
+    """httpx transport over this module's pool; combined with `BaseTransport` of httpx or httpx2."""
 
     def handle_request(self, request: "httpx.Request") -> "httpx.Response":
-        """Ask; `response.extensions["trailers"]` is whole when the body was read to its end."""
+        """Send a request; `response.extensions["trailers"]` is complete once the body was read to its end."""
         with self.http_library.map_exceptions():
             response = self._pool.handle_request(self.http_library.to_core(request))
         return self.http_library.to_api(response, self.stream_type(self.http_library, response.stream))  # type: ignore[no-any-return]

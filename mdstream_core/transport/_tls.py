@@ -1,4 +1,4 @@
-"""TLS contexts: one for all default clients of the process, built when the first secure connection needs it."""
+"""TLS contexts. All clients with the defaults share one, which is created for the first secure connection."""
 
 import os
 import ssl
@@ -15,7 +15,7 @@ Cert = str | tuple[str, str] | tuple[str, str, str]
 def create_context_factory(
     library: ModuleType, verify: bool | str | ssl.SSLContext, cert: Cert | None, *, trust_env: bool
 ) -> ContextFactory:
-    """How to come by a context: `verify` as in httpx, or the name of a file or directory of CAs."""
+    """Return a factory of TLS contexts; `verify` as in httpx, or the path of a file or directory of CAs."""
     if isinstance(verify, ssl.SSLContext):
         return lambda: _http11_only(verify)
     if cert is None and verify is True:
@@ -25,7 +25,7 @@ def create_context_factory(
 
 
 def tls_context(verify: bool | str = True) -> ssl.SSLContext:
-    """The context of a default client, for whoever looks at a certificate alone. Arguments as for `http_client`."""
+    """Return the TLS context of a default client, for checks of certificates. `verify` as in `http_client`."""
     return create_context_factory(HTTPLibrary.from_name("httpx").api, verify, None, trust_env=True)()
 
 

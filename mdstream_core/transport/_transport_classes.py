@@ -1,4 +1,4 @@
-"""How the twins become httpx's or httpx2's classes."""
+"""Combine the sync and async transports with the base classes of httpx or httpx2."""
 
 from functools import cache
 from types import ModuleType
@@ -10,16 +10,16 @@ from mdstream_core.transport._http_library import HTTPLibrary
 
 @cache
 def build_transport_classes(library: ModuleType, core: ModuleType) -> tuple[type[Any], type[Any]]:
-    """`(Transport, AsyncTransport)` for a library and its core."""
+    """Create `(Transport, AsyncTransport)` for a library and its core."""
     http_library = HTTPLibrary(library, core)
-    waiting = {
+    sync_attributes = {
         "http_library": http_library,
         "backend": _socket_backend.SocketBackend(core),
         "connection_type": _sync.Connection,
         "pool_type": _sync.Pool,
         "stream_type": type("Stream", (_sync.ResponseStream, library.SyncByteStream), {}),
     }
-    awaiting = {
+    async_attributes = {
         "http_library": http_library,
         "backend": _asyncio_backend.AutoBackend(core),
         "connection_type": _async.AsyncConnection,
@@ -27,9 +27,16 @@ def build_transport_classes(library: ModuleType, core: ModuleType) -> tuple[type
         "stream_type": type("AsyncStream", (_async.AsyncResponseStream, library.AsyncByteStream), {}),
     }
     return (
-        cast("type[Any]", type("Transport", (_websocket_sync.WebSocketTransport, library.BaseTransport), waiting)),
         cast(
             "type[Any]",
-            type("AsyncTransport", (_websocket_async.AsyncWebSocketTransport, library.AsyncBaseTransport), awaiting),
+            type("Transport", (_websocket_sync.WebSocketTransport, library.BaseTransport), sync_attributes),
+        ),
+        cast(
+            "type[Any]",
+            type(
+                "AsyncTransport",
+                (_websocket_async.AsyncWebSocketTransport, library.AsyncBaseTransport),
+                async_attributes,
+            ),
         ),
     )

@@ -1,13 +1,13 @@
-"""Waiting with a timeout, at the price of a future."""
+"""`Waiter`: wait for an event with a timeout, at the cost of one future."""
 
 import asyncio
 
 
 class Waiter:
-    """One task waits here at a time.
+    """Event for one waiting task at a time.
 
-    The timer is left running when a wait ends well: when it rings too early it is wound up again. So a stream of a
-    thousand reads sets a handful of timers, not a thousand.
+    The timer keeps running after a successful wait, and is set again when it fires too early. So a stream of a thousand
+    reads sets a few timers, not a thousand.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -17,7 +17,7 @@ class Waiter:
         self._deadline = float("inf")
 
     async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109 (a cancel scope is what this spares)
-        """Until `wake`; `TimeoutError` when that takes longer."""
+        """Wait for `wake`. Raises `TimeoutError` after `timeout` seconds."""
         self._future = self._loop.create_future()
         self._deadline = float("inf")
         if timeout is not None:

@@ -1,13 +1,13 @@
-"""A question asked over a WebSocket, as httpx sees it: a request to ws:// or wss:// whose answer has a body.
+"""HTTP requests over a WebSocket: for httpx a request to ws:// or wss:// is like any other.
 
-The request is sent as the handshake's GET, its body as one text message, and the messages that come are the body of
-the answer (`mdstream_core.wire.websocket_messages`). A handshake that is refused is the answer itself. What waits is
-in the twins
-`_websocket_sync` and `_websocket_async`.
+The request is sent as the GET of the opening handshake, its body as one text message, and the messages received are
+the body of the response (`mdstream_core.wire.websocket_messages`). A rejected handshake is the response itself. The
+code that waits is in the sync and async variants, `_websocket_sync` and `_websocket_async`.
 
-No standard says how an answer ends where the image leaves the socket open for the next question. So `[DONE]` ends it,
-as it does in a stream of events, and the first message where the request accepts no stream: we say goodbye then, and
-a service that failed in the meantime has its chance to say so. After that, silence and a cut are an end too.
+No standard defines the end of a response if the server leaves the socket open for the next request. So `[DONE]` ends
+it, as in a stream of events, and if the request does not accept a stream, the first message does. Then the client
+starts the closing handshake, in which the service can still report a failure. After that, a timeout or disconnect is an
+end too.
 """
 
 import base64
@@ -22,27 +22,27 @@ from mdstream_core.wire.websocket_messages import CONTENT_TYPE
 
 SCHEMES = frozenset({"ws", "wss"})
 
-#: Bytes that are read at once: every two of them may be a message, and these are read one by one.
+#: Bytes per read. Small, because every two bytes may be a message, and these are decoded one by one.
 READ_SIZE = 8_192
 
-_CLOSE_TIMEOUT = 2.0  # seconds that the other side may take to answer our goodbye
+_CLOSE_TIMEOUT = 2.0  # seconds to wait for the server's close frame
 _DONE = b"[DONE]"
 
-#: The handshake has these of its own, and no body.
+#: Request headers that the handshake replaces; it has no body.
 _HANDSHAKE_HEADERS = frozenset(
     {"connection", "content-length", "te", "transfer-encoding", "upgrade", "accept-encoding"}
 )
-#: Of the answer to the handshake only what says something of the answer is handed on.
+#: Headers of the handshake response that are not part of the response.
 _DROPPED_HEADERS = _HANDSHAKE_HEADERS | {"content-encoding", "content-type"}
 
 
 class WebSocketExchange:
-    """One question and its answer. Knows no socket; the twins read and write.
+    """One request and its response. It has no socket; the sync and async variants read and write.
 
     Attributes:
-        request: The handshake, as httpx's request.
-        ignored_errors: What may be raised by a socket because all was said.
-        is_complete: Nothing more is to be read.
+        request: The opening handshake, as a request of httpx.
+        ignored_errors: Exceptions of a socket to ignore, because the response is complete.
+        is_complete: Whether nothing more is to be read.
     """
 
     def __init__(self, http_library: HTTPLibrary, request: Any) -> None:
@@ -58,43 +58,43 @@ class WebSocketExchange:
             ("Sec-WebSocket-Version", "13"),
             ("Sec-WebSocket-Key", self._key),
         ]
-        kept = [(name, value) for name, value in request.headers.multi_items() if name not in _HANDSHAKE_HEADERS]
+        users = [(name, value) for name, value in request.headers.multi_items() if name not in _HANDSHAKE_HEADERS]
         self.request = http_library.api.Request(
-            "GET", request.url, headers=[*kept, *own], extensions=request.extensions
+            "GET", request.url, headers=[*users, *own], extensions=request.extensions
         )
 
     def send_request(self, response: Any, content: bytes) -> None:
-        """The service has agreed: the question is due. Raises the library's `RemoteProtocolError` if it has not."""
+        """Queue the request's body after the handshake. Raises `RemoteProtocolError` if the handshake is invalid."""
         headers = {name.lower(): value for name, value in response.headers}
-        agreed = headers.get(b"sec-websocket-accept", b"").strip().decode("latin-1")
+        accept = headers.get(b"sec-websocket-accept", b"").strip().decode("latin-1")
         switched = (
             headers.get(b"upgrade", b"").lower() == b"websocket"
             and b"upgrade" in headers.get(b"connection", b"").lower()
         )
-        if not switched or agreed != accept_key(self._key) or b"sec-websocket-extensions" in headers:
+        if not switched or accept != accept_key(self._key) or b"sec-websocket-extensions" in headers:
             raise self._http_library.core.RemoteProtocolError(
-                "the service switched to something that is no WebSocket of ours"
+                "the service accepted the upgrade with an invalid WebSocket handshake"
             )
         self._conversation.send(TEXT, content)
 
     def bytes_to_send(self) -> bytes:
-        """What must be written before the next read."""
+        """Return the bytes to write before the next read."""
         return self._conversation.bytes_to_send()
 
     def read_timeout(self, timeouts: Mapping[str, float | None]) -> float | None:
-        """How long the next read may take."""
+        """Return the timeout of the next read in seconds."""
         limit = timeouts.get("read")
         return min(_CLOSE_TIMEOUT, limit or _CLOSE_TIMEOUT) if self._conversation.is_closing else limit
 
     def feed(self, data: bytes) -> bytes:
-        """What the body gets for these bytes; pings are no progress, and bring nothing. `b""` is the end of them."""
+        """Decode further bytes to a piece of the body, which is empty for pings; `b""` means the end of the stream."""
         conversation = self._conversation
         messages = conversation.feed(data)
         if not data and not conversation.is_closing:
-            raise self._http_library.core.RemoteProtocolError("the WebSocket was cut, without a close frame")
+            raise self._http_library.core.RemoteProtocolError("the WebSocket ended without a close frame")
         body, count = conversation.ready_texts
         if len(messages) > count:
-            body += b"".join([encode_frame(opcode, said) for opcode, said, _ in messages[count:]])
+            body += b"".join([encode_frame(opcode, payload) for opcode, payload, _ in messages[count:]])
         if not conversation.is_closing and (_DONE in body or not self._is_stream) and any(map(self._is_last, messages)):
             conversation.close()
         if conversation.is_closing and not self.ignored_errors:
@@ -104,12 +104,12 @@ class WebSocketExchange:
         return body
 
     def raise_error(self) -> None:
-        """Raise what was wrong with what came; what came before it was handed out."""
+        """Raise the protocol violation that ended the WebSocket, if there is one."""
         if self._conversation.error is not None:
-            raise MalformedStream(f"the WebSocket cannot be read: {self._conversation.error}")
+            raise MalformedStream(f"the WebSocket is invalid: {self._conversation.error}")
 
     def build_response(self, response: Any, stream: Any) -> Any:
-        """The answer as httpx sees it."""
+        """Build the response of httpx."""
         fields = [(name, value) for name, value in response.headers if not _is_dropped(name.decode("latin-1").lower())]
         extensions = {**response.extensions, "trailers": []}
         return self._http_library.api.Response(

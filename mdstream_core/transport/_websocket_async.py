@@ -1,4 +1,4 @@
-"""WebSocket for tasks. Its twin is `_websocket_sync`: whoever changes one changes the other."""
+"""Async WebSocket transport. Keep it parallel to the sync variant in `_websocket_sync`."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class AsyncMessageBody:
-    """The body of an answer that comes as messages, one piece for each read."""
+    """Body of a response that arrives as WebSocket messages: yields one piece for each read."""
 
     def __init__(self, response: Any, exchange: WebSocketExchange, timeouts: TimeoutMap) -> None:
         self._response = response
@@ -22,26 +22,26 @@ class AsyncMessageBody:
         self._closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        talk, network = self._exchange, self._network
+        exchange, network = self._exchange, self._network
         try:
-            while not talk.is_complete:
+            while not exchange.is_complete:
                 try:
                     await self.send_pending()
-                    data = await network.read(READ_SIZE, talk.read_timeout(self._timeouts))
-                except talk.ignored_errors:
+                    data = await network.read(READ_SIZE, exchange.read_timeout(self._timeouts))
+                except exchange.ignored_errors:
                     break
-                if (body := talk.feed(data)) or not talk.is_complete:
+                if (body := exchange.feed(data)) or not exchange.is_complete:
                     yield body
-            with suppress(*talk.ignored_errors):
+            with suppress(*exchange.ignored_errors):
                 await self.send_pending()
-            talk.raise_error()
+            exchange.raise_error()
         finally:
             await self.aclose()
 
     async def send_pending(self) -> None:
-        """Write what is due."""
-        if due := self._exchange.bytes_to_send():
-            await self._network.write(due, self._timeouts.get("write"))
+        """Write the bytes that are to be sent."""
+        if data := self._exchange.bytes_to_send():
+            await self._network.write(data, self._timeouts.get("write"))
 
     async def aclose(self) -> None:
         """Close the socket at once."""
@@ -51,23 +51,23 @@ class AsyncMessageBody:
 
 
 class AsyncWebSocketTransport(AsyncTransport):
-    """The transport, for requests to ws:// and wss:// too."""
+    """Transport that also supports ws:// and wss:// URLs."""
 
     async def handle_async_request(self, request: "httpx.Request") -> "httpx.Response":
-        """Ask; over a WebSocket if the URL says so."""
+        """Send a request, over a WebSocket if the URL has the scheme ws or wss."""
         if request.url.scheme not in SCHEMES:
             return await super().handle_async_request(request)
-        question = b"".join([piece async for piece in request.stream])  # type: ignore[union-attr]
-        talk = WebSocketExchange(self.http_library, request)
+        content = b"".join([piece async for piece in request.stream])  # type: ignore[union-attr]
+        exchange = WebSocketExchange(self.http_library, request)
         with self.http_library.map_exceptions():
-            response = await self._pool.handle_async_request(self.http_library.to_core(talk.request))
+            response = await self._pool.handle_async_request(self.http_library.to_core(exchange.request))
             if response.status != 101:
                 return self.http_library.to_api(response, self.stream_type(self.http_library, response.stream))  # type: ignore[no-any-return]
-            messages = AsyncMessageBody(response, talk, request.extensions.get("timeout", {}))
+            messages = AsyncMessageBody(response, exchange, request.extensions.get("timeout", {}))
             try:
-                talk.send_request(response, question)
+                exchange.send_request(response, content)
                 await messages.send_pending()
             except BaseException:
                 await messages.aclose()
                 raise
-        return talk.build_response(response, self.stream_type(self.http_library, messages))  # type: ignore[no-any-return]
+        return exchange.build_response(response, self.stream_type(self.http_library, messages))  # type: ignore[no-any-return]

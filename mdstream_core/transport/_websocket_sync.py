@@ -1,4 +1,4 @@
-"""WebSocket for threads. Its twin is `_websocket_async`: whoever changes one changes the other."""
+"""Sync WebSocket transport. Keep it parallel to the async variant in `_websocket_async`."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MessageBody:
-    """The body of an answer that comes as messages, one piece for each read."""
+    """Body of a response that arrives as WebSocket messages: yields one piece for each read."""
 
     def __init__(self, response: Any, exchange: WebSocketExchange, timeouts: TimeoutMap) -> None:
         self._response = response
@@ -22,26 +22,26 @@ class MessageBody:
         self._closed = False
 
     def __iter__(self) -> Iterator[bytes]:
-        talk, network = self._exchange, self._network
+        exchange, network = self._exchange, self._network
         try:
-            while not talk.is_complete:
+            while not exchange.is_complete:
                 try:
                     self.send_pending()
-                    data = network.read(READ_SIZE, talk.read_timeout(self._timeouts))
-                except talk.ignored_errors:
+                    data = network.read(READ_SIZE, exchange.read_timeout(self._timeouts))
+                except exchange.ignored_errors:
                     break
-                if (body := talk.feed(data)) or not talk.is_complete:
+                if (body := exchange.feed(data)) or not exchange.is_complete:
                     yield body
-            with suppress(*talk.ignored_errors):
+            with suppress(*exchange.ignored_errors):
                 self.send_pending()
-            talk.raise_error()
+            exchange.raise_error()
         finally:
             self.close()
 
     def send_pending(self) -> None:
-        """Write what is due."""
-        if due := self._exchange.bytes_to_send():
-            self._network.write(due, self._timeouts.get("write"))
+        """Write the bytes that are to be sent."""
+        if data := self._exchange.bytes_to_send():
+            self._network.write(data, self._timeouts.get("write"))
 
     def close(self) -> None:
         """Close the socket at once."""
@@ -51,23 +51,23 @@ class MessageBody:
 
 
 class WebSocketTransport(Transport):
-    """The transport, for requests to ws:// and wss:// too."""
+    """Transport that also supports ws:// and wss:// URLs."""
 
     def handle_request(self, request: "httpx.Request") -> "httpx.Response":
-        """Ask; over a WebSocket if the URL says so."""
+        """Send a request, over a WebSocket if the URL has the scheme ws or wss."""
         if request.url.scheme not in SCHEMES:
             return super().handle_request(request)
-        question = b"".join([piece for piece in request.stream])  # type: ignore[union-attr]  # noqa: C416
-        talk = WebSocketExchange(self.http_library, request)
+        content = b"".join([piece for piece in request.stream])  # type: ignore[union-attr]  # noqa: C416
+        exchange = WebSocketExchange(self.http_library, request)
         with self.http_library.map_exceptions():
-            response = self._pool.handle_request(self.http_library.to_core(talk.request))
+            response = self._pool.handle_request(self.http_library.to_core(exchange.request))
             if response.status != 101:
                 return self.http_library.to_api(response, self.stream_type(self.http_library, response.stream))  # type: ignore[no-any-return]
-            messages = MessageBody(response, talk, request.extensions.get("timeout", {}))
+            messages = MessageBody(response, exchange, request.extensions.get("timeout", {}))
             try:
-                talk.send_request(response, question)
+                exchange.send_request(response, content)
                 messages.send_pending()
             except BaseException:
                 messages.close()
                 raise
-        return talk.build_response(response, self.stream_type(self.http_library, messages))  # type: ignore[no-any-return]
+        return exchange.build_response(response, self.stream_type(self.http_library, messages))  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
-"""Decompression of response bodies in bounded pieces.
+"""Decompress response bodies in bounded pieces.
 
-Each read of the body gives at least one piece, which may be empty.
+Each read of the body yields at least one piece, which may be empty.
 """
 
 import zlib
@@ -10,25 +10,25 @@ from typing import Any
 from mdstream_core.errors import MalformedStream
 from mdstream_core.transport._fairness import acheckpoint, checkpoint
 
-#: The most bytes that are inflated at once. The events of one piece are handed out before the next is inflated.
+#: Maximum size of a decompressed piece in bytes. Its events are delivered before the next piece is decompressed.
 PIECE_SIZE = 65_536
 
-#: The most bytes that one body may inflate to; a security limit.
+#: Maximum size of a decompressed body in bytes; a security limit.
 MAX_DECOMPRESSED = 512 * 1024 * 1024
 
-#: The most inflated bytes for each compressed byte; a security limit. In deflate a match of 258 bytes takes at least
-#: 2 bits, and 3 bits more where it refers to something 17 bytes or more back: an event of 17 bytes that is repeated for
-#: ever inflates 413 times, and one of a chat completion's 217 bytes 258 times. Measured: texts 14 to 43 times, log
-#: probabilities 5 to 6 times, embeddings twice. A bomb inflates up to 1032 times.
+#: Maximum compression ratio; a security limit. In deflate a match of 258 bytes takes at least 2 bits, and 3 bits more
+#: if it refers to something 17 bytes or more back: an endlessly repeated event of 17 bytes has a ratio of 413, and one
+#: of a chat completion's 217 bytes a ratio of 258. Measured: texts 14 to 43, log probabilities 5 to 6, embeddings 2. A
+#: bomb has a ratio of up to 1032.
 MAX_RATIO = 450
 
-#: How many bytes may be inflated before the ratio counts: what one frame may have. A document of zeros is shorter.
+#: Decompressed bytes from which the ratio is checked: the size of one frame. A document of zeros is shorter.
 RATIO_CHECK_FROM = 16 * 1024 * 1024
 
-#: The most codings that one body may have on top of each other; a security limit, as curl and urllib3 have it.
+#: Maximum number of content codings of one body; a security limit, the same as in curl and urllib3.
 MAX_CODINGS = 5
 
-#: How many compressed bytes are kept for the case that one of the next cannot be read.
+#: How many compressed bytes are kept, to recover the data before an invalid byte.
 _REPLAY_SIZE = 8192
 
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's `wbits`
@@ -38,9 +38,10 @@ _KNOWN = {*_CODINGS, "", "identity"}
 
 
 def iter_body(response: Any) -> Iterable[bytes]:
-    """As it comes off the connection. httpx hands on only what it could unpack, and nobody would see a drip of nothing.
+    """Iterate over the decompressed body of an httpx response, one piece or more for each read.
 
-    A body that an event hook has read, and a coding that only the client's owner has asked for, are left to httpx.
+    httpx itself yields only non-empty pieces, so a slow stream without data would be invisible to the timeouts. A body
+    that an event hook has read, and a coding that only the user's client has requested, are left to httpx.
     """
     names = _codings(response)
     if response.is_stream_consumed or not _CODINGS.keys() >= set(names):
@@ -52,7 +53,7 @@ def iter_body(response: Any) -> Iterable[bytes]:
 
 
 def aiter_body(response: Any) -> AsyncIterable[bytes]:
-    """The same for tasks."""
+    """Async variant of `iter_body`."""
     names = _codings(response)
     if response.is_stream_consumed or not _CODINGS.keys() >= set(names):
         return _asplit_pieces(response.aiter_bytes(), DecompressionLimits(", ".join(names)), response)
@@ -63,56 +64,56 @@ def aiter_body(response: Any) -> AsyncIterable[bytes]:
 
 
 def _codings(response: Any) -> list[str]:
-    """The codings of a body in the order in which they were applied (RFC 9110 §8.4)."""
+    """Return the codings of a body in the order in which they were applied (RFC 9110 §8.4)."""
     coding = response.headers.get("content-encoding")
     if coding is None:
         return []
     names = [name.strip() for name in coding.lower().split(",")]
-    if unasked := [name for name in names if name not in _KNOWN and name not in _accepted_codings(response)]:
+    if unaccepted := [name for name in names if name not in _KNOWN and name not in _accepted_codings(response)]:
         raise MalformedStream(
-            f"the body has the content-encoding {', '.join(unasked)[:100]!r}, which the request did not accept (hint: "
-            "let the proxy or gateway that compresses it heed Accept-Encoding)",
+            f"the body has the content-encoding {', '.join(unaccepted)[:100]!r}, which the request did not accept "
+            "(hint: configure the proxy or gateway that compresses it to respect Accept-Encoding)",
             code="DecodingError",
         )
     names = [name for name in names if name not in {"", "identity"}]
     if len(names) > MAX_CODINGS:
         raise MalformedStream(
-            f"the body has {len(names)} content-encodings, where {MAX_CODINGS} are the most (hint: let one proxy or "
-            "gateway compress it, not each of them)",
+            f"the body has {len(names)} content-encodings (limit: {MAX_CODINGS}; hint: compress it in one proxy or "
+            "gateway, not in each of them)",
             code="DecodingError",
         )
     return names
 
 
 def _accepted_codings(response: Any) -> str:
-    """The codings that the request accepted, as far as the client's owner has set them."""
-    asked: str = response.request.headers.get("accept-encoding", "")
-    return asked.lower()
+    """Return the codings that the request accepted."""
+    accepted: str = response.request.headers.get("accept-encoding", "")
+    return accepted.lower()
 
 
-def _decompress(pieces: Iterable[bytes], unpack: "Decompressor") -> Iterator[bytes]:
+def _decompress(pieces: Iterable[bytes], decompressor: "Decompressor") -> Iterator[bytes]:
     for data in pieces:
         more = False
-        for piece in unpack.feed(data):
+        for piece in decompressor.feed(data):
             if more:
                 checkpoint()
             yield piece
             more = True
 
 
-async def _adecompress(pieces: AsyncIterable[bytes], unpack: "Decompressor") -> AsyncIterator[bytes]:
+async def _adecompress(pieces: AsyncIterable[bytes], decompressor: "Decompressor") -> AsyncIterator[bytes]:
     async for data in pieces:
         more = False
-        for piece in unpack.feed(data):
+        for piece in decompressor.feed(data):
             if more:
                 await acheckpoint()
             yield piece
             more = True
 
 
-def _split_pieces(pieces: Iterable[bytes], bounds: "DecompressionLimits", response: Any) -> Iterator[bytes]:
+def _split_pieces(pieces: Iterable[bytes], limits: "DecompressionLimits", response: Any) -> Iterator[bytes]:
     for data in pieces:
-        bounds.check(response.num_bytes_downloaded, len(data))
+        limits.check(response.num_bytes_downloaded, len(data))
         yield data[:PIECE_SIZE]
         for at in range(PIECE_SIZE, len(data), PIECE_SIZE):
             checkpoint()
@@ -120,10 +121,10 @@ def _split_pieces(pieces: Iterable[bytes], bounds: "DecompressionLimits", respon
 
 
 async def _asplit_pieces(
-    pieces: AsyncIterable[bytes], bounds: "DecompressionLimits", response: Any
+    pieces: AsyncIterable[bytes], limits: "DecompressionLimits", response: Any
 ) -> AsyncIterator[bytes]:
     async for data in pieces:
-        bounds.check(response.num_bytes_downloaded, len(data))
+        limits.check(response.num_bytes_downloaded, len(data))
         yield data[:PIECE_SIZE]
         for at in range(PIECE_SIZE, len(data), PIECE_SIZE):
             await acheckpoint()
@@ -131,13 +132,13 @@ async def _asplit_pieces(
 
 
 class DecompressionLimits:
-    """Limits of one body that is inflated.
+    """Limits of the decompression of one body.
 
     Args:
-        coding: The content coding that errors name; a body that has none has no limits here.
-        max_inflated: The most bytes that the body may inflate to.
-        max_ratio: The most inflated bytes for each compressed byte.
-        ratio_from: How many bytes may be inflated before the ratio counts.
+        coding: The content coding, for error messages; if it is empty, the limits do not apply.
+        max_inflated: Maximum size of the decompressed body in bytes.
+        max_ratio: Maximum ratio of decompressed to compressed bytes.
+        ratio_from: Decompressed bytes from which the ratio is checked.
     """
 
     def __init__(
@@ -155,7 +156,11 @@ class DecompressionLimits:
         self._inflated = 0
 
     def check(self, compressed: int, inflated: int) -> None:
-        """Count the `inflated` bytes of one piece, when so many `compressed` bytes have come in all.
+        """Count the bytes of one piece.
+
+        Args:
+            compressed: Compressed bytes of the body received so far.
+            inflated: Decompressed bytes of this piece.
 
         Raises:
             MalformedStream: A limit is exceeded.
@@ -169,46 +174,45 @@ class DecompressionLimits:
             raise self._limit_error(f"more than {self._max_inflated} bytes")
         if self._inflated > self._ratio_from and self._inflated > compressed * self._max_ratio:
             times = self._inflated // max(compressed, 1)
-            raise self._limit_error(f"{times} times its size, a ratio that no stream has (limit: {self._max_ratio})")
+            raise self._limit_error(f"{times} times its size (limit: {self._max_ratio})")
 
     def _limit_error(self, limit: str) -> MalformedStream:
         return MalformedStream(
-            f"the body inflates to {limit} with content-encoding {self._coding!r}: this may be a compression bomb "
-            "(hint: check who answers at this endpoint, or let the request not accept compression)",
+            f"the body inflates to {limit} with content-encoding {self._coding!r}, which may be a compression bomb "
+            "(hint: check the endpoint, or disable compression with an Accept-Encoding header)",
             code="DecodingError",
         )
 
 
 class Decompressor:
-    """Decompressor of a body that comes in pieces: deflate, and gzip with all its members (RFC 1952 §2.2).
+    """Streaming decompressor for deflate, and for gzip with several members (RFC 1952 §2.2).
 
     Args:
         coding: `gzip`, `x-gzip` or `deflate`.
-        bounds: Its limits; those of this module by default.
+        limits: Limits of the decompression; by default those of this module.
 
     >>> list(Decompressor("deflate").feed(zlib.compress(b"hello")))
     [b'hello']
     """
 
-    def __init__(self, coding: str, bounds: DecompressionLimits | None = None) -> None:
+    def __init__(self, coding: str, limits: DecompressionLimits | None = None) -> None:
         self._coding = coding
-        self._bounds = bounds or DecompressionLimits(coding)
+        self._limits = limits or DecompressionLimits(coding)
         self._prefix: bytes | None = b"" if coding == "deflate" else None
         self._compressed = 0
-        self._checkpoint: Any = None  # a copy of the decompressor; none is needed at its beginning
-        self._replay = bytearray()  # what it was fed since
-        self._handed_out = 0  # … and how many bytes it has inflated
-        self._error: MalformedStream | None = None  # raised behind the piece that came before it
+        self._checkpoint: Any = None  # a copy of zlib's decompressor; `None` at the start of a member
+        self._replay = bytearray()  # compressed bytes since the checkpoint
+        self._delivered = 0  # decompressed bytes since the checkpoint
+        self._error: MalformedStream | None = None  # raised after the piece before it
         self._begin(_CODINGS[coding])
 
     def feed(self, data: bytes) -> Iterable[bytes]:
-        """Inflate these bytes, in one piece or more of `PIECE_SIZE` at most; the first may be empty.
+        """Decompress further bytes, and yield one or more pieces of at most `PIECE_SIZE`; the first may be empty.
 
-        Later pieces are inflated while they are iterated. What was inflated before a byte that cannot be read is handed
-        out, and then the error is raised.
+        Later pieces are decompressed while the result is iterated. An error is raised after the data before it.
 
         Raises:
-            MalformedStream: The bytes cannot be read, or inflate to more than `bounds` allow.
+            MalformedStream: The bytes are invalid, or exceed a limit.
         """
         self._compressed += len(data)
         if self._inflate.eof:
@@ -233,7 +237,7 @@ class Decompressor:
         self._set_checkpoint(None)
 
     def _next_piece(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Inflate one piece; and the bytes that are still to be inflated, `None` when all were."""
+        """Decompress one piece, and return it with the remaining bytes, which are `None` if there are none."""
         inflate = self._inflate
         try:
             piece = inflate.decompress(data, PIECE_SIZE)
@@ -241,24 +245,24 @@ class Decompressor:
             self._error = self._unreadable_error(error)
             self._error.__cause__ = error
             return self._recover_prefix(data), None
-        self._handed_out += len(piece)
+        self._delivered += len(piece)
         if inflate.eof:
             return piece, self._next_member(inflate.unused_data) or None
         rest = inflate.unconsumed_tail
         self._replay += data[: len(data) - len(rest)] if rest else data
-        if len(self._replay) > _REPLAY_SIZE or self._handed_out >= PIECE_SIZE:
+        if len(self._replay) > _REPLAY_SIZE or self._delivered >= PIECE_SIZE:
             self._set_checkpoint(inflate.copy())
-        return piece, rest if len(piece) == PIECE_SIZE else None  # b"": a full piece may have left something behind
+        return piece, rest if len(piece) == PIECE_SIZE else None  # b"": zlib may buffer output after a full piece
 
     def _set_checkpoint(self, checkpoint: Any) -> None:
-        """Count what was inflated since the last one, and begin anew."""
-        self._bounds.check(self._compressed, self._handed_out)
+        """Check the limits for the data since the last checkpoint, and set a new one."""
+        self._limits.check(self._compressed, self._delivered)
         self._checkpoint = checkpoint
         self._replay.clear()
-        self._handed_out = 0
+        self._delivered = 0
 
     def _recover_prefix(self, data: bytes) -> bytes:
-        """What these bytes inflate to before the one that cannot be read; zlib drops it. Bounded by the checkpoints."""
+        """Decompress the data before an invalid byte, which zlib discards. The time is bounded by the checkpoints."""
         inflate = self._checkpoint or zlib.decompressobj(self._wbits)
         inflated = bytearray()
         try:
@@ -268,23 +272,23 @@ class Decompressor:
                     inflated += piece
                     piece = inflate.decompress(inflate.unconsumed_tail, 1)
         except zlib.error:
-            return bytes(inflated[self._handed_out :])
-        return b""  # pragma: no cover  # the same bytes cannot be read again
+            return bytes(inflated[self._delivered :])
+        return b""  # pragma: no cover  # the same bytes raise again
 
     def _next_member(self, data: bytes) -> bytes:
-        """Get ready for what stands behind the end of a member, which in gzip is the next one. Zeros are padding."""
+        """Start the next member of a gzip body, if data follows the end of a member. Zeros are padding."""
         data = data.lstrip(b"\0")
         if data and _CODINGS[self._coding] != _GZIP:
-            self._error = self._unreadable_error("there is more behind its end")
+            self._error = self._unreadable_error("there is data after its end")
             return b""
         if data:
             self._begin(_GZIP)
         return data
 
     def _choose_deflate(self, data: bytes) -> bytes:
-        """The bytes that may be inflated. Two tell zlib's header; some servers send deflate without one.
+        """Detect zlib's header from the first two bytes, and return the bytes to decompress.
 
-        Source: RFC 9110 §8.4.1.2.
+        Some servers send raw deflate without this header (RFC 9110 §8.4.1.2).
         """
         if len(data) < _HEADER:
             self._prefix = data
@@ -294,6 +298,6 @@ class Decompressor:
             self._begin(_RAW)
         return data
 
-    def _unreadable_error(self, why: object) -> MalformedStream:
-        sentence = f"the body is not what its content-encoding {self._coding!r} promised: {why}"
-        return MalformedStream(sentence, code="DecodingError")
+    def _unreadable_error(self, problem: object) -> MalformedStream:
+        message = f"the body is not valid {self._coding!r}, its content-encoding: {problem}"
+        return MalformedStream(message, code="DecodingError")

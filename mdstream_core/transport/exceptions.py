@@ -1,4 +1,4 @@
-"""The wall where an HTTP library's exceptions become ours, by name: httpx and httpx2 use the same names."""
+"""Map exceptions of httpx and httpx2 to mdstream errors. Both libraries use the same names."""
 
 import sys
 from collections.abc import Iterator
@@ -17,31 +17,31 @@ from mdstream_core.errors import (
 from mdstream_core.http import remove_credentials
 from mdstream_core.transport.timeouts import TimeoutBudget
 
-#: What it means before the status line has come; whatever is not named is `ConnectionFailed`.
+#: Errors before the status line was received; others are `ConnectionFailed`.
 _BEFORE_RESPONSE: dict[str, type[MDStreamError]] = {
     "ReadTimeout": StreamStalled,
     "WriteTimeout": StreamStalled,
 }
 
-#: … and after; whatever is not named is `StreamInterrupted`.
+#: Errors after the status line; others are `StreamInterrupted`.
 _AFTER_RESPONSE: dict[str, type[MDStreamError]] = {
     "ReadTimeout": StreamStalled,
     "DecodingError": MalformedStream,
 }
 
-#: Asking again would end the same way.
+#: Exceptions that a retry would raise again.
 _NOT_RETRYABLE = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
 
 
 def http_errors() -> tuple[type[Exception], ...]:
-    """The base classes of the HTTP libraries that are in use."""
-    libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]  # others raise nothing
+    """Return the base classes of the exceptions of the imported HTTP libraries."""
+    libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
     return tuple(error for lib in libraries for error in (lib.HTTPError, lib.InvalidURL, lib.StreamError))
 
 
 @contextmanager
 def map_exceptions(budget: TimeoutBudget) -> Iterator[None]:
-    """Turn what the HTTP library raises into our errors."""
+    """Map exceptions of the HTTP library that are raised inside to mdstream errors."""
     try:
         yield
     except http_errors() as error:
@@ -54,18 +54,18 @@ def map_exceptions(budget: TimeoutBudget) -> Iterator[None]:
             if budget.has_head
             else _BEFORE_RESPONSE.get(name, ConnectionFailed)
         )
-        sentence = _describe(name, str(error), budget)
-        raise kind(sentence, code=name, retryable=False if name in _NOT_RETRYABLE else None) from error
-    except (OSError, TypeError, ValueError, RuntimeError) as error:  # a certificate's password, a hook of the user's
+        message = _describe(name, str(error), budget)
+        raise kind(message, code=name, retryable=False if name in _NOT_RETRYABLE else None) from error
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # of a certificate's password or a user's hook
         remove_credentials(error)
         raise
 
 
 def _status_error(error: Any) -> ServiceError:
-    """An event hook of the user's own client called `raise_for_status` before we could read what the service says."""
+    """Convert an error of `raise_for_status`, which an event hook of the user's client has called."""
     status = error.response.status_code
-    sentence = f"{status}: {error.response.reason_phrase}, raised by an event hook of the http_client"
-    return error_class_for_status(status)(sentence, status=status)
+    message = f"{status}: {error.response.reason_phrase}, raised by an event hook of the http_client"
+    return error_class_for_status(status)(message, status=status)
 
 
 def _describe(name: str, message: str, budget: TimeoutBudget) -> str:
@@ -74,9 +74,9 @@ def _describe(name: str, message: str, budget: TimeoutBudget) -> str:
     if name.endswith("Timeout") and budget.is_exhausted:
         return budget.total_message
     if name == "PoolTimeout":
-        return "no connection became free in time: all connections of the pool are in use"
+        return "no connection became free within the timeout (timeout.pool): all connections of the pool are in use"
     if name == "ConnectTimeout":
         return f"the service was not reached within {budget.limits['connect']} s (timeout.connect)"
     if budget.has_head:
-        return f"the connection broke before the answer ended: {message or name}"
+        return f"the connection failed before the response ended: {message or name}"
     return f"the service was not reached: {message or name}"

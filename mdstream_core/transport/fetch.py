@@ -1,4 +1,4 @@
-"""One small request and its answer, for whoever needs a key before the first question."""
+"""`fetch`: send one small request, for signers that get a token from a service."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,20 +10,23 @@ from mdstream_core.transport.decompression import iter_body
 from mdstream_core.transport.exceptions import map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
 
-#: The most that is read of an answer, in bytes; a security limit. A token has some 20 KB.
+#: Maximum size of a response body in bytes; a security limit. A token has about 20 KB.
 _MAX_BODY = 1024 * 1024
 
 
 def fetch(request: Request, *, timeout: float = 30.0, **options: Any) -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers (names in lower case) and body. Redirects are not followed.
+    """Send a request and read its response. Redirects are not followed.
 
     Args:
-        request: What is asked.
-        timeout: Seconds for the whole of it.
+        request: The request.
+        timeout: Timeout of the whole exchange in seconds.
         options: `verify`, `cert`, `proxy`, `trust_env` for `http_client`.
 
+    Returns:
+        Status code, headers (names in lower case) and body.
+
     Raises:
-        ConnectionFailed: It was not reached, or did not answer whole and in time.
+        MDStreamError: The service was not reached, or the response is incomplete, too slow or too large.
     """
     budget = TimeoutBudget(Timeout(connect=timeout, read=timeout, write=timeout, pool=timeout, total=timeout))
     budget.start()
@@ -37,12 +40,12 @@ def fetch(request: Request, *, timeout: float = 30.0, **options: Any) -> tuple[i
 
 
 def _read(response: Any, budget: TimeoutBudget) -> bytes:
-    read = bytearray()
+    body = bytearray()
     for piece in iter_body(response):
-        read += piece
+        body += piece
         budget.record_read(progress=True, drain_timeout=None)
-        if len(read) > _MAX_BODY:
+        if len(body) > _MAX_BODY:
             raise ConnectionFailed(
-                f"an answer of more than {_MAX_BODY} bytes where a token was expected", retryable=False
+                f"the response has more than {_MAX_BODY} bytes, where a token was expected", retryable=False
             )
-    return bytes(read)
+    return bytes(body)

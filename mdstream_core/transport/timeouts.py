@@ -1,4 +1,4 @@
-"""How long the next read may take, and in which words its end is told."""
+"""`TimeoutBudget`: the deadlines of one call, and the error messages for those that expire."""
 
 import time
 from math import inf
@@ -6,19 +6,19 @@ from math import inf
 from mdstream_core.errors import StreamStalled
 from mdstream_core.http import DEFAULT_TIMEOUT, Timeout, TimeoutValue
 
-#: What has arrived already is read even when the time is over: it was received.
+#: Shortest timeout of a read in seconds. Data that has already arrived is read even after a deadline …
 _MIN_TIMEOUT = 0.001
 
-#: … in so many reads, of 64 KB each, which is about what the buffers of a socket hold.
+#: … in at most this many reads of 64 KB, which is about what the buffers of a socket hold.
 _MAX_OVERTIME_READS = 100
 
 
 class TimeoutBudget:
-    """The clock of one call: its longest silence, its first token, its whole time.
+    """The `read`, `first_token` and `total` timeouts of one call, as deadlines.
 
-    `limits` is the dictionary that goes to the transport as the request's `timeout`; our transports look the read
-    limit up before each read, so that what is written here between two reads holds for the next. Its `deadline`, on
-    the clock of `time.monotonic`, is for what only they see: reads that bring no piece of a body.
+    `limits` is the dictionary that is passed to the transport as the request's `timeout`. mdstream's transports look up
+    its `read` entry before each read, so a change between two reads applies to the next. Its `deadline`, on the clock
+    of `time.monotonic`, limits reads that only the transport sees: those that return no piece of the body.
     """
 
     def __init__(self, timeout: Timeout) -> None:
@@ -28,7 +28,7 @@ class TimeoutBudget:
         self._first_token_deadline = self._silence_deadline = self._read_deadline = inf
         self._drain: float | None = None
         self._overtime = 0
-        #: Whether the status line has come.
+        #: Whether the head of the response was received.
         self.has_head = False
         self._steps = {name: _to_seconds(getattr(timeout, name)) for name in ("connect", "write", "pool")}
         steps = {**self._steps, "read": self._read}
@@ -36,7 +36,7 @@ class TimeoutBudget:
         self.limits["deadline"] = None
 
     def start(self) -> None:
-        """An attempt begins."""
+        """Start the deadlines of an attempt."""
         now = time.monotonic()
         self.has_head = False
         self._drain = None
@@ -45,15 +45,18 @@ class TimeoutBudget:
         self._set_limit(now)
         for step, seconds in self._steps.items():
             self.limits[step] = _to_limit(min(seconds, self._deadline - now))
-        # The silence begins when the question was sent, which may take its time: the transport counts it.
+        # The read timeout starts after the request was sent, so here the transport measures it.
         self.limits["deadline"] = None if self._deadline == inf else self._deadline
 
     def record_read(self, *, progress: bool, drain_timeout: float | None) -> None:
-        """A read has ended, and what it brought was dealt with. Raises `StreamStalled` when it took too long.
+        """Record a read whose data was processed, and set the timeout of the next one.
 
         Args:
-            progress: Whether an event was in it; comments and pings are none.
-            drain_timeout: When the answer is over and only its end is awaited: how many seconds that may take.
+            progress: Whether the data contained an event; comments and pings do not count.
+            drain_timeout: Seconds to wait for the end of the body, if the output is complete.
+
+        Raises:
+            StreamStalled: A deadline has passed.
         """
         now = time.monotonic()
         if progress:
@@ -70,38 +73,38 @@ class TimeoutBudget:
 
     @property
     def remaining(self) -> float:
-        """How many seconds of the call's time are left."""
+        """Seconds that remain of the total timeout."""
         return self._deadline - time.monotonic()
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the call's time is over, as exactly as sockets and timers are."""
+        """Whether the total timeout has expired, within the precision of sockets and timers."""
         return self.remaining < _MIN_TIMEOUT
 
     def check(self, *, expired: bool = False) -> None:
-        """Raise `StreamStalled` when the call's time is over, or when a timer of its own has said so (`expired`)."""
+        """Raise `StreamStalled` if the total timeout has expired, or if the caller's own timer has (`expired`)."""
         if expired or self.is_exhausted:
             raise StreamStalled(self.total_message, code="Timeout")
 
     @property
     def total_message(self) -> str:
-        """That the call's time is over, in words."""
-        return f"the answer was not finished within {self._timeout.total} s (timeout.total)"
+        """Error message for the total timeout."""
+        return f"the response was not complete within {self._timeout.total} s (timeout.total)"
 
     @property
     def read_message(self) -> str:
-        """What has ended when a read takes too long, in words."""
+        """Error message for the deadline that limits the current read."""
         timeout = self._timeout
         if self._read_deadline == self._deadline or self.is_exhausted:
             return self.total_message
         if self._read_deadline == self._first_token_deadline:
             return f"no first token within {timeout.first_token} s (timeout.first_token)"
         if self._drain is not None and self._drain < self._read:
-            return f"the answer was over, but the service did not end it within {self._drain} s to say how it went"
-        return f"nothing came for {timeout.read} s (timeout.read); comments and pings do not count"
+            return f"the output was complete, but the response did not end within {self._drain} s to report its outcome"
+        return f"no data arrived for {timeout.read} s (timeout.read); comments and pings do not count"
 
     def _set_limit(self, now: float) -> bool:
-        """Set the limit of the next read; whether there is any time for it."""
+        """Set the timeout of the next read, and return whether any time remains for it."""
         self._read_deadline = end = min(self._silence_deadline, self._first_token_deadline, self._deadline)
         self.limits["read"] = _to_limit(end - now)
         self.limits["deadline"] = None if end == inf else end
@@ -109,7 +112,7 @@ class TimeoutBudget:
 
 
 def _to_limit(seconds: float) -> float | None:
-    """In whole milliseconds: the same limit as before need not be told to the socket again."""
+    """Round to milliseconds, so that equal timeouts are not set on the socket again."""
     return None if seconds == inf else max(round(seconds, 3), _MIN_TIMEOUT)
 
 

@@ -1,47 +1,49 @@
-"""Bytes ⇄ frames, both directions. No socket, no clock; every buffer has an end."""
+"""Framing: decode bytes to frames, and encode frames to bytes. No sockets, no clock; every buffer is bounded."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from mdstream_core.errors import MDStreamError
 
-#: The longest frame in bytes. Token ids, log probabilities and whole tool calls make lines of some hundred kilobytes;
-#: what is longer is not an answer but an attack or a mistake.
+#: Maximum size of a frame in bytes; a security limit. Token ids, log probabilities and complete tool calls make lines
+#: of some hundred kilobytes; longer ones are an attack or a mistake.
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
-#: How many bytes of one message are read as frames before these are handed out: a message may be a whole stream.
-PORTION = 64 * 1024
+#: How many bytes of a message are decoded before its frames are delivered: one message may contain a whole stream.
+CHUNK_SIZE = 64 * 1024
 
 
 class Frame(NamedTuple):
-    """What one frame of a stream carries: its payload, and the event's name where it has one."""
+    """One frame of a stream: its payload, and the name of its event."""
 
     data: bytes
+    """The payload."""
     event: str = ""
+    """Name of the event; empty if the format or the frame has none."""
 
 
 class FrameDecoder(Protocol):
-    """Reads frames out of bytes, cut anywhere."""
+    """Decoder of frames from bytes that may be split anywhere."""
 
     @property
     def is_document(self) -> bool:
-        """Whether the body is one document, so that the end of the body is the end of the answer."""
+        """Whether the body is one document, so that the end of the body is the end of the response."""
         ...
 
     def feed(self, data: bytes) -> Iterable[Frame]:
-        """Take the next bytes in; the frames that are complete now. Raises `MalformedStream`.
+        """Decode further bytes, and return the frames that they complete. Raises `MalformedStream`.
 
-        What is not a list reads on while it is iterated: the next bytes must wait for its end.
+        A result that is not a list decodes while it is iterated; exhaust it before the next `feed`.
         """
         ...
 
     def finish(self) -> list[Frame]:
-        """There are no more bytes: what is left over, a frame without its end. Raises `MalformedStream`."""
+        """Return the last frame if it was not terminated; there are no more bytes. Raises `MalformedStream`."""
         ...
 
 
 class FramesThenError(list[Frame]):
-    """Frames, and the error that came behind them: iterating hands out the frames, and then raises it."""
+    """Frames followed by an error: iterating yields the frames, and then raises the error."""
 
     def __init__(self, frames: Iterable[Frame], error: MDStreamError) -> None:
         super().__init__(frames)

@@ -1,9 +1,9 @@
-"""AWS's binary event stream (`application/vnd.amazon.eventstream`): messages of headers and a payload, with checksums.
+"""AWS event stream (`application/vnd.amazon.eventstream`): decode and encode binary messages with checksums.
 
     message = prelude (total length u32, headers' length u32, CRC-32 of these eight bytes)
               headers (name length u8, name, type u8, value) · payload · CRC-32 of everything before it
 
-All numbers are big-endian. There is no last message: the stream is over when the body is, on a message's border.
+All numbers are big-endian. The format has no last message: a stream ends with the body, at the end of a message.
 Sources: Smithy's specification of `vnd.amazon.eventstream`, and `botocore/eventstream.py` for the limits.
 """
 
@@ -15,7 +15,7 @@ from zlib import crc32
 
 from mdstream_core.errors import MalformedStream, StreamInterrupted
 
-#: The most bytes that a message's headers and its payload may have; security limits, as botocore has them.
+#: Maximum size of a message's headers and of its payload in bytes; security limits, the same as botocore's.
 MAX_HEADERS = 128 * 1024
 MAX_PAYLOAD = 24 * 1024 * 1024
 
@@ -26,40 +26,42 @@ _CRC = Struct("!I")
 _OVERHEAD = _PRELUDE.size + _CRC.size
 _checksum, _new = _CRC.unpack_from, tuple.__new__  # looked up once: this is the hot path
 
-#: How many blocks of headers are remembered, how long these are, and how many preludes: a stream repeats itself.
-_MAX_CACHED, _KNOWN_SIZE, _KNOWN_LENGTHS = 16, 1024, 256
+#: Bounds of the caches: blocks of headers, bytes of such a block, and preludes. The messages of a stream are alike.
+_MAX_CACHED_HEADERS, _MAX_CACHED_SIZE, _MAX_CACHED_PRELUDES = 16, 1024, 256
 
 
 class Message(NamedTuple):
-    """One message. Messages with equal headers share the mapping: it is not to be changed."""
+    """One message."""
 
     headers: Mapping[str, Value]
+    """Header values by name. Messages with equal headers share this mapping: do not change it."""
     payload: bytes = b""
+    """The payload."""
 
 
 class EventStreamDecoder:
-    r"""Reads messages out of bytes, cut anywhere.
+    r"""Decoder of messages from bytes that may be split anywhere.
 
     >>> EventStreamDecoder().feed(encode({":message-type": "event"}, b"Hi"))
     [Message(headers={':message-type': 'event'}, payload=b'Hi')]
 
     Args:
-        max_headers: The most bytes that the headers of one message may have.
-        max_payload: The most bytes that its payload may have.
+        max_headers: Maximum size of the headers of one message, in bytes.
+        max_payload: Maximum size of the payload of one message, in bytes.
     """
 
     def __init__(self, max_headers: int = MAX_HEADERS, max_payload: int = MAX_PAYLOAD) -> None:
         self._max_headers = max_headers
         self._max_payload = max_payload
-        self._buffered = bytearray()  # a message whose end has not come
-        self._need = 0  # how many bytes must be held before it is worth looking
-        self._known: dict[bytes, Mapping[str, Value]] = {}
+        self._buffered = bytearray()  # an incomplete message
+        self._need = 0  # how many bytes must be buffered before the next attempt to decode
+        self._known_headers: dict[bytes, Mapping[str, Value]] = {}
         self._lengths: dict[bytes, tuple[int, int]] = {}
-        #: What is wrong with bytes that had whole messages before it: these come first, and nothing is read any more.
+        #: An error after complete messages: `feed` returns these first, and nothing is decoded after it.
         self.error: MalformedStream | None = None
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that are complete with these bytes. Raises `MalformedStream`."""
+        """Decode further bytes, and return the messages that they complete. Raises `MalformedStream`."""
         if self.error:
             raise self.error
         if self._buffered:
@@ -79,18 +81,18 @@ class EventStreamDecoder:
 
     @property
     def buffered_size(self) -> int:
-        """How many bytes wait for the end of their message."""
+        """Number of buffered bytes of an incomplete message."""
         return len(self._buffered)
 
     def finish(self) -> None:
-        """There are no more bytes. Raises `StreamInterrupted` if a message is not complete."""
+        """Check that the last message is complete. Raises `StreamInterrupted` if it is not."""
         if self.error:
             raise self.error
-        if held := len(self._buffered):
-            known = held >= _PRELUDE.size
+        if size := len(self._buffered):
+            has_prelude = size >= _PRELUDE.size
             raise StreamInterrupted(
-                f"the event stream stopped in the middle of a message: {held} bytes"
-                + (f" of {self._need} have come" if known else ", less than a prelude"),
+                f"the event stream ended in the middle of a message: received {size} bytes"
+                + (f" of {self._need}" if has_prelude else ", less than a prelude"),
                 code="PartialMessage",
             )
 
@@ -106,28 +108,28 @@ class EventStreamDecoder:
                 self._buffer(data, at, total)
                 return
             crc = crc32(data[at:end])
-            (promised,) = _checksum(data, end)
-            if crc != promised:
-                raise _checksum_error("a message", promised, crc)
+            (expected,) = _checksum(data, end)
+            if crc != expected:
+                raise _checksum_error("a message", expected, crc)
             block = data[at + 12 : at + body]
-            if headers is None or block != last:  # most often they are those of the message before
-                last, headers = block, self._known.get(block) or self._headers(block)
+            if headers is None or block != last:  # usually they equal those of the previous message
+                last, headers = block, self._known_headers.get(block) or self._headers(block)
             add(_new(Message, (headers, data[at + body : end])))
             at = end + 4
         if at < size:
             self._buffer(data, at, _PRELUDE.size)
 
     def _check_prelude(self, prelude: bytes) -> tuple[int, int]:
-        """How long a message is, and where its payload begins. Raises `MalformedStream`."""
-        total, headers, promised = _PRELUDE.unpack(prelude)
+        """Return the length of a message and the offset of its payload. Raises `MalformedStream`."""
+        total, headers, expected = _PRELUDE.unpack(prelude)
         crc = crc32(prelude[:8])
-        if crc != promised:
-            raise _checksum_error("a prelude", promised, crc)
+        if crc != expected:
+            raise _checksum_error("a prelude", expected, crc)
         payload = total - headers - _OVERHEAD
         if headers > self._max_headers or not 0 <= payload <= self._max_payload:
             raise self._size_error(headers, payload)
         lengths = total, _PRELUDE.size + headers
-        if len(self._lengths) < _KNOWN_LENGTHS:
+        if len(self._lengths) < _MAX_CACHED_PRELUDES:
             self._lengths[prelude] = lengths
         return lengths
 
@@ -137,33 +139,33 @@ class EventStreamDecoder:
 
     def _headers(self, block: bytes) -> Mapping[str, Value]:
         headers = read_headers(block)
-        if len(self._known) < _MAX_CACHED and len(block) <= _KNOWN_SIZE:
-            self._known[block] = headers
+        if len(self._known_headers) < _MAX_CACHED_HEADERS and len(block) <= _MAX_CACHED_SIZE:
+            self._known_headers[block] = headers
         return headers
 
     def _size_error(self, headers: int, payload: int) -> MalformedStream:
         if payload < 0:
             return MalformedStream(
-                f"a message whose {headers} bytes of headers do not fit into its own length", code="InvalidLength"
+                f"a message has {headers} bytes of headers, which exceed its own length", code="InvalidLength"
             )
         if headers > self._max_headers:
             return MalformedStream(
-                f"headers of {headers} bytes, where {self._max_headers} are the most", code="InvalidHeadersLength"
+                f"a message has {headers} bytes of headers (limit: {self._max_headers})", code="InvalidHeadersLength"
             )
         return MalformedStream(
-            f"a payload of {payload} bytes, where {self._max_payload} are the most", code="InvalidPayloadLength"
+            f"a message has a payload of {payload} bytes (limit: {self._max_payload})", code="InvalidPayloadLength"
         )
 
 
-def _checksum_error(what: str, promised: int, found: int) -> MalformedStream:
+def _checksum_error(part: str, expected: int, actual: int) -> MalformedStream:
     return MalformedStream(
-        f"the checksum of {what} is 0x{found:08x} where 0x{promised:08x} was promised: bytes were changed or lost",
+        f"the checksum of {part} is 0x{actual:08x}, expected 0x{expected:08x}: bytes were changed or lost",
         code="ChecksumMismatch",
     )
 
 
 def read_headers(block: bytes) -> dict[str, Value]:
-    """The headers in a block of bytes. Raises `MalformedStream`."""
+    """Decode a block of headers. Raises `MalformedStream`."""
     headers: dict[str, Value] = {}
     at = 0
     while at < len(block):
@@ -173,19 +175,19 @@ def read_headers(block: bytes) -> dict[str, Value]:
             raise _truncated_header(name)
         value, at = _value(block, name_end, name)
         if name in headers:
-            raise MalformedStream(f"the header {name!r} came twice in one message", code="DuplicateHeader")
+            raise MalformedStream(f"a message has the header {name!r} twice", code="DuplicateHeader")
         headers[name] = value
     return headers
 
 
 def _value(block: bytes, at: int, name: str) -> tuple[Value, int]:
-    """A header's value, whose type stands at `at`, and where the next header begins."""
+    """Decode the header value whose type is at `at`, and return it with the offset of the next header."""
     kind = block[at]
     if kind >= len(_TYPES):
-        raise MalformedStream(f"the header {name!r} has type {kind}, where 9 is the last", code="InvalidHeaderType")
+        raise MalformedStream(f"the header {name!r} has the unknown type {kind}", code="InvalidHeaderType")
     size, read = _TYPES[kind]
     start = at + 1
-    if size is None:  # the length comes first
+    if size is None:  # prefixed by its length
         start += 2
         size = int.from_bytes(block[at + 1 : start], "big")
     end = start + size
@@ -195,21 +197,21 @@ def _value(block: bytes, at: int, name: str) -> tuple[Value, int]:
 
 
 def _truncated_header(name: str) -> MalformedStream:
-    return MalformedStream(f"the header {name!r} goes beyond the end of the headers", code="InvalidHeaderValue")
+    return MalformedStream(f"the header {name!r} extends beyond the end of the headers", code="InvalidHeaderValue")
 
 
 def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise MalformedStream(f"a header that is not UTF-8: {data!r:.100}", code="InvalidHeaderValue") from None
+        raise MalformedStream(f"a header is not UTF-8: {data!r:.100}", code="InvalidHeaderValue") from None
 
 
 def _read_int(data: bytes) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
-#: By type: how many bytes a value has (`None`: its length stands before it), and how they are read.
+#: Size in bytes (`None`: prefixed by its length) and decoder of a header value, by type.
 _TYPES: tuple[tuple[int | None, Callable[[bytes], Value]], ...] = (
     (0, lambda data: True),
     (0, lambda data: False),
@@ -219,13 +221,13 @@ _TYPES: tuple[tuple[int | None, Callable[[bytes], Value]], ...] = (
     (8, _read_int),
     (None, lambda data: data),
     (None, _text),
-    (8, _read_int),  # a time, in milliseconds since 1970
+    (8, _read_int),  # a timestamp in milliseconds since 1970
     (16, lambda data: UUID(bytes=data)),
 )
 
 
 def encode(headers: Mapping[str, Value], payload: bytes = b"") -> bytes:
-    r"""Write one message. Whole numbers are written with 64 bits.
+    r"""Encode one message. Integers have 64 bits.
 
     >>> encode({}, b"").hex()
     '000000100000000005c248eb7d98c8ff'

@@ -1,4 +1,4 @@
-"""JSON in a body: one document to a line, or one for the whole body."""
+"""JSON bodies: JSON lines, or one document."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,13 @@ _new = tuple.__new__  # looked up once: this is the hot path
 
 
 class JSONLinesDecoder:
-    r"""Reads a document a line.
+    r"""Decoder of JSON lines: one document per line.
 
     >>> JSONLinesDecoder().feed(b'{"a":1}\n{"b"')
     [Frame(data=b'{"a":1}', event='')]
 
     Args:
-        max_size: The most bytes that a line may have; a security limit.
+        max_size: Maximum size of a line in bytes; a security limit.
     """
 
     is_document: bool = False
@@ -27,7 +27,7 @@ class JSONLinesDecoder:
         self._buffered = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The documents whose lines are complete with these bytes."""
+        """Return the documents of the lines that these bytes complete."""
         lines = data.split(b"\n")
         if self._buffered and len(lines) > 1:
             lines[0] = bytes(self._buffered) + lines[0]
@@ -43,7 +43,7 @@ class JSONLinesDecoder:
         return frames
 
     def finish(self) -> list[Frame]:
-        """The last line, where no line break ended it."""
+        """Return the last line if no line break terminated it."""
         rest = bytes(self._buffered).strip()
         self._buffered.clear()
         return [Frame(rest)] if rest else []
@@ -51,29 +51,29 @@ class JSONLinesDecoder:
     def _buffer(self, piece: bytes) -> None:
         self._buffered += piece
         if len(self._buffered) > self._max_size:
-            raise MalformedStream(f"a line of more than {self._max_size} bytes")
+            raise MalformedStream(f"a line has more than {self._max_size} bytes")
 
 
 class DocumentDecoder(JSONLinesDecoder):
-    """Reads the whole body as one document, which is there when the body ends."""
+    """Decoder of a body that is one document; `finish` returns it."""
 
     is_document = True
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Nothing yet."""
+        """Buffer the bytes, and return no frames."""
         self._buffer(data)
         return []
 
 
 class SniffingDecoder:
-    """Reads a body whose label cannot be trusted: what it begins with says what it is.
+    """Decoder that detects the format of a body from its first bytes, because its content type may be wrong.
 
-    LMI labels JSON lines as events, and a container that ignores `stream` may send its one document so; a gateway may
-    label events as JSON.
+    LMI declares JSON lines as an event stream, a container that ignores `stream` may declare its one document so, and a
+    gateway may declare an event stream as JSON.
 
     Args:
-        max_size: The most bytes that a frame may have; a security limit.
-        json: How a body is read that begins with `{` or `[`.
+        max_size: Maximum size of a frame in bytes; a security limit.
+        json: Decoder of a body that starts with `{` or `[`.
     """
 
     def __init__(self, max_size: int = MAX_FRAME_BYTES, json: type[JSONLinesDecoder] = JSONLinesDecoder) -> None:
@@ -88,17 +88,17 @@ class SniffingDecoder:
         return self._inner is not None and self._inner.is_document
 
     def feed(self, data: bytes) -> Iterable[Frame]:
-        """The frames that are complete with these bytes."""
+        """Return the frames that these bytes complete."""
         if self._inner is None:
             data = self._start = (self._start + data).lstrip(_WHITESPACE)
-            if len(data) < 3:  # the next bytes tell a document over several lines from JSON lines
+            if len(data) < 3:  # needed to distinguish a document of several lines from JSON lines
                 return []
             self._inner = self._choose(data)
-        self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # the format is known, so skip this method
         return self._inner.feed(data)
 
     def finish(self) -> list[Frame]:
-        """What is left over."""
+        """Return the last frame if it was not terminated."""
         if self._inner is None:
             self._inner = self._choose(self._start)
             return [*self._inner.feed(self._start), *self._inner.finish()]
@@ -112,11 +112,11 @@ class SniffingDecoder:
 
 
 class LabelledStreamDecoder(SniffingDecoder):
-    """A body that is labelled a stream of events."""
+    """Decoder of a body that is declared as an event stream."""
 
 
 class LabelledDocumentDecoder(SniffingDecoder):
-    """A body that is labelled one JSON document."""
+    """Decoder of a body that is declared as one JSON document."""
 
     def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
         super().__init__(max_size, DocumentDecoder)

@@ -1,8 +1,7 @@
-"""WebSocket (RFC 6455) without sockets: frames, messages, the farewell.
+"""WebSocket protocol (RFC 6455) without sockets: frames, messages, the closing handshake.
 
-`WebSocketProtocol` is one end of a connection after its handshake: bytes in, messages out, and what must be sent in
-answer
-((pongs, the close frame). No extensions.
+`WebSocketProtocol` is one endpoint of a connection after its opening handshake: it takes bytes, and returns messages
+and the bytes to send (pongs, the close frame). Extensions are not supported.
 """
 
 import base64
@@ -23,15 +22,18 @@ _new = tuple.__new__  # looked up once: this is the hot path
 
 
 class Message(NamedTuple):
-    """A frame; or, where `is_whole`, a message."""
+    """A frame, or a message."""
 
     opcode: int
+    """Opcode of the frame, or `TEXT` or `BINARY` for a message."""
     data: bytes
+    """The unmasked payload."""
     is_whole: bool = True
+    """Whether this is the last frame of its message (FIN)."""
 
 
 def accept_key(key: str) -> str:
-    """What a server answers to `Sec-WebSocket-Key` (§4.2.2).
+    """Compute `Sec-WebSocket-Accept` from `Sec-WebSocket-Key` (§4.2.2).
 
     >>> accept_key("dGhlIHNhbXBsZSBub25jZQ==")
     's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
@@ -40,7 +42,7 @@ def accept_key(key: str) -> str:
 
 
 def encode_frame(opcode: int, data: bytes, *, is_final: bool = True, mask: bytes = b"") -> bytes:
-    r"""One frame.
+    r"""Encode one frame.
 
     >>> encode_frame(TEXT, b"Hello"), encode_frame(TEXT, b"Hello", mask=b"\x37\xfa\x21\x3d")
     (b'\x81\x05Hello', b'\x81\x857\xfa!=\x7f\x9fMQX')
@@ -57,16 +59,16 @@ def encode_frame(opcode: int, data: bytes, *, is_final: bool = True, mask: bytes
 
 
 def close_data(code: int, reason: str = "") -> bytes:
-    """The payload of a close frame; control frames carry 125 bytes at most (§5.5)."""
+    """Encode the payload of a close frame. The reason is truncated: control frames have at most 125 bytes (§5.5)."""
     return struct.pack("!H", code) + reason.encode()[:123].decode("utf-8", "ignore").encode()
 
 
 class WebSocketFrameDecoder:
-    """Reads frames out of bytes, cut anywhere.
+    """Decoder of frames from bytes that may be split anywhere.
 
     Args:
         masked: Whether the frames must be masked: those of a client must, those of a server must not (§5.1).
-        max_size: The most bytes that a frame may carry; a security limit.
+        max_size: Maximum size of a frame's payload in bytes; a security limit.
     """
 
     def __init__(self, *, masked: bool, max_size: int = MAX_FRAME_BYTES) -> None:
@@ -76,16 +78,16 @@ class WebSocketFrameDecoder:
         self._need = 2
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """The frames that are complete with these bytes. Raises `MalformedStream`, with the close code as its code."""
+        """Yield the frames that these bytes complete. Raises `MalformedStream`, whose `code` is the close code."""
         if self._buffered:
             self._buffered += data
             if len(self._buffered) < self._need:
                 return
             data = bytes(self._buffered)
             self._buffered.clear()
-        at, most, masked = 0, len(data), self._masked
+        at, size, masked = 0, len(data), self._masked
         start, end = self._span(data, at)
-        while end <= most:
+        while end <= size:
             first, payload = data[at], data[start:end]
             yield Message(
                 first & 0x0F, _apply_mask(payload, data[start - 4 : start]) if masked else payload, first >= 0x80
@@ -96,22 +98,26 @@ class WebSocketFrameDecoder:
         self._buffered += data[at:]
 
     def decode_texts(self, data: bytes) -> tuple[list[bytes], bytes, bytes]:
-        """Of a server that streams: the whole texts that come first, their frames, and the bytes behind, for `feed`."""
+        """Decode the unmasked text messages at the start of the data, which is the fast path for streams of a server.
+
+        Returns:
+            The texts, the bytes of their frames, and the remaining bytes, for `feed`.
+        """
         if self._buffered:
             if len(self._buffered) + len(data) < self._need:
                 return [], b"", data
             data = bytes(self._buffered) + data
             self._buffered.clear()
         texts: list[bytes] = []
-        at, most = 0, len(data)
-        while at + 4 <= most and data[at] == _WHOLE_TEXT:
+        at, total = 0, len(data)
+        while at + 4 <= total and data[at] == _WHOLE_TEXT:
             start, size = at + 2, data[at + 1]
             if size == 126:
                 start, size = at + 4, data[at + 2] << 8 | data[at + 3]
             elif size > 126:
                 break
             end = start + size
-            if end > most or size > self._max_size:
+            if end > total or size > self._max_size:
                 break
             texts.append(data[start:end])
             at = end
@@ -119,11 +125,11 @@ class WebSocketFrameDecoder:
 
     @property
     def buffered_size(self) -> int:
-        """How many bytes wait for the rest of their frame."""
+        """Number of buffered bytes of an incomplete frame."""
         return len(self._buffered)
 
     def _span(self, data: bytes, at: int) -> tuple[int, int]:
-        """Where the payload of the frame at `at` begins and ends; an end that is unknown yet is behind the bytes."""
+        """Return start and end of the payload of the frame at `at`; an end that is not known yet exceeds the data."""
         if len(data) < at + 2:
             return at, at + 2
         first, second = data[at], data[at + 1]
@@ -136,38 +142,38 @@ class WebSocketFrameDecoder:
                 return start, start
             size = int.from_bytes(data[at + 2 : at + _HEAD[size]])
             if size > self._max_size:
-                raise MalformedStream(f"a message of more than {self._max_size} bytes", code=_TOO_BIG)
+                raise MalformedStream(f"a message has more than {self._max_size} bytes", code=_TOO_BIG)
         return start, start + size
 
     def _check(self, first: int, second: int) -> None:
         opcode = first & 0x0F
         if first & 0x70:
-            raise MalformedStream("a frame with reserved bits, which belong to extensions", code=_PROTOCOL)
+            raise MalformedStream("a frame has reserved bits set, which belong to extensions", code=_PROTOCOL)
         if opcode not in _OPCODES:
-            raise MalformedStream(f"a frame of the unknown kind {opcode}", code=_PROTOCOL)
+            raise MalformedStream(f"a frame has the unknown opcode {opcode}", code=_PROTOCOL)
         if bool(second & 0x80) is not self._masked:
-            raise MalformedStream(f"a frame that is {'not ' if self._masked else ''}masked", code=_PROTOCOL)
+            raise MalformedStream(f"a frame is {'not ' if self._masked else ''}masked", code=_PROTOCOL)
         if opcode >= CLOSE and (second & 0x7F > 125 or not first & 0x80):
-            raise MalformedStream("a control frame that is too long or in parts", code=_PROTOCOL)
+            raise MalformedStream("a control frame is too long or fragmented", code=_PROTOCOL)
 
 
-_WHOLE_TEXT = 0x80 | TEXT  # of a server, and not masked: what models stream, and sound as it is
-_HEAD = {126: 4, 127: 10}  # bytes before mask and payload, by the size that the second byte says
+_WHOLE_TEXT = 0x80 | TEXT  # first byte of an unfragmented text message without reserved bits: valid without checks
+_HEAD = {126: 4, 127: 10}  # bytes before mask and payload, by the length field of the second byte
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 
 
 class WebSocketProtocol:
-    """One end of a connection.
+    """One endpoint of a connection.
 
     Args:
-        client: Whether we are the client: it masks what it sends.
-        max_size: The most bytes that a message may have; a security limit.
+        client: Whether this is the client's side, which masks its frames.
+        max_size: Maximum size of a message in bytes; a security limit.
 
     Attributes:
-        is_closing: We have sent a close frame, and send nothing more.
-        is_closed: The other side has, or broke the rules: nothing is read any more.
-        error: What was wrong with what came; the messages before it were handed out.
-        ready_texts: The frames of the first messages of the last `feed`, as they came; and how many these are.
+        is_closing: A close frame was sent; nothing more is sent.
+        is_closed: The peer sent a close frame or violated the protocol; nothing more is read.
+        error: The protocol violation; `feed` returned the messages before it.
+        ready_texts: Frames of the first messages of the last `feed`, as received, and the number of these messages.
     """
 
     def __init__(self, *, client: bool, max_size: int = MAX_FRAME_BYTES) -> None:
@@ -183,7 +189,7 @@ class WebSocketProtocol:
         self.error: MalformedStream | None = None
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that are complete with these bytes; a close frame is the last."""
+        """Decode further bytes, and return the messages that they complete; a close frame is the last."""
         messages: list[Message] = []
         self.ready_texts = b"", 0
         if self.is_closed:
@@ -203,34 +209,34 @@ class WebSocketProtocol:
         return messages
 
     def _texts(self, data: bytes, messages: list[Message]) -> bytes:
-        """Take in the whole texts that come first, which is how models stream; the bytes that are left."""
+        """Decode the text messages at the start of the data, and return the remaining bytes."""
         texts, frames, rest = self._reader.decode_texts(data)
         try:
             for text in texts:
                 text.isascii() or text.decode()
         except UnicodeDecodeError:
-            return frames + rest  # one by one, then
+            return frames + rest  # decode them one by one
         messages += [_new(Message, (TEXT, text, True)) for text in texts]
         self.ready_texts = frames, len(texts)
         return rest
 
     def send(self, opcode: int, data: bytes) -> None:
-        """Have a frame sent; after the close frame nothing may follow (§5.5.1)."""
+        """Queue a frame; ignored after the close frame, which must be the last (§5.5.1)."""
         if not self.is_closing:
-            self._answer_ping()
+            self._queue_pong()
             self._send_buffer += self._encode_frame(opcode, data)
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Begin the farewell, or answer it."""
+        """Start or complete the closing handshake."""
         self._close(close_data(code, reason))
 
     def bytes_to_send(self) -> bytes:
-        """What must be sent now."""
-        self._answer_ping()
-        due, self._send_buffer = self._send_buffer, b""
-        return due
+        """Return and clear the bytes to send."""
+        self._queue_pong()
+        data, self._send_buffer = self._send_buffer, b""
+        return data
 
-    def _answer_ping(self) -> None:
+    def _queue_pong(self) -> None:
         if self._pong is not None:
             self._send_buffer += self._encode_frame(PONG, self._pong)
             self._pong = None
@@ -262,12 +268,12 @@ class WebSocketProtocol:
     def _join_message(self, frame: Message) -> Message | None:
         opcode, data, whole = frame
         if (opcode == CONTINUATION) is not bool(self._opcode):
-            raise MalformedStream("a message within a message, or the rest of none", code=_PROTOCOL)
+            raise MalformedStream("a message within a message, or a continuation without a start", code=_PROTOCOL)
         if not (whole and opcode):
             self._opcode = self._opcode or opcode
             self._parts += data
             if len(self._parts) > self._max_size:
-                raise MalformedStream(f"a message of more than {self._max_size} bytes", code=_TOO_BIG)
+                raise MalformedStream(f"a message has more than {self._max_size} bytes", code=_TOO_BIG)
             if not whole:
                 return None
             opcode, data = self._opcode, bytes(self._parts)
@@ -279,26 +285,26 @@ class WebSocketProtocol:
 
 
 def close_code(data: bytes) -> int:
-    """The code that a close frame carries. Raises `MalformedStream` for one that must not be sent (§7.4)."""
+    """Return the code of a close frame. Raises `MalformedStream` for a code that must not be sent (§7.4)."""
     if not data:
         return NO_CODE
     code = int.from_bytes(data[:2])
     if len(data) == 1 or not (3000 <= code < 5000 or 1000 <= code < 1015) or code in {1004, 1005, 1006}:
-        raise MalformedStream(f"a close frame with the code {code}, which must not be sent", code=_PROTOCOL)
+        raise MalformedStream(f"a close frame has the code {code}, which must not be sent", code=_PROTOCOL)
     _text(data[2:])
     return code
 
 
 def _text(data: bytes) -> None:
-    """§8.1: bytes that are no UTF-8 must fail the connection."""
+    """Check that a text message is UTF-8 (§8.1)."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        raise MalformedStream(f"a text message that is not UTF-8: {error}", code=_ENCODING) from error
+        raise MalformedStream(f"a text message is not UTF-8: {error}", code=_ENCODING) from error
 
 
 def _apply_mask(data: bytes, mask: bytes) -> bytes:
-    """Mask or unmask (§5.3), as one long number."""
+    """Mask or unmask data (§5.3) as one large integer, which is faster than byte by byte."""
     size = len(data)
     key = (mask * (size // 4 + 1))[:size]
     return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")

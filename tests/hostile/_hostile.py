@@ -1,4 +1,4 @@
-"""What the hostile tests share: scripts of servers, and all four platforms asked by both clients within bounds."""
+"""Helpers for the hostile tests: server scripts, and calls to all four platforms with both clients within bounds."""
 
 import asyncio
 import json
@@ -34,9 +34,9 @@ STREAM = OK + b"content-type: text/event-stream\r\n"
 CHUNKED = STREAM + b"transfer-encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
 
-#: No test takes longer than this to be refused, whatever the server does (seconds; the limits below are far smaller).
+#: Maximum duration of a call in seconds, whatever the server does; the timeouts of the tests are far shorter.
 BOUND = 20.0
-#: And none takes more memory (bytes; the floods are ten times as large).
+#: Maximum memory of a call in bytes; the bursts are ten times as large.
 MEMORY = 24 * 1024 * 1024
 
 
@@ -65,7 +65,7 @@ FRAMES = (
     b"transfer-encoding: chunked\r\n\r\n"
 )
 
-#: platform: (where it is asked at a URL, the head of a stream, what is made of an event)
+#: platform: (the platform for a URL, the head of a stream, the frame of an event)
 PLATFORMS: dict[str, tuple[Callable[[str], Any], bytes, Callable[[bytes], bytes]]] = {
     "oci-model-deployment": (lambda url: OCIModelDeployment(f"{url}/ocid1.x"), CHUNKED, bytes),
     "oci-genai": (
@@ -80,7 +80,7 @@ PLATFORMS: dict[str, tuple[Callable[[str], Any], bytes, Callable[[bytes], bytes]
 
 @dataclass
 class Outcome:
-    """What came, how it ended, and what it cost."""
+    """The text received, the error, and the cost in seconds and bytes."""
 
     text: str
     error: MDStreamError | None
@@ -88,7 +88,7 @@ class Outcome:
     peak: int
 
     def is_bounded(self) -> bool:
-        """Whether time and memory stayed within the bounds."""
+        """Whether time and memory are within the bounds."""
         return self.seconds < BOUND and self.peak < MEMORY
 
 
@@ -96,9 +96,9 @@ Send = Callable[..., Outcome]
 
 
 def _call(url: str, platform: str, *, stream: bool, **options: Any) -> Call:
-    where = PLATFORMS[platform][0](url) if platform in PLATFORMS else ModelArts(url.replace("http", "ws", 1))
+    target = PLATFORMS[platform][0](url) if platform in PLATFORMS else ModelArts(url.replace("http", "ws", 1))
     options = {"retry": Retry(0), "timeout": Timeout(read=5, total=10), **options}
-    return Call(where, OpenAIChat(), REQUEST, stream=stream, **options)
+    return Call(target, OpenAIChat(), REQUEST, stream=stream, **options)
 
 
 def _measured(read: Callable[[list[Event]], None], memory: bool) -> Outcome:
@@ -106,25 +106,25 @@ def _measured(read: Callable[[list[Event]], None], memory: bool) -> Outcome:
     error: MDStreamError | None = None
     if memory:
         tracemalloc.start()
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         read(events)
     except MDStreamError as raised:
         error = raised
     finally:
-        peak = tracemalloc.get_traced_memory()[1]  # 0 where it was not started
+        peak = tracemalloc.get_traced_memory()[1]  # 0 if it was not started
         tracemalloc.stop()
     model_response = (
         error.partial if error is not None and error.partial is not None else ModelResponse.from_events(events)
     )
-    return Outcome(model_response.text, error, time.monotonic() - begun, peak)
+    return Outcome(model_response.text, error, time.monotonic() - started, peak)
 
 
 def send_sync(
     url: str, platform: str = "oci-model-deployment", *, stream: bool = True, auth: Any = None, http: Any = None,
     memory: bool = False, **options: Any,
 ) -> Outcome:  # fmt: skip
-    """Ask with the synchronous client."""
+    """Send a request with the sync client."""
     client = Client(auth, http, **({} if http else {"trust_env": False}))
 
     def read(events: list[Event]) -> None:
@@ -140,7 +140,7 @@ def send_async(
     url: str, platform: str = "oci-model-deployment", *, stream: bool = True, auth: Any = None, http: Any = None,
     memory: bool = False, **options: Any,
 ) -> Outcome:  # fmt: skip
-    """Ask with the asynchronous client, on a loop of its own."""
+    """Send a request with the async client, in a new event loop."""
 
     async def main(events: list[Event]) -> None:
         client = AsyncClient(auth, http, **({} if http else {"trust_env": False}))
@@ -157,14 +157,14 @@ both = pytest.mark.parametrize("send_request", [send_sync, send_async])
 everywhere = pytest.mark.parametrize("platform", PLATFORMS)
 
 
-def state(*parts: bytes, end: str = "close") -> Script:
-    """A script: read the question, send the parts, and then `close`, `reset`, `shut` (half) or `wait` for the client."""
+def send_parts(*parts: bytes, end: str = "close") -> Script:
+    """Create a script: read the request, send the parts, then `close`, `reset`, `shut` (half) or `wait` for the client."""
 
     def script(server: RawServer, peer: Peer) -> None:
         server.requests.append(peer.request())
         peer.send(*parts, pause=0.02)
         if end == "reset":
-            time.sleep(0.1)  # what the client has not read yet is lost with a reset
+            time.sleep(0.1)  # a reset discards data that the client has not read yet
             peer.reset()
         elif end == "shut":
             peer.sock.shutdown(1)
@@ -175,7 +175,7 @@ def state(*parts: bytes, end: str = "close") -> Script:
 
 
 def slow_stream(before: bytes, pieces: Iterator[bytes] | bytes, pause: float = 0.05) -> Script:
-    """A script: read the question, send something, and then a piece (or a byte) from time to time until the client goes."""
+    """Create a script: read the request, send `before`, then a piece after each pause until the client disconnects."""
 
     def script(server: RawServer, peer: Peer) -> None:
         server.requests.append(peer.request())
@@ -188,7 +188,7 @@ def slow_stream(before: bytes, pieces: Iterator[bytes] | bytes, pause: float = 0
 
 
 def burst(before: bytes, piece: bytes, size: int = 256 * 1024 * 1024) -> Script:
-    """A script: read the question, send something, and then the piece again and again, as fast as the client reads."""
+    """Create a script: read the request, send `before`, then the piece repeatedly, as fast as the client reads."""
     block = piece * max(1, 65_536 // len(piece))
 
     def script(server: RawServer, peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""The fixture `hostile`: a server on loopback that sends the bytes of a script."""
+"""The fixture `hostile`: a scripted server on loopback."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -13,10 +13,10 @@ Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
 
 @pytest.fixture
 def hostile() -> Iterator[Callable[..., RawServer]]:
-    """Start servers that run a script for each connection, `hostile(script, tls=…)`, until the end of the test.
+    """Start a server that runs a script for each connection (`hostile(script, tls=…)`) until the test ends.
 
     Yields:
-        A function from a script to a running `RawServer`, which has `url`, `requests`, `notes` and `connections`.
+        A function from a script to a running `RawServer`; see its `url`, `requests`, `notes` and `connections`.
     """
     with ExitStack() as stack:
 
@@ -28,5 +28,5 @@ def hostile() -> Iterator[Callable[..., RawServer]]:
 
 @pytest.fixture(scope="session")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    """Create TLS certificates: the server's context, the client's context, and the CA's file."""
+    """TLS contexts: `(server's context, client's context, file of the CA)`."""
     return certificates(tmp_path_factory.mktemp("tls"))

@@ -1,4 +1,4 @@
-"""Connections to a server that means harm: what is left on them, TLS, proxies, redirects, and refusals without end."""
+"""Connections to a hostile server: leftover data, TLS, proxies, redirects, and endless error responses."""
 
 import asyncio
 import ssl
@@ -24,9 +24,9 @@ from _hostile import (
     chunk,
     event,
     everywhere,
+    send_parts,
     send_sync,
     slow_stream,
-    state,
 )
 from _raw_server import Peer, RawServer, Script
 
@@ -47,16 +47,16 @@ Hostile = Callable[..., RawServer]
 Tls = tuple[ssl.SSLContext, ssl.SSLContext, Path]
 
 
-def whole(text: str) -> bytes:
-    """A whole answer."""
+def complete_response(text: str) -> bytes:
+    """A complete response with this text."""
     return CHUNKED + chunk(event(text)) + chunk(STOP) + chunk(DONE) + END
 
 
-POISON = whole("poison")
+POISON = complete_response("poison")
 
 
-def poisoning(extra: bytes, late: float) -> Script:
-    """A script: a whole answer, and something that nobody asked for, in the same segment or a moment later."""
+def respond_with_extra(extra: bytes, late: float) -> Script:
+    """Create a script: a complete response followed by extra data, in the same segment or a moment later."""
 
     def script(server: RawServer, peer: Peer) -> None:
         for _ in range(2):
@@ -64,13 +64,13 @@ def poisoning(extra: bytes, late: float) -> Script:
                 return
             server.requests.append(request)
             number = len(server.requests)
-            answer = whole(f"answer {number}")
+            response = complete_response(f"answer {number}")
             if late:
-                peer.send(answer)
+                peer.send(response)
                 time.sleep(late)
                 peer.send(extra)
             else:
-                peer.send(answer + extra)
+                peer.send(response + extra)
 
     return script
 
@@ -99,20 +99,18 @@ def two_async(url: str, pause: float) -> list[str]:
 
 
 def _call(url: str) -> Call:
-    where = OCIModelDeployment(f"{url}/ocid1.x")
-    return Call(where, OpenAIChat(), REQUEST, stream=True, retry=Retry(0), timeout=Timeout(read=5, total=10))
+    platform = OCIModelDeployment(f"{url}/ocid1.x")
+    return Call(platform, OpenAIChat(), REQUEST, stream=True, retry=Retry(0), timeout=Timeout(read=5, total=10))
 
 
 @pytest.mark.parametrize("two", [two_sync, two_async])
-@pytest.mark.parametrize("late", [0.0, 0.05], ids=["behind the answer", "on the idle connection"])
-@pytest.mark.parametrize("extra", [POISON, POISON[:40], b"\r\n", b"\0" * 100, END], ids=["an answer", "half of one", "a line end", "zeros", "a last chunk"])  # fmt: skip
-def test_a_response_that_nobody_requested_for_reaches_nobody(
+@pytest.mark.parametrize("late", [0.0, 0.05], ids=["after the response", "on the idle connection"])
+@pytest.mark.parametrize("extra", [POISON, POISON[:40], b"\r\n", b"\0" * 100, END], ids=["a response", "half of one", "a line end", "zeros", "a last chunk"])  # fmt: skip
+def test_an_unrequested_response_is_discarded(
     hostile: Hostile, two: Callable[[str, float], list[str]], late: float, extra: bytes
 ) -> None:
-    """
-    Response splitting, or a server that answers twice: the next question gets its own answer.
-    """
-    assert ["answer 1", "answer 2"] == two(hostile(poisoning(extra, late)).url, 4 * late)
+    """After response splitting or a duplicate response, the next request gets its own response."""
+    assert ["answer 1", "answer 2"] == two(hostile(respond_with_extra(extra, late)).url, 4 * late)
 
 
 # TLS
@@ -122,9 +120,7 @@ def test_a_response_that_nobody_requested_for_reaches_nobody(
 @everywhere
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 200 OK\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28", b"\0" * 4_096, b"\x16\x03\x03\xff\xff"])  # fmt: skip
 def test_garbage_instead_of_tls(hostile: Hostile, send_request: Send, platform: str, garbage: bytes) -> None:
-    """
-    The service was not reached, whatever it was that answered.
-    """
+    """The error is `ConnectionFailed`, whatever the server sends."""
 
     def script(server: RawServer, peer: Peer) -> None:
         peer.sock.recv(65_536)
@@ -137,10 +133,8 @@ def test_garbage_instead_of_tls(hostile: Hostile, send_request: Send, platform: 
 
 
 @both
-def test_a_handshake_that_never_comes(hostile: Hostile, send_request: Send) -> None:
-    """
-    The time to connect bounds TLS too.
-    """
+def test_the_connect_timeout_covers_the_tls_handshake(hostile: Hostile, send_request: Send) -> None:
+    """A server that does not start TLS."""
     url = hostile(lambda server, peer: server.note(peer.sees_end(20))).url.replace("http", "https")
     outcome = send_request(url, timeout=Timeout(connect=0.4, total=10))
 
@@ -151,10 +145,8 @@ def test_a_handshake_that_never_comes(hostile: Hostile, send_request: Send) -> N
 @both
 @everywhere
 def test_a_wrong_certificate_gets_no_request(hostile: Hostile, tls: Tls, send_request: Send, platform: str) -> None:
-    """
-    The question, and the credential in it, is not sent.
-    """
-    server = hostile(state(WHOLE), tls=tls[0])
+    """Neither the request nor its credential is sent."""
+    server = hostile(send_parts(WHOLE), tls=tls[0])
     outcome = send_request(server.url, platform)
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
@@ -171,11 +163,9 @@ TRUNCATED: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", TRUNCATED.values(), ids=TRUNCATED)
-def test_tls_that_is_truncated_is_no_end(hostile: Hostile, tls: Tls, send_request: Send, wire: bytes) -> None:
-    """
-    A connection that somebody cuts, without TLS' own goodbye, does not make an answer whole.
-    """
-    server = hostile(state(wire), tls=tls[0])
+def test_truncated_tls_is_an_interruption(hostile: Hostile, tls: Tls, send_request: Send, wire: bytes) -> None:
+    """Closing the connection without TLS's close_notify does not complete a response."""
+    server = hostile(send_parts(wire), tls=tls[0])
     make = http_client if send_request is send_sync else async_http_client
     outcome = send_request(server.url, http=make(verify=tls[1], trust_env=False))
 
@@ -183,11 +173,11 @@ def test_tls_that_is_truncated_is_no_end(hostile: Hostile, tls: Tls, send_reques
     assert "Hi" == outcome.text
 
 
-# redirects, credentials, waits
+# redirects, credentials, delays
 
 
-def refusing(status: bytes, fields: bytes = b"") -> Script:
-    """A script that refuses every question of a connection."""
+def reject_with(status: bytes, fields: bytes = b"") -> Script:
+    """Create a script that rejects every request of a connection."""
 
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
@@ -201,12 +191,10 @@ def refusing(status: bytes, fields: bytes = b"") -> Script:
 @everywhere
 @pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"303 See Other", b"307 Temporary", b"308 Permanent"])
 def test_a_redirect_is_not_followed(hostile: Hostile, send_request: Send, platform: str, status: bytes) -> None:
-    """
-    Neither in a circle nor to another host, which would get the credential.
-    """
-    other = hostile(state(WHOLE))
+    """Neither in a circle nor to another host, which would get the credential."""
+    other = hostile(send_parts(WHOLE))
     location = f"location: {other.url}/x\r\n".encode()
-    server = hostile(refusing(status, location))
+    server = hostile(reject_with(status, location))
     outcome = send_request(server.url, platform, auth=CountingSigner(), retry=Retry(2, base_delay=0.001))
 
     assert isinstance(outcome.error, ServiceError), outcome.error
@@ -215,26 +203,22 @@ def test_a_redirect_is_not_followed(hostile: Hostile, send_request: Send, platfo
 
 @both
 @everywhere
-def test_a_401_without_end_is_requested_twice(hostile: Hostile, send_request: Send, platform: str) -> None:
-    """
-    A key is renewed once.
-    """
+def test_credentials_are_refreshed_once(hostile: Hostile, send_request: Send, platform: str) -> None:
+    """A service that always returns 401 gets two requests."""
     signer = CountingSigner()
-    server = hostile(refusing(b"401 Unauthorized"))
+    server = hostile(reject_with(b"401 Unauthorized"))
     outcome = send_request(server.url, platform, auth=signer, retry=Retry(5, base_delay=0.001))
 
     assert isinstance(outcome.error, AuthenticationError), outcome.error
-    assert (2, 1) == (len(server.requests), signer.renewals)
+    assert (2, 1) == (len(server.requests), signer.refreshes)
 
 
 @both
 @everywhere
 @pytest.mark.parametrize("wait", [b"1000000000", b"99999999999999999999999", b"Fri, 31 Dec 9999 23:59:59 GMT", b"-5", b"nan", b"inf", b"1e9", b"\xff", b""])  # fmt: skip
-def test_no_wait_is_longer_than_a_call(hostile: Hostile, send_request: Send, platform: str, wait: bytes) -> None:
-    """
-    `Retry-After` asks for an age, or for nothing that can be read.
-    """
-    server = hostile(refusing(b"429 Too Many Requests", b"retry-after: %b\r\n" % wait))
+def test_no_delay_is_longer_than_a_call(hostile: Hostile, send_request: Send, platform: str, wait: bytes) -> None:
+    """`Retry-After` is huge or invalid."""
+    server = hostile(reject_with(b"429 Too Many Requests", b"retry-after: %b\r\n" % wait))
     outcome = send_request(server.url, platform, retry=Retry(1, base_delay=0.001), timeout=Timeout(read=5, total=3))
 
     assert isinstance(outcome.error, RateLimited | ServerError), outcome.error
@@ -244,28 +228,26 @@ def test_no_wait_is_longer_than_a_call(hostile: Hostile, send_request: Send, pla
 
 # proxies
 
-LYING: dict[str, tuple[Script, tuple[type[MDStreamError], ...]]] = {
-    "a tunnel into garbage": (state(OK + b"\r\n", b"garbage" * 100), (ConnectionFailed,)),
-    "an answer instead of a tunnel": (state(WHOLE), (ConnectionFailed,)),
-    "a tunnel that is closed": (state(OK + b"\r\n"), (ConnectionFailed,)),
+INVALID_TUNNELS: dict[str, tuple[Script, tuple[type[MDStreamError], ...]]] = {
+    "a tunnel into garbage": (send_parts(OK + b"\r\n", b"garbage" * 100), (ConnectionFailed,)),
+    "a response instead of a tunnel": (send_parts(WHOLE), (ConnectionFailed,)),
+    "a tunnel that is closed": (send_parts(OK + b"\r\n"), (ConnectionFailed,)),
     "a head without end": (burst(OK, b"x: y\r\n"), (ConnectionFailed,)),
     "a head, byte by byte": (slow_stream(OK + b"x: ", b"y"), (ConnectionFailed, MDStreamError)),
-    "a switch of protocols": (state(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (ConnectionFailed,)),
-    "a redirect": (state(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"), (ConnectionFailed, ServiceError)),
-    "407, always": (refusing(b"407 Proxy Authentication Required"), (ConnectionFailed, ServiceError)),
-    "another protocol": (state(b"SSH-2.0-OpenSSH_9.6\r\n"), (ConnectionFailed,)),
-    "nothing": (state(end="wait"), (ConnectionFailed, MDStreamError)),
+    "a switch of protocols": (send_parts(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), (ConnectionFailed,)),
+    "a redirect": (send_parts(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"), (ConnectionFailed, ServiceError)),
+    "407, always": (reject_with(b"407 Proxy Authentication Required"), (ConnectionFailed, ServiceError)),
+    "another protocol": (send_parts(b"SSH-2.0-OpenSSH_9.6\r\n"), (ConnectionFailed,)),
+    "nothing": (send_parts(end="wait"), (ConnectionFailed, MDStreamError)),
 }  # fmt: skip
 
 
 @both
-@pytest.mark.parametrize(("script", "kinds"), LYING.values(), ids=LYING)
-def test_a_proxy_that_lies_about_its_tunnel(
+@pytest.mark.parametrize(("script", "kinds"), INVALID_TUNNELS.values(), ids=INVALID_TUNNELS)
+def test_an_invalid_tunnel_of_a_proxy(
     hostile: Hostile, tls: Tls, send_request: Send, script: Script, kinds: tuple[type[MDStreamError], ...]
 ) -> None:
-    """
-    The service is not reached; the proxy reads no question and no credential.
-    """
+    """The proxy receives neither the request nor its credential."""
     proxy = hostile(script)
     make = http_client if send_request is send_sync else async_http_client
     http = make(proxy=proxy.url, verify=tls[1], trust_env=False)

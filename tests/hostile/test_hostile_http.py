@@ -1,4 +1,4 @@
-"""HTTP from a server that means harm: too slow, too much, never ending, or lying about how much there is."""
+"""HTTP of a hostile server: too slow, too large, endless, or with wrong lengths."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -19,8 +19,8 @@ from _hostile import (
     burst,
     chunk,
     everywhere,
+    send_parts,
     slow_stream,
-    state,
 )
 from _raw_server import RawServer, Script
 
@@ -41,13 +41,13 @@ def headers() -> Iterator[bytes]:
     return (b"x-%d: y\r\n" % number for number in count())
 
 
-#: name: (what the server does, the text that is kept)
+#: name: (script of the server, text of the partial response)
 SLOW: dict[str, tuple[Script, str]] = {
-    "nothing at all": (state(end="wait"), ""),
+    "nothing at all": (send_parts(end="wait"), ""),
     "a head, byte by byte": (slow_stream(OK + b"x: ", b"y"), ""),
     "a status line, byte by byte": (slow_stream(b"HTTP/1.1 200 ", b"O"), ""),
     "header fields without end": (slow_stream(OK, headers()), ""),
-    "interim answers without end": (slow_stream(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), ""),
+    "interim responses without end": (slow_stream(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), ""),
     "a chunk, byte by byte": (slow_stream(CHUNKED + chunk(HI) + b"ffff\r\n", b"x"), "Hi"),
     "a chunk size, byte by byte": (slow_stream(CHUNKED + chunk(HI), b"0"), "Hi"),
     "a chunk extension, byte by byte": (slow_stream(CHUNKED + chunk(HI) + b"5;", b"x"), "Hi"),
@@ -63,10 +63,8 @@ SLOW: dict[str, tuple[Script, str]] = {
 
 @both
 @pytest.mark.parametrize(("script", "text"), SLOW.values(), ids=SLOW)
-def test_a_slow_server_is_left(hostile: Hostile, send_request: Send, script: Script, text: str) -> None:
-    """
-    Bytes that bring nothing do not count: the limits hold, and what was received is kept.
-    """
+def test_a_slow_server_times_out(hostile: Hostile, send_request: Send, script: Script, text: str) -> None:
+    """Bytes without events do not count as progress, and the text received before is kept."""
     outcome = send_request(hostile(script).url, timeout=SHORT)
 
     assert isinstance(outcome.error, StreamStalled), outcome.error
@@ -77,12 +75,10 @@ def test_a_slow_server_is_left(hostile: Hostile, send_request: Send, script: Scr
 @both
 @everywhere
 @pytest.mark.parametrize("pause", [0.002, 0.1])
-def test_a_response_without_end_ends_with_the_time_of_the_call(
+def test_an_endless_response_ends_with_the_total_timeout(
     hostile: Hostile, send_request: Send, platform: str, pause: float
 ) -> None:
-    """
-    Good tokens for ever: `Timeout.total` ends them on every platform, and they are all kept.
-    """
+    """Valid tokens without end: all tokens received are kept, on every platform."""
     _, head, frame = PLATFORMS[platform]
     outcome = send_request(
         hostile(slow_stream(head, chunk(frame(HI)), pause)).url, platform, timeout=Timeout(read=5, total=0.6)
@@ -103,22 +99,20 @@ ENDLESS: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("piece", ENDLESS.values(), ids=ENDLESS)
-def test_events_as_fast_as_they_are_read_end_in_time(hostile: Hostile, send_request: Send, piece: bytes) -> None:
-    """
-    However many events stand in one read, the clock is looked at between them.
-    """
+def test_the_total_timeout_is_checked_within_a_burst(hostile: Hostile, send_request: Send, piece: bytes) -> None:
+    """Also between the events of one read."""
     outcome = send_request(hostile(burst(CHUNKED + chunk(HI), piece, 1 << 40)).url, timeout=Timeout(read=5, total=1))
 
     assert isinstance(outcome.error, StreamStalled), outcome.error
     assert outcome.is_bounded()
 
 
-#: name: (what the server does, the error)
-FLOODS: dict[str, tuple[Script, type[MDStreamError]]] = {
+#: name: (script of the server, the error)
+BURSTS: dict[str, tuple[Script, type[MDStreamError]]] = {
     "one header": (burst(OK + b"x: ", b"y"), ConnectionFailed),
     "header fields": (burst(OK, b"x: y\r\n"), ConnectionFailed),
     "a status line": (burst(b"HTTP/1.1 200 ", b"O"), ConnectionFailed),
-    "interim answers": (burst(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"), ConnectionFailed),
+    "interim responses": (burst(b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"), ConnectionFailed),
     "a chunk extension": (burst(CHUNKED + chunk(HI) + b"5;", b"x"), StreamInterrupted),
     "a chunk size": (burst(CHUNKED + chunk(HI), b"0"), StreamInterrupted),
     "a trailer": (burst(CHUNKED + chunk(HI) + b"0\r\nx: ", b"y"), StreamInterrupted),
@@ -130,11 +124,9 @@ FLOODS: dict[str, tuple[Script, type[MDStreamError]]] = {
 
 
 @both
-@pytest.mark.parametrize(("script", "kind"), FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize(("script", "kind"), BURSTS.values(), ids=BURSTS)
 def test_a_burst_is_stopped(hostile: Hostile, send_request: Send, script: Script, kind: type[MDStreamError]) -> None:
-    """
-    A quarter of a gigabyte is on offer; the client takes its limit of it, and says what was wrong.
-    """
+    """The server offers a quarter of a gigabyte; the client stops at its limit and reports the problem."""
     outcome = send_request(hostile(script).url, memory=True, timeout=Timeout(read=10, total=15))
 
     assert isinstance(outcome.error, kind), outcome.error
@@ -142,8 +134,8 @@ def test_a_burst_is_stopped(hostile: Hostile, send_request: Send, script: Script
     assert outcome.is_bounded()
 
 
-#: name: (the bytes of the answer, the error, the text that is kept)
-LIES: dict[str, tuple[bytes, type[MDStreamError], str]] = {
+#: name: (the bytes of the response, the error, text of the partial response)
+INVALID: dict[str, tuple[bytes, type[MDStreamError], str]] = {
     "nothing": (b"", ConnectionFailed, ""),
     "half a head": (OK + b"content-ty", ConnectionFailed, ""),
     "another protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", ConnectionFailed, ""),
@@ -171,26 +163,24 @@ LIES: dict[str, tuple[bytes, type[MDStreamError], str]] = {
 
 
 @both
-@pytest.mark.parametrize(("wire", "kind", "text"), LIES.values(), ids=LIES)
-def test_a_response_that_lies_is_an_error(
+@pytest.mark.parametrize(("wire", "kind", "text"), INVALID.values(), ids=INVALID)
+def test_an_invalid_response_is_an_error(
     hostile: Hostile, send_request: Send, wire: bytes, kind: type[MDStreamError], text: str
 ) -> None:
-    """
-    Whatever was readable is kept, and nothing of it passes for a whole answer.
-    """
-    outcome = send_request(hostile(state(wire)).url)
+    """Text before the error is kept, and the response does not count as complete."""
+    outcome = send_request(hostile(send_parts(wire)).url)
 
     assert isinstance(outcome.error, kind), outcome.error
     assert text == outcome.text
     assert outcome.is_bounded()
 
 
-#: Odd, and readable: what is read is the same, and nothing else appears in it.
+#: Unusual but valid responses, all with the same content.
 ODD: dict[str, bytes] = {
     "both lengths": STREAM + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n" + WHOLE.partition(b"\r\n\r\n")[2],
-    "interim answers": b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 50 + WHOLE,
-    "another answer behind it": WHOLE + WHOLE.replace(b"Hi", b"No"),
-    "bytes behind it": WHOLE + b"\0" * 1_000,
+    "interim responses": b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 50 + WHOLE,
+    "another response after it": WHOLE + WHOLE.replace(b"Hi", b"No"),
+    "bytes after it": WHOLE + b"\0" * 1_000,
     "chunk extensions": CHUNKED + b"%x;a=b\r\n%b\r\n" % (len(HI), HI) + chunk(STOP) + chunk(DONE) + END,
     "one byte in each chunk": CHUNKED + b"".join(chunk(bytes([byte])) for byte in HI + STOP + DONE) + END,
 }  # fmt: skip
@@ -198,11 +188,9 @@ ODD: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", ODD.values(), ids=ODD)
-def test_an_odd_response_reads_as_it_should(hostile: Hostile, send_request: Send, wire: bytes) -> None:
-    """
-    Chunks go before a length, and what stands behind an answer is not a part of it.
-    """
-    outcome = send_request(hostile(state(wire, end="wait")).url)
+def test_an_unusual_response_is_decoded(hostile: Hostile, send_request: Send, wire: bytes) -> None:
+    """Chunked framing wins over a length, and data after a response is not part of it."""
+    outcome = send_request(hostile(send_parts(wire, end="wait")).url)
 
     assert (None, "Hi") == (outcome.error, outcome.text)
 
@@ -211,11 +199,9 @@ def test_an_odd_response_reads_as_it_should(hostile: Hostile, send_request: Send
 @everywhere
 @pytest.mark.parametrize("end", ["close", "reset", "shut"])
 def test_a_connection_that_ends_in_the_middle(hostile: Hostile, send_request: Send, platform: str, end: str) -> None:
-    """
-    Closed, reset or half closed: interrupted, with the words so far, on every platform.
-    """
+    """Closed, reset or half closed: interrupted, with the text so far, on every platform."""
     _, head, frame = PLATFORMS[platform]
-    outcome = send_request(hostile(state(head + chunk(frame(HI)), end=end)).url, platform)
+    outcome = send_request(hostile(send_parts(head + chunk(frame(HI)), end=end)).url, platform)
 
     assert isinstance(outcome.error, StreamInterrupted), outcome.error
     assert "Hi" == outcome.text
@@ -225,13 +211,11 @@ def test_a_connection_that_ends_in_the_middle(hostile: Hostile, send_request: Se
 @both
 @everywhere
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_server_that_hangs_up_at_once(hostile: Hostile, send_request: Send, platform: str, reset: bool) -> None:
-    """
-    Right after it accepted, before a byte of the question was read.
-    """
+def test_a_server_that_disconnects_at_once(hostile: Hostile, send_request: Send, platform: str, reset: bool) -> None:
+    """Right after accepting the connection, before it reads the request."""
     server = hostile(lambda server, peer: peer.reset() if reset else None)
     outcome = send_request(server.url, platform)
 
     assert isinstance(outcome.error, ConnectionFailed), outcome.error
-    assert server.connections <= 2, "a connection that never answered is tried once more at most"
+    assert server.connections <= 2, "a connection without a response is tried once more at most"
     assert outcome.is_bounded()

@@ -1,4 +1,4 @@
-"""Payloads of a server that means harm: compressed garbage, AWS' frames, WebSockets, text that is no text."""
+"""Payloads of a hostile server: invalid compression, AWS event streams, WebSocket frames, text."""
 
 import gzip
 import struct
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from itertools import repeat
 
 import pytest
-from _hostile import CHUNKED, DONE, FRAMES, HI, STOP, STREAM, Send, body_part, both, burst, chunk, event, state
+from _hostile import CHUNKED, DONE, FRAMES, HI, STOP, STREAM, Send, body_part, both, burst, chunk, event, send_parts
 from _raw_server import Peer, RawServer
-from test_transport_websocket import BYE, agreed, frame, message
+from test_transport_websocket import BYE, accept_handshake, frame, message
 from test_transport_websocket import HI as CONTENT
 
 from mdstream_core import Timeout
@@ -41,11 +41,9 @@ GARBAGE: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", GARBAGE.values(), ids=GARBAGE)
-def test_compressed_garbage_is_malformed(hostile: Hostile, send_request: Send, wire: bytes) -> None:
-    """
-    An error of ours, not zlib's.
-    """
-    outcome = send_request(hostile(state(wire)).url)
+def test_invalid_compressed_data_is_malformed(hostile: Hostile, send_request: Send, wire: bytes) -> None:
+    """The error is mdstream's, not zlib's."""
+    outcome = send_request(hostile(send_parts(wire)).url)
 
     assert isinstance(outcome.error, StreamError), outcome.error
     assert outcome.is_bounded()
@@ -54,7 +52,7 @@ def test_compressed_garbage_is_malformed(hostile: Hostile, send_request: Send, w
 # AWS event streams
 
 
-def spoiled(at: int, data: bytes = body_part(HI)) -> bytes:
+def corrupt(at: int, data: bytes = body_part(HI)) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
@@ -64,9 +62,9 @@ def framed(total: int, headers: int) -> bytes:
 
 
 AWS: dict[str, bytes] = {
-    "a wrong checksum of a message": spoiled(-1 % len(body_part(HI))),
-    "a wrong checksum of a prelude": spoiled(8),
-    "a changed payload": spoiled(len(body_part(HI)) - 10),
+    "a wrong checksum of a message": corrupt(-1 % len(body_part(HI))),
+    "a wrong checksum of a prelude": corrupt(8),
+    "a changed payload": corrupt(len(body_part(HI)) - 10),
     "a length of 4 GB": framed(0xFFFFFFFF, 0),
     "headers longer than the message": framed(64, 4_096),
     "headers of 4 GB": framed(64, 0xFFFFFFFF),
@@ -78,12 +76,10 @@ AWS: dict[str, bytes] = {
 
 @both
 @pytest.mark.parametrize("wire", AWS.values(), ids=AWS)
-def test_a_frame_that_lies_is_malformed(hostile: Hostile, send_request: Send, wire: bytes) -> None:
-    """
-    Checksums are checked, and a length is believed within limits only; the words before it are kept.
-    """
+def test_an_invalid_frame_is_malformed(hostile: Hostile, send_request: Send, wire: bytes) -> None:
+    """Checksums and length limits are checked, and the text before the frame is kept."""
     outcome = send_request(
-        hostile(state(FRAMES + chunk(body_part(HI)), chunk(wire), end="wait")).url, "sagemaker", memory=True
+        hostile(send_parts(FRAMES + chunk(body_part(HI)), chunk(wire), end="wait")).url, "sagemaker", memory=True
     )
 
     assert isinstance(outcome.error, MalformedStream), outcome.error
@@ -93,9 +89,7 @@ def test_a_frame_that_lies_is_malformed(hostile: Hostile, send_request: Send, wi
 
 @both
 def test_frames_without_content_are_no_progress(hostile: Hostile, send_request: Send) -> None:
-    """
-    Empty payload parts for ever: the call's time ends them.
-    """
+    """Endless empty payload parts end with the total timeout."""
     script = burst(FRAMES + chunk(body_part(HI)), chunk(body_part(b"")), 1 << 40)
     outcome = send_request(hostile(script).url, "sagemaker", timeout=Timeout(read=0.3, total=0.6))
 
@@ -107,8 +101,10 @@ def test_frames_without_content_are_no_progress(hostile: Hostile, send_request: 
 # WebSocket
 
 
-def sends(*parts: bytes, accept: Callable[[bytes], bytes] = agreed) -> Callable[[RawServer, Peer], None]:
-    """A script: shake hands, take the question, send the parts, wait for the client to go."""
+def send_messages(
+    *parts: bytes, accept: Callable[[bytes], bytes] = accept_handshake
+) -> Callable[[RawServer, Peer], None]:
+    """Create a script: complete the handshake, read the request, send the parts, wait for the client to disconnect."""
 
     def script(server: RawServer, peer: Peer) -> None:
         head = peer.head()
@@ -122,7 +118,7 @@ def sends(*parts: bytes, accept: Callable[[bytes], bytes] = agreed) -> Callable[
     return script
 
 
-#: name: (what is sent behind the first words, the error)
+#: name: (bytes sent after the first text, the error)
 SOCKETS: dict[str, tuple[tuple[bytes, ...], type[MDStreamError]]] = {
     "a masked frame": ((b"\x81\x85\0\0\0\0hello",), MalformedStream),
     "a message of exabytes": ((b"\x81\x7f" + (2**62).to_bytes(8),), MalformedStream),
@@ -146,14 +142,12 @@ SOCKETS: dict[str, tuple[tuple[bytes, ...], type[MDStreamError]]] = {
 
 @both
 @pytest.mark.parametrize(("parts", "kind"), SOCKETS.values(), ids=SOCKETS)
-def test_frames_that_break_the_rules(
+def test_frames_that_violate_the_protocol(
     hostile: Hostile, send_request: Send, parts: tuple[bytes, ...], kind: type[MDStreamError]
 ) -> None:
-    """
-    A server that does not keep RFC 6455 is left, with the words so far.
-    """
+    """Violations of RFC 6455 end the call, with the text so far."""
     limits = Timeout(read=5, total=8)
-    outcome = send_request(hostile(sends(CONTENT, *parts)).url, "websocket", memory=True, timeout=limits)
+    outcome = send_request(hostile(send_messages(CONTENT, *parts)).url, "websocket", memory=True, timeout=limits)
 
     assert isinstance(outcome.error, kind), outcome.error
     assert "Hi" == outcome.text
@@ -162,36 +156,34 @@ def test_frames_that_break_the_rules(
 
 @both
 @pytest.mark.parametrize("part", [b"\x89\x00", b"\x8a\x00", b"\x89\x7d" + b"x" * 125, frame(b"{}"), frame(b"")], ids=["pings", "pongs", "long pings", "empty objects", "empty messages"])  # fmt: skip
-def test_frames_that_bring_nothing_are_bounded(hostile: Hostile, send_request: Send, part: bytes) -> None:
-    """
-    A flood of them does not extend the silence that is allowed, and takes no memory.
-    """
+def test_frames_without_content_are_bounded(hostile: Hostile, send_request: Send, part: bytes) -> None:
+    """A burst of them neither extends the read timeout nor uses memory."""
     parts = repeat(part * (65_536 // len(part)), 5_000)
-    outcome = send_request(hostile(sends(CONTENT, *parts)).url, "websocket", timeout=Timeout(read=0.4, total=0.8))
+    outcome = send_request(
+        hostile(send_messages(CONTENT, *parts)).url, "websocket", timeout=Timeout(read=0.4, total=0.8)
+    )
 
     assert isinstance(outcome.error, StreamError), outcome.error
     assert "Hi" == outcome.text
     assert outcome.is_bounded()
 
 
-SHAKES: dict[str, Callable[[bytes], bytes]] = {
-    "a wrong key": lambda head: agreed(head, b"d3Jvbmc="),
-    "no key": lambda head: b"\r\n".join(line for line in agreed(head).split(b"\r\n") if b"Accept" not in line),
-    "no upgrade": lambda head: agreed(head).replace(b"Upgrade: websocket\r\n", b""),
-    "another protocol": lambda head: agreed(head).replace(b"websocket", b"h2c"),
-    "an extension that nobody asked for": lambda head: agreed(head).replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
+HANDSHAKES: dict[str, Callable[[bytes], bytes]] = {
+    "a wrong key": lambda head: accept_handshake(head, b"d3Jvbmc="),
+    "no key": lambda head: b"\r\n".join(line for line in accept_handshake(head).split(b"\r\n") if b"Accept" not in line),
+    "no upgrade": lambda head: accept_handshake(head).replace(b"Upgrade: websocket\r\n", b""),
+    "another protocol": lambda head: accept_handshake(head).replace(b"websocket", b"h2c"),
+    "an extension that was not requested": lambda head: accept_handshake(head).replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
     "200": lambda head: CHUNKED,
 }  # fmt: skip
 
 
 @both
-@pytest.mark.parametrize("accept", SHAKES.values(), ids=SHAKES)
-def test_a_handshake_that_lies(hostile: Hostile, send_request: Send, accept: Callable[[bytes], bytes]) -> None:
-    """
-    It reaches nobody, and no answer is read from it.
-    """
+@pytest.mark.parametrize("accept", HANDSHAKES.values(), ids=HANDSHAKES)
+def test_an_invalid_handshake(hostile: Hostile, send_request: Send, accept: Callable[[bytes], bytes]) -> None:
+    """No response is read from it."""
     outcome = send_request(
-        hostile(sends(CONTENT, accept=accept)).url, "websocket", timeout=Timeout(connect=2, read=1, total=3)
+        hostile(send_messages(CONTENT, accept=accept)).url, "websocket", timeout=Timeout(connect=2, read=1, total=3)
     )
 
     assert isinstance(outcome.error, MDStreamError), outcome.error
@@ -215,11 +207,9 @@ TEXTS: dict[str, bytes] = {
 @both
 @pytest.mark.parametrize("data", TEXTS.values(), ids=TEXTS)
 def test_text_is_data(hostile: Hostile, send_request: Send, data: bytes) -> None:
-    """
-    Whatever characters there are, they are handed on as text, or replaced where they are none.
-    """
+    """All characters are passed on as text; invalid ones are replaced."""
     body = HI + data + STOP + DONE
-    outcome = send_request(hostile(state(CHUNKED + chunk(body) + b"0\r\n\r\n")).url)
+    outcome = send_request(hostile(send_parts(CHUNKED + chunk(body) + b"0\r\n\r\n")).url)
 
     assert outcome.error is None
     assert outcome.text.startswith("Hi")

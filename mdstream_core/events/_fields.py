@@ -1,7 +1,7 @@
-"""The fields of events as they should be, whatever was put into them: the sum of events must never fail to build.
+"""Convert fields of events to the types that they are declared with, so that accumulating events never fails.
 
-An error carries what was received before it. If a field of the wrong type made that sum raise, the user would lose both
-the error of the service and the partial response.
+An error carries the partial response received before it. If a field of the wrong type made the accumulation raise, the
+user would lose both the error of the service and the partial response.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from mdstream_core import _json
 
 
 def to_plain_text(value: Any) -> str:
-    """A field as text: whole characters, and JSON for what is no text.
+    """Convert a field to a string without lone surrogates; values of other types become JSON.
 
     >>> to_plain_text("a\\ud83d"), to_plain_text({"text": "hi"}), to_plain_text(None)
     ('a\\ufffd', '{"text":"hi"}', '')
@@ -21,17 +21,17 @@ def to_plain_text(value: Any) -> str:
 
 
 def to_optional_text(value: Any) -> str | None:
-    """The same, and `None` for `None`."""
+    """Convert a field to a string like `to_plain_text`, but keep `None`."""
     return None if value is None else to_plain_text(value)
 
 
 def to_index(value: Any) -> int:
-    """The index of a choice or call; the first for what is no whole number."""
+    """Convert to the index of a choice or call; 0 for what is not an integer."""
     return value if isinstance(value, int) else 0
 
 
 def to_entries(value: Any) -> list[dict[str, Any]]:
-    """Log probabilities: the objects of a list, and for any other entry an object with its text.
+    """Convert log probabilities to a list of objects; an entry of another type becomes an object with its text.
 
     >>> to_entries([{"token": "a"}, "b"]), to_entries(None)
     ([{'token': 'a'}, {'token': 'b'}], [])
@@ -41,10 +41,10 @@ def to_entries(value: Any) -> list[dict[str, Any]]:
 
 
 def join_texts(texts: list[Any]) -> str:
-    """Texts in a row."""
+    """Join texts, converting those that are not strings."""
     try:
         return "".join(texts)
-    except TypeError:  # one of them is no text
+    except TypeError:  # one of them is not a string
         return "".join(map(to_plain_text, texts))
 
 
@@ -57,31 +57,31 @@ _FIELD_TYPES: dict[str, Callable[[Any], Any]] = {
     "choice": to_index,
 }
 
-#: What adding an event up raises where a field has a type that it should not have: a list in place of an index has no
-#: hash, a number cannot be written into a text.
-UNFIT = (TypeError, AttributeError)
+#: Exceptions that accumulating an event raises for a field of the wrong type: a list as an index is not hashable, a
+#: number cannot be written into a text buffer.
+TYPE_ERRORS = (TypeError, AttributeError)
 
 
 def coerce(event: Any) -> Any:
-    """The event with fields of the types that they should have. Nothing of it is lost: what is no text becomes JSON."""
+    """Convert the fields of an event to their declared types. Nothing is lost: other values become JSON text."""
     fields = {name: read(getattr(event, name)) for name, read in _FIELD_TYPES.items() if hasattr(event, name)}
     return replace(event, **fields)
 
 
-#: The fields of `Usage` that are always numbers, and those that may be unknown.
-_SUMS = ("input", "output", "total")
-_PARTS = ("cached", "reasoning", "input_audio", "output_audio")
+#: The fields of `Usage` that are always numbers, and those that may be `None`.
+_TOTALS = ("input", "output", "total")
+_DETAILS = ("cached", "reasoning", "input_audio", "output_audio")
 
 
 def coerce_usage(usage: Any) -> Any:
-    """Counted tokens, with numbers only; `None` for `None`."""
+    """Convert the fields of a `Usage` to integers; `None` for `None`."""
     if usage is None:
         return None
-    counts: dict[str, Any] = {name: _json.to_count(getattr(usage, name)) for name in (*_SUMS, *_PARTS)}
-    return replace(usage, **counts | {name: counts[name] or 0 for name in _SUMS})
+    counts: dict[str, Any] = {name: _json.to_count(getattr(usage, name)) for name in (*_TOTALS, *_DETAILS)}
+    return replace(usage, **counts | {name: counts[name] or 0 for name in _TOTALS})
 
 
-def coerce_served(metadata: Any) -> Any:
-    """Who answered, in texts only."""
+def coerce_metadata(metadata: Any) -> Any:
+    """Convert the fields of a `ResponseMetadata` to strings."""
     names = ("model", "id", "fingerprint")
     return replace(metadata, **{name: to_optional_text(getattr(metadata, name)) for name in names})

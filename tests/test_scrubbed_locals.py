@@ -1,4 +1,4 @@
-"""What taking credentials out of errors leaves alone: coroutines that wait, and errors that callers are handling."""
+"""What removing credentials from errors leaves unchanged: suspended coroutines, and errors that callers handle."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ from mdstream_core.errors import ConnectionFailed
 from mdstream_core.http import Request, remove_credentials
 
 
-class Unreadable(Signer):
-    """Its key cannot be read: one error of another library for all who wait."""
+class FailingSigner(Signer):
+    """Signer whose key cannot be read: one exception for all waiting tasks."""
 
     def needs_refresh(self) -> bool:
         return True
@@ -31,17 +31,17 @@ def service(auth: Signer | None = None) -> Service:
     return Service(OCIModelDeployment("http://127.0.0.1:1/ocid1.x"), auth=auth, retry=Retry(0))
 
 
-def call(requested: Service) -> Call:
-    return requested.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
+def call(target: Service) -> Call:
+    return target.call(OpenAIChat(), {"messages": [{"role": "user", "content": "Hello"}]}, stream=False)
 
 
-async def test_tasks_that_wait_after_a_shared_error_go_on() -> None:
-    """Each task handles the error and waits meanwhile; what the others do to the error does not end it."""
-    requested = service(Unreadable())
+async def test_tasks_continue_after_a_shared_error() -> None:
+    """Each task handles the error and waits; redacting it in the others does not end the task."""
+    target = service(FailingSigner())
 
     async def send_request(number: int) -> int:
         try:
-            await requested.async_client.complete(call(requested))
+            await target.async_client.complete(call(target))
         except OSError:
             await asyncio.sleep(0.05)
         return number
@@ -49,8 +49,8 @@ async def test_tasks_that_wait_after_a_shared_error_go_on() -> None:
     assert [0, 1, 2, 3] == await asyncio.wait_for(asyncio.gather(*(send_request(number) for number in range(4))), 20)
 
 
-def test_a_generator_that_waits_goes_on() -> None:
-    """An error that was caught in a generator is raised again by somebody else."""
+def test_a_suspended_generator_continues() -> None:
+    """An error that was caught in a generator is raised again elsewhere."""
     shared = KeyError("shared")
 
     def fallback() -> Generator[str]:
@@ -73,27 +73,27 @@ def fail() -> None:
 
 
 def test_an_error_that_is_being_handled_keeps_its_locals() -> None:
-    """A caller asks while it handles an error of its own."""
-    requested = service()
+    """A caller sends a request while it handles an error of its own."""
+    target = service()
     try:
         fail()
     except KeyError as error:
         with pytest.raises(ConnectionFailed):
-            requested.client.complete(call(requested))
+            target.client.complete(call(target))
         at = error.__traceback__
     assert at is not None
     assert at.tb_next is not None
     assert "for a debugger" == at.tb_next.tb_frame.f_locals["precious"]
 
 
-async def test_the_same_while_awaited() -> None:
-    """… and in a task."""
-    requested = service()
+async def test_an_error_that_a_task_handles_keeps_its_locals() -> None:
+    """The same in a task."""
+    target = service()
     try:
         fail()
     except KeyError as error:
         with pytest.raises(ConnectionFailed):
-            await requested.async_client.complete(call(requested))
+            await target.async_client.complete(call(target))
         at = error.__traceback__
     assert at is not None
     assert at.tb_next is not None
@@ -105,7 +105,7 @@ def open_key(key: str) -> None:
 
 
 def test_locals_of_functions_that_failed_are_cleared() -> None:
-    """What happened below is cleared, with the errors that it was caused by."""
+    """Of the functions called, and of the causes of the error."""
 
     def sign() -> None:
         key = "s3cret"
