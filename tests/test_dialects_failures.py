@@ -89,7 +89,7 @@ def test_an_error_event_without_data_is_a_failure() -> None:
     outcome = read(sse(HI, STOP) + b"event: error\n\n")
 
     assert isinstance(outcome.error, StreamFailure)
-    assert "no words" in str(outcome.error)
+    assert "no error message" in str(outcome.error)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_media_of_a_model_is_left_out_with_a_warning(name: str) -> None:
     Where the format has no place for it.
     """
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}}
-    with pytest.warns(RuntimeWarning, match="'image_url'.* left out"):
+    with pytest.warns(RuntimeWarning, match="'image_url'.* not sent"):
         assert _request(name, [TEXT]) == _request(name, [TEXT, picture])
 
 

@@ -71,7 +71,7 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
     "an error before inference": ([b'{"error":"prediction failure","code":424}'], StreamFailure, "prediction failure"),
     "vLLM's error line": ([b'{"error":{"message":"bad","type":"BadRequestError","code":400}}'], StreamFailure, "bad"),
     "no end": ([b'{"token":{"id":304,"text":"Deep ","log_prob":-0.05}}'], StreamInterrupted, "before"),
-    "another dialect": ([b'{"choices":[]}'], MalformedStream, "dialect='openai-chat' would fit"),
+    "another dialect": ([b'{"choices":[]}'], MalformedStream, "set dialect='openai-chat'"),
 }
 
 

@@ -166,7 +166,7 @@ def test_a_dialect_that_does_not_fit_names_the_one_that_does(payload: Any, name:
     error = read(name, sse(payload)).error
 
     assert isinstance(error, MalformedStream)
-    assert f"dialect={fitting!r} would fit" in str(error)
+    assert f"set dialect={fitting!r}" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_an_unknown_format_names_those_that_exist() -> None:
     """
     And the field that is wrong.
     """
-    with pytest.raises(ValueError, match=r"api_format='COHERE3' is unknown; there are: GENERIC, COHERE, COHEREV2"):
+    with pytest.raises(ValueError, match=r"api_format='COHERE3' is unknown .hint: use one of GENERIC, COHERE, COHEREV2"):
         oci_dialect_name("x", "COHERE3")
 
 

@@ -121,7 +121,7 @@ def test_no_documents_are_no_number(emulator: Emulator, top_n: int) -> None:
 
 def test_a_chat_dialect_is_refused() -> None:
     """What is wrong is told where it is written."""
-    with pytest.raises(ValidationError, match="dialect='openai-chat' is unknown; there are: rerank, score"):
+    with pytest.raises(ValidationError, match=r"dialect='openai-chat' is unknown .hint: use one of rerank, score"):
         OCIModelDeploymentRerank(endpoint="https://h/ocid1.x", dialect="openai-chat")
 
 

@@ -224,7 +224,7 @@ def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[st
     learned: dict[str, ReasoningRule] = {}
     dialect_name = ReasoningHistory(dialect("openai-chat"), "always", learned)
     body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=False)
-    with pytest.warns(RuntimeWarning, match="refuses"):
+    with pytest.warns(RuntimeWarning, match="rejects"):
         again = dialect_name.relax_payload(body, refusal(words, 422))
 
     assert again is not None

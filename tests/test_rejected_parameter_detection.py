@@ -54,7 +54,7 @@ def test_a_sentence_names_what_it_refuses(message: str, name: str) -> None:
     As JSON and as plain text.
     """
     for error in (worded(message), refusal(message), InvalidRequest(message)):
-        with pytest.warns(RuntimeWarning, match=f"the model refuses {name}"):
+        with pytest.warns(RuntimeWarning, match=f"the model rejects {name}"):
             simpler = OpenAIChat().relax_payload(BODY, error)
         assert simpler is not None
         assert {name} == BODY.keys() - simpler.keys() - {"top_logprobs"}
@@ -135,7 +135,7 @@ def test_a_warning_shows_neither_texts_of_the_user_nor_of_the_server(name: str, 
     with pytest.warns(RuntimeWarning) as caught:
         assert OpenAIChat().relax_payload({**BODY, name: value}, error)
 
-    assert [f"the model refuses {shown} (400, unsupported_parameter): it is asked again without it"] == [
+    assert [f"the model rejects {shown} (400, unsupported_parameter): the request is sent again without it"] == [
         str(one.message) for one in caught
     ]
 

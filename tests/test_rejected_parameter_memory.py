@@ -16,7 +16,7 @@ from mdstream_core.errors import InvalidRequest, MDStreamError
 Json = dict[str, Any]
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:the model refuses", "ignore:this http_client", "ignore:the server refuses"
+    "ignore:the model rejects", "ignore:this http_client", "ignore:the server rejects"
 )
 
 
@@ -253,6 +253,6 @@ def test_a_warning_is_given_for_each_value_and_none_for_what_is_remembered() -> 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         requested(answer, {"temperature": 3.0}, {"temperature": 0.0}, {"temperature": 3.0})
-    assert ["the model refuses temperature=3.0 (400, unsupported_value): it is asked again without it"] == [
+    assert ["the model rejects temperature=3.0 (400, unsupported_value): the request is sent again without it"] == [
         str(one.message) for one in caught if one.category is RuntimeWarning
     ]

@@ -81,7 +81,7 @@ def test_a_refused_parameter_is_left_out_with_a_warning(uses: Any, body: Any, go
     """
     However the server names it, and whatever envelope its words come in.
     """
-    with pytest.warns(RuntimeWarning, match="the model refuses"):
+    with pytest.warns(RuntimeWarning, match="the model rejects"):
         simpler = uses.relax_payload(BODY, refusal(body))
 
     assert gone == BODY.keys() - simpler.keys()
@@ -144,7 +144,7 @@ def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error
 
 
 @pytest.mark.parametrize(("kind", "status"), [(ServerError, 424), (StreamFailure, 400), (StreamFailure, 422), (InvalidRequest, 422)])  # fmt: skip
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], status: int) -> None:
     """
     DJL says 424 to everything, and some servers answer 200 before they look.
@@ -197,7 +197,7 @@ def test_known_families_are_not_requested_what_they_refuse(model: str, limit: st
     question = {name: value for name, value in BODY.items() if name != "stream"}
     body = OpenAIChat().build_payload({**question, "model": model}, stream=True)
 
-    assert limit == find_family(model).limit
+    assert limit == find_family(model).max_tokens_name
     assert 5 == body[limit]
     assert gone == BODY.keys() - body.keys() - {"max_tokens"}
     assert (
@@ -209,7 +209,7 @@ def test_what_a_known_family_is_not_sent_is_stated() -> None:
     """
     A warning names it; a completion has no families.
     """
-    with pytest.warns(RuntimeWarning, match=r"the model o3 does not take temperature=0\.1: not sent"):
+    with pytest.warns(RuntimeWarning, match=r"the model o3 does not accept temperature=0\.1: not sent"):
         OpenAIChat().build_payload({"messages": [], "model": "o3", "temperature": 0.1}, stream=False)
     requested = {"prompt": "Hi", "model": "o3", "temperature": 0.1, "max_tokens": 5}
     assert requested == OpenAICompletions().build_payload(requested, stream=False)
@@ -229,7 +229,7 @@ def refusing(*names: str) -> Script:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("call_method", METHODS)
-@pytest.mark.filterwarnings("ignore:the model refuses", "ignore:this http_client")
+@pytest.mark.filterwarnings("ignore:the model rejects", "ignore:this http_client")
 def test_a_model_object_remembers_what_was_refused(platform: str, call_method: str) -> None:
     """
     Two refusals and an answer; then an answer at once. Another object of the same class begins anew.
@@ -247,7 +247,7 @@ def test_a_model_object_remembers_what_was_refused(platform: str, call_method: s
     assert not {"seed", "temperature"} & server.notes[3].keys()  # type: ignore[attr-defined]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_another_models_name_begins_anew() -> None:
     """
     The same object may ask several models: what one refuses another may take.
@@ -260,7 +260,7 @@ def test_another_models_name_begins_anew() -> None:
     assert ["a", "a", "a", "b", "b", "b", "a"] == [body["model"] for body in server.notes]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_threads_share_what_is_remembered() -> None:
     """
     Each may be refused while nobody knows yet; afterwards nobody is.
@@ -278,7 +278,7 @@ def test_threads_share_what_is_remembered() -> None:
         assert len(server.notes) == before + 1
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
     """
     `tool_choice="auto"` is what a server does anyway; a tool that must be called is another request.
@@ -298,7 +298,7 @@ def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
     assert server.notes[-1]["tool_choice"] == "required"  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None:
     """
     There is no way back within one call.
@@ -308,7 +308,7 @@ def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None
     assert len(server.notes) == 2
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None:
     """
     With the value of each call.
@@ -337,7 +337,7 @@ def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None
     assert [True, False, False] == ["seed" in body["parameters"] for body in server.notes[3:]]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
+@pytest.mark.filterwarnings("ignore:the model rejects")
 def test_the_native_formats_of_oci_remember_too() -> None:
     """
     GENERIC: the refusal is a text inside of a text.

@@ -617,10 +617,10 @@ def test_unknown_names_are_refused() -> None:
     The message names those that exist.
     """
     with pytest.raises(
-        ValueError, match="tool_calls='xml' is unknown; there are: hermes, mistral, llama3_json, pythonic"
+        ValueError, match=r"tool_calls='xml' is unknown .hint: use one of hermes, mistral, llama3_json, pythonic"
     ):
         TextParsingDialect(OpenAIChat(), tool_calls="xml")
-    with pytest.raises(ValueError, match="reasoning='deepseek_r1' is unknown; there are: think, open"):
+    with pytest.raises(ValueError, match=r"reasoning='deepseek_r1' is unknown .hint: use one of think, open"):
         TextParsingDialect(OpenAIChat(), reasoning="deepseek_r1")  # type: ignore[arg-type]
 
 
