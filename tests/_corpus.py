@@ -4,7 +4,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus" / "amendments.txt"
 
-#: A question, and the amendment that answers it.
+#: A request, and the amendment that answers it.
 PARAMSS = {
     "May soldiers be quartered in a house in time of peace?": "Amendment III.",
     "Are cruel and unusual punishments allowed?": "Amendment VIII.",

@@ -20,7 +20,7 @@ REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-ll
 
 
 class Sample(NamedTuple):
-    """One recorded answer."""
+    """One recorded response."""
 
     head: ResponseHead
     body: bytes

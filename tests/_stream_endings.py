@@ -76,7 +76,7 @@ NOTHING: dict[str, Ending] = {
     "trailer before anything": Ending(Fault("trailer", after=0), errors.StreamTimeout, "", "ModelResponseTimeExceeded"),
 }
 
-#: Odd, but whole: the answer is there.
+#: Odd, but whole: the response is there.
 HEALTHY: dict[str, Fault] = {
     **{
         kind: Fault(kind)

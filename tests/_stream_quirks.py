@@ -1,6 +1,6 @@
 """What real servers do to a stream: a table of quirks, each a small function that bends the payloads of a dialect.
 
-A bent stream still says the same answer. Each quirk has the server or the report where somebody met it; the rest of
+A bent stream still says the same response. Each quirk has the server or the report where somebody met it; the rest of
 the evidence is in the tables of `mdstream_core.dialects`.
 """
 
@@ -206,7 +206,7 @@ def _summed(payloads: Payloads) -> dict[int, dict[str, Any]]:
 
 
 def whole_document(payloads: Payloads) -> dict[str, Any]:
-    """The whole answer, as a server sends it to who did not ask for a stream."""
+    """The whole response, as a server sends it to who did not ask for a stream."""
     usage = next((one["usage"] for one in payloads if isinstance(one, dict) and one.get("usage")), None)
     choices = [
         {"index": index, "finish_reason": message.pop("reason"), "message": message}
@@ -502,7 +502,7 @@ def trimmed(payloads: Payloads, random: Random) -> Payloads:
     return payloads
 
 
-# Usage, and what stands beside an answer
+# Usage, and what stands beside a response
 
 
 @_quirk("usage in every chunk", _BOTH_OPENAI, "vLLM's continuous_usage_stats; gateways that send zeros")

@@ -85,7 +85,7 @@ def answering(response: Scripted) -> Iterator[RawServer]:
         yield server
 
 
-#: What is no whole answer where JSON is asked for: the response, what the error says, and what it keeps of it.
+#: What is no whole response where JSON is asked for: the response, what the error says, and what it keeps of it.
 TEXTS: dict[str, tuple[Scripted, str, str]] = {
     "truncated": (Scripted(TRUNCATED, finish="length"), "max_tokens", TRUNCATED),
     "truncated in other words": (Scripted(TRUNCATED, finish="MAX_TOKENS"), "max_tokens", TRUNCATED),
@@ -102,7 +102,7 @@ TEXTS: dict[str, tuple[Scripted, str, str]] = {
     "another object": (Scripted('{"city": "Rome"}'), "country", '{"city": "Rome"}'),
 }
 
-#: What is no whole answer where a tool must be called.
+#: What is no whole response where a tool must be called.
 CALLS: dict[str, tuple[Scripted, str, str]] = {
     "no call, truncated": (Scripted("Let me", finish="length"), "max_tokens", "Let me"),
     "nothing, truncated": (Scripted(finish="length"), "max_tokens", ""),

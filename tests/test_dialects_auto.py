@@ -1,4 +1,4 @@
-"""What is spoken is found out from the first payload, and the question is turned once if it must be."""
+"""What is spoken is found out from the first payload, and the request is turned once if it must be."""
 
 import warnings
 from typing import Any
@@ -24,7 +24,7 @@ def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
     return events + decoder.finish()
 
 
-#: name: the payloads of an answer that says "Hi"
+#: name: the payloads of a response that says "Hi"
 DIALECT: dict[str, list[bytes]] = {
     "chat": [b'{"choices":[{"delta":{"content":"Hi"}}]}', b'{"choices":[{"delta":{},"finish_reason":"stop"}]}', b"[DONE]"],
     "a whole chat": [b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'],
@@ -42,7 +42,7 @@ DIALECT: dict[str, list[bytes]] = {
 @pytest.mark.parametrize("payloads", DIALECT.values(), ids=DIALECT)
 def test_the_first_payload_states_it(payloads: list[bytes]) -> None:
     """
-    Every format that a container may answer in.
+    Every format that a container may return.
     """
     decoder = Auto().create_decoder()
     model_response = ModelResponse.from_events(read(decoder, *payloads))
@@ -95,8 +95,8 @@ def test_a_container_that_wants_inputs_is_requested_so(words: str) -> None:
     assert None is Auto().relax_payload(again, InvalidRequest(words))
 
 
-#: name: (the question, the refusal)
-STANDING: dict[str, tuple[dict[str, Any], Exception]] = {
+#: name: (the request, the refusal)
+UNCHANGED: dict[str, tuple[dict[str, Any], Exception]] = {
     "tools": ({"messages": [STATES], "tools": [{"type": "function"}]}, InvalidRequest("missing field `inputs`")),
     "too long": ({"messages": [STATES]}, ContextOverflow("`inputs` must have less than 10 tokens, which is required")),
     "something else": ({"messages": [STATES]}, InvalidRequest("temperature must be positive")),
@@ -108,15 +108,15 @@ STANDING: dict[str, tuple[dict[str, Any], Exception]] = {
 }
 
 
-@pytest.mark.parametrize(("question", "refusal"), STANDING.values(), ids=STANDING)
-def test_other_refusals_stand(question: dict[str, Any], refusal: Any) -> None:
+@pytest.mark.parametrize(("params", "refusal"), UNCHANGED.values(), ids=UNCHANGED)
+def test_other_refusals_stand(params: dict[str, Any], refusal: Any) -> None:
     """
     What cannot be said with `inputs`, and what has another reason.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
-        assert None is Auto().relax_payload(Auto().build_payload(question, stream=False), refusal)
+        assert None is Auto().relax_payload(Auto().build_payload(params, stream=False), refusal)
 
 
 def test_stream_options_are_dropped_as_for_openai() -> None:

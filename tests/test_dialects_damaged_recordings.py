@@ -1,4 +1,4 @@
-"""Recordings that were damaged: whatever comes, the end is an answer or an error of ours."""
+"""Recordings that were damaged: whatever comes, the end is a response or an error of ours."""
 
 import json
 import random
@@ -36,7 +36,7 @@ def misshapen(value: Any, chance: random.Random) -> Any:
 @pytest.mark.parametrize("name", STREAMS)
 def test_damaged_bytes_end_in_a_response_or_an_error_of_ours(name: str) -> None:
     """
-    No exception of any other kind, and the partial is what was handed out.
+    No exception of any other kind, and the partial is what was returned.
     """
     chance = random.Random(name)
     head, body = sample(name)

@@ -1,4 +1,4 @@
-"""Embeddings and rankings: every shape that servers answer, and every service that gives them."""
+"""Embeddings and rankings: every shape that servers return, on every service."""
 
 import base64
 import json

@@ -249,7 +249,7 @@ def test_what_cannot_be_read_is_an_error_of_ours(wire: bytes) -> None:
 
 def test_an_error_in_position_of_a_whole_response_is_a_failure() -> None:
     """
-    Status 200 with an error object for a body is not an empty answer.
+    Status 200 with an error object for a body is not an empty response.
     """
     for body in (
         b'{"error": {"message": "boom", "code": 500}}',

@@ -1,4 +1,4 @@
-"""Parts of other providers' formats in a conversation: left out of a model's message, refused in anybody else's."""
+"""Parts of other providers' formats in a conversation: left out of a model's message, rejected in anybody else's."""
 
 import json
 import warnings
@@ -26,8 +26,8 @@ FOREIGN: dict[str, list[Any]] = {
 
 def _request(name: str, content: Any, role: str = "assistant") -> str:
     messages = [{"role": "user", "content": "weather?"}, {"role": role, "content": content}]
-    question = {"model": "m", "messages": [*messages, {"role": "user", "content": "and now?"}]}
-    return json.dumps(dialect(name).build_payload(question, stream=False), ensure_ascii=False)
+    params = {"model": "m", "messages": [*messages, {"role": "user", "content": "and now?"}]}
+    return json.dumps(dialect(name).build_payload(params, stream=False), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("parts", FOREIGN.values(), ids=FOREIGN)

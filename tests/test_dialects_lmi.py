@@ -105,5 +105,5 @@ def test_jumpstarts_llama_takes_a_dialogue_and_responses_whole() -> None:
         "inputs": [[STATES]],
         "parameters": {"max_new_tokens": 9, "do_sample": True, "temperature": 0.1},
     } == requested
-    for answer in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
-        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().create_decoder(), answer)
+    for data in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
+        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().create_decoder(), data)

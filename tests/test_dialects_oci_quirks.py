@@ -1,4 +1,4 @@
-"""What the families of OCI Generative AI do differently: names, schemas, refused parameters."""
+"""What the families of OCI Generative AI do differently: names, schemas, rejected parameters."""
 
 import json
 import warnings
@@ -50,7 +50,9 @@ def test_an_unknown_format_names_those_that_exist() -> None:
     """
     And the field that is wrong.
     """
-    with pytest.raises(ValueError, match=r"api_format='COHERE3' is unknown .hint: use one of GENERIC, COHERE, COHEREV2"):
+    with pytest.raises(
+        ValueError, match=r"api_format='COHERE3' is unknown .hint: use one of GENERIC, COHERE, COHEREV2"
+    ):
         oci_dialect_name("x", "COHERE3")
 
 
@@ -163,7 +165,7 @@ REFUSED: dict[str, tuple[MDStreamError, dict[str, Any] | None]] = {
 @pytest.mark.parametrize(("error", "changed"), REFUSED.values(), ids=REFUSED)
 def test_a_refused_parameter_is_left_out_once_and_never_silently(error: MDStreamError, changed: dict[str, Any] | None, name: str) -> None:  # fmt: skip
     """
-    Only one that the answer can do without, or that has another name; a warning says which.
+    Only one that the response can do without, or that has another name; a warning says which.
     """
     if changed is None:
         with warnings.catch_warnings():

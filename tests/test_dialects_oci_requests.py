@@ -14,12 +14,12 @@ USER = {"role": "user", "content": "Hello"}
 DATA = "data:image/png;base64,AAAA"
 
 
-def requested(name: str, *, stream: bool = False, **question: Any) -> dict[str, Any]:
-    body = dialect(name).build_payload({"messages": [USER], **question}, stream=stream)
+def requested(name: str, *, stream: bool = False, **params: Any) -> dict[str, Any]:
+    body = dialect(name).build_payload({"messages": [USER], **params}, stream=stream)
     return {key: value for key, value in body.items() if key not in {"apiFormat", "messages", "message", "chatHistory"}}
 
 
-#: name: (a field of the question, the fields of the GENERIC request, of COHERE, of COHEREV2)
+#: name: (a field of the request, the fields of the GENERIC request, of COHERE, of COHEREV2)
 FIELDS: dict[str, tuple[dict[str, Any], Any, Any, Any]] = {
     "numbers": (
         {"temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 7, "frequency_penalty": 0.1, "presence_penalty": 0.2},
@@ -60,24 +60,24 @@ FIELDS: dict[str, tuple[dict[str, Any], Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize("at", range(3), ids=["GENERIC", "COHERE", "COHEREV2"])
-@pytest.mark.parametrize(("question", "wanted"), [(row[0], row[1:]) for row in FIELDS.values()], ids=FIELDS)
-def test_fields_have_their_names(question: dict[str, Any], wanted: tuple[Any, ...], at: int) -> None:
+@pytest.mark.parametrize(("params", "wanted"), [(row[0], row[1:]) for row in FIELDS.values()], ids=FIELDS)
+def test_fields_have_their_names(params: dict[str, Any], wanted: tuple[Any, ...], at: int) -> None:
     """
-    Each field under the format's own name; one that would be lost is refused before it is sent.
+    Each field under the format's own name; one that would be lost is rejected before it is sent.
     """
     name = (GENERIC, COHERE, V2)[at]
     match wanted[at]:
         case None:
-            with pytest.raises(InvalidRequest, match="|".join(question)):
-                requested(name, **question)
+            with pytest.raises(InvalidRequest, match="|".join(params)):
+                requested(name, **params)
         case dict():
-            assert wanted[at] == requested(name, **question)
+            assert wanted[at] == requested(name, **params)
 
 
 @pytest.mark.parametrize("name", [GENERIC, COHERE, V2])
 def test_a_stream_is_requested_for_with_its_usage(name: str) -> None:
     """
-    Unless the question does not want it.
+    Unless the request does not want it.
     """
     assert {"isStream": True, "streamOptions": {"isIncludeUsage": True}} == requested(name, stream=True)
     assert {"isStream": True, "streamOptions": {"isIncludeUsage": False}} == requested(name, stream=True, stream_options={"include_usage": False})  # fmt: skip
@@ -215,15 +215,15 @@ PARTS: dict[str, tuple[dict[str, Any], Any, Any]] = {
 @pytest.mark.parametrize(("part", "wanted"), [(row[0], row[1:]) for row in PARTS.values()], ids=PARTS)
 def test_parts_of_a_message(part: dict[str, Any], wanted: tuple[Any, Any], at: int) -> None:
     """
-    Pictures, sounds and files where the format takes them; elsewhere the part is named instead of lost.
+    Images, sounds and files where the format takes them; elsewhere the part is named instead of lost.
     """
     name, wanted_part = (GENERIC, V2, COHERE)[at], (*wanted, None)[at]
-    question = {"messages": [{"role": "user", "content": [{"type": "text", "text": "See: "}, part]}]}
+    params = {"messages": [{"role": "user", "content": [{"type": "text", "text": "See: "}, part]}]}
     if wanted_part is None:
         with pytest.raises(InvalidRequest, match=f"type '{part['type']}'"):
-            dialect(name).build_payload(question, stream=False)
+            dialect(name).build_payload(params, stream=False)
     else:
-        assert [*content("See: "), wanted_part] == dialect(name).build_payload(question, stream=False)["messages"][0][
+        assert [*content("See: "), wanted_part] == dialect(name).build_payload(params, stream=False)["messages"][0][
             "content"
         ]
 
@@ -308,29 +308,29 @@ def test_tool_choice(choice: Any, generic: Any, v2: Any, offered: list[str], v1:
     """
     In each format's own words; where a format has none, the tools that are offered say it.
     """
-    question: dict[str, Any] = {"tools": [WEATHER, OTHER], "tool_choice": choice}
+    params: dict[str, Any] = {"tools": [WEATHER, OTHER], "tool_choice": choice}
 
-    assert generic == requested(GENERIC, **question)["toolChoice"]
-    assert (v2, offered) == (requested(V2, **question).get("toolsChoice"), [tool["function"]["name"] for tool in requested(V2, **question)["tools"]])  # fmt: skip
-    assert v1 == [tool["name"] for tool in requested(COHERE, **question).get("tools", [])]
+    assert generic == requested(GENERIC, **params)["toolChoice"]
+    assert (v2, offered) == (requested(V2, **params).get("toolsChoice"), [tool["function"]["name"] for tool in requested(V2, **params)["tools"]])  # fmt: skip
+    assert v1 == [tool["name"] for tool in requested(COHERE, **params).get("tools", [])]
 
 
 @pytest.mark.parametrize(
-    "question", [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"parallel_tool_calls": False}]
+    "params", [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"parallel_tool_calls": False}]
 )
-def test_what_cohere_cannot_be_made_to_do_is_reported(question: dict[str, Any]) -> None:
+def test_what_cohere_cannot_be_made_to_do_is_reported(params: dict[str, Any]) -> None:
     """
-    The answer may be right without it, so it is asked for, with a warning.
+    The response may be right without it, so it is asked for, with a warning.
     """
-    with pytest.warns(RuntimeWarning, match=next(iter(question))):
-        requested(COHERE, tools=[WEATHER, OTHER], **question)
+    with pytest.warns(RuntimeWarning, match=next(iter(params))):
+        requested(COHERE, tools=[WEATHER, OTHER], **params)
 
 
 def test_generate_text() -> None:
     """
     A prompt; the runtimes differ in the names of stop and likelihoods.
     """
-    question = {
+    params = {
         "prompt": "Why",
         "max_tokens": 5,
         "stop": "END",
@@ -343,8 +343,8 @@ def test_generate_text() -> None:
 
     assert {
         "runtimeType": "COHERE", **same, "stopSequences": ["END"], "returnLikelihoods": "GENERATION", "isStream": True,
-    } == dialect("oci-generate-text-cohere").build_payload(question, stream=True)  # fmt: skip
-    assert {"runtimeType": "LLAMA", **same, "stop": ["END"], "logProbs": 2} == dialect("oci-generate-text-llama").build_payload(question, stream=False)  # fmt: skip
+    } == dialect("oci-generate-text-cohere").build_payload(params, stream=True)  # fmt: skip
+    assert {"runtimeType": "LLAMA", **same, "stop": ["END"], "logProbs": 2} == dialect("oci-generate-text-llama").build_payload(params, stream=False)  # fmt: skip
 
 
 def test_generate_text_takes_no_messages() -> None:
@@ -359,8 +359,8 @@ def test_the_request_is_left_alone() -> None:
     """
     Asking twice asks the same.
     """
-    question = {"messages": CONVERSATION, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
-    before = json.dumps(question)
+    params = {"messages": CONVERSATION, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
+    before = json.dumps(params)
     for name in (GENERIC, COHERE, V2):
-        assert dialect(name).build_payload(question, stream=True) == dialect(name).build_payload(question, stream=True)
-    assert before == json.dumps(question)
+        assert dialect(name).build_payload(params, stream=True) == dialect(name).build_payload(params, stream=True)
+    assert before == json.dumps(params)

@@ -218,7 +218,7 @@ def test_a_response_is_read_wherever_it_is_truncated(
 @pytest.mark.parametrize(("name", "wire"), [row[:2] for row in RESPONSES.values()], ids=RESPONSES)
 def test_a_stream_without_its_finish_event_is_no_success(name: str, wire: bytes) -> None:
     """
-    Every beginning of an answer is an error that carries what came, and never looks whole.
+    Every beginning of a response is an error that carries what came, and never looks whole.
     """
     events = wire.replace(DONE, b"").split(b"\n\n")[:-1]
     last = next(at for at, event in enumerate(events) if b'"finishReason"' in event)
@@ -322,8 +322,8 @@ def test_a_whole_generic_response() -> None:
         "finishReason": "stop",
         "logprobs": {"tokens": ["Hi"], "tokenLogprobs": [-0.5]},
     }
-    answer = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00Z", "choices": [choice], "usage": COUNTED}
-    model_response = read(GENERIC, document("chatResponse", answer), JSON).model_response
+    response = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00Z", "choices": [choice], "usage": COUNTED}
+    model_response = read(GENERIC, document("chatResponse", response), JSON).model_response
 
     assert ("Hi", "Hm.", "tool_calls", USAGE) == (
         model_response.text,
@@ -344,28 +344,28 @@ def test_a_whole_response_with_null_fields() -> None:
     Without text the content is null, as are the fields that a model does not have.
     """
     message = {"role": "ASSISTANT", "content": None, "name": None, "refusal": None, "toolCalls": [{**CALL, "id": None}]}
-    answer = {
+    response = {
         "apiFormat": "GENERIC",
         "choices": [{"index": 0, "message": message, "finishReason": "stop", "logprobs": None}],
     }
-    model_response = read(GENERIC, document("chatResponse", answer), JSON).model_response
+    model_response = read(GENERIC, document("chatResponse", response), JSON).model_response
 
     assert ("", "tool_calls") == (model_response.text, model_response.finish_reason)
     assert model_response.tool_calls[0].id
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
+    ("name", "response"),
     [
         (COHERE, {"apiFormat": "COHERE", "text": "Hi", "finishReason": "COMPLETE", "usage": COUNTED}),
         (V2, {"apiFormat": "COHEREV2", "id": "x", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}, "finishReason": "COMPLETE", "usage": COUNTED}),
     ],
 )  # fmt: skip
-def test_a_whole_cohere_response(name: str, answer: dict[str, Any]) -> None:
+def test_a_whole_cohere_response(name: str, response: dict[str, Any]) -> None:
     """
     Of either format.
     """
-    outcome = read(name, document("chatResponse", answer), JSON)
+    outcome = read(name, document("chatResponse", response), JSON)
 
     assert (None, "Hi", "stop", USAGE) == (
         outcome.error,
@@ -377,17 +377,17 @@ def test_a_whole_cohere_response(name: str, answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
+    ("name", "response"),
     [
         ("oci-generate-text-cohere", {"runtimeType": "COHERE", "generatedTexts": [{"id": "x", "text": "Hi", "finishReason": None}]}),
         ("oci-generate-text-llama", {"runtimeType": "LLAMA", "choices": [{"index": 0, "text": "Hi", "finishReason": "stop"}]}),
     ],
 )  # fmt: skip
-def test_a_whole_generated_text(name: str, answer: dict[str, Any]) -> None:
+def test_a_whole_generated_text(name: str, response: dict[str, Any]) -> None:
     """
     Of either runtime; old models leave out why they finished, and a document that can be read is whole.
     """
-    model_response = read(name, document("inferenceResponse", answer), JSON).model_response
+    model_response = read(name, document("inferenceResponse", response), JSON).model_response
 
     assert ("Hi", "stop", "m") == (model_response.text, model_response.finish_reason, model_response.metadata.model)
 
@@ -435,7 +435,7 @@ def test_of_a_last_text_the_rest_is_stated(content: str, last: str, rest: str) -
 
 def test_a_last_text_that_states_something_else_is_malformed() -> None:
     """
-    It opens like the answer and goes on differently: one of the two lacks something.
+    It opens like the response and goes on differently: one of the two lacks something.
     """
     decoder = dialect(COHERE).create_decoder()
     decoder.feed(json.dumps(cohere("The Nile, the Danube")).encode())

@@ -91,7 +91,7 @@ def test_null_usage_is_none() -> None:
 
 def test_choices_are_distinguished() -> None:
     """
-    With n > 1 chunks interleave, and the answer is over when each choice has finished.
+    With n > 1 chunks interleave, and the response is over when each choice has finished.
     """
     wire = sse(
         delta(content="a"), delta(index=1, content="x"), delta("stop", content="b"), delta("length", 1, content="y")
@@ -173,7 +173,7 @@ def test_finish_reasons_have_one_spelling(wire: str, expected: str) -> None:
 
 def test_the_finish_is_reported_once() -> None:
     """
-    A gateway that repeats its last chunk does not finish the answer twice.
+    A gateway that repeats its last chunk does not finish the response twice.
     """
     assert 1 == sum(isinstance(event, Finish) for event in read(sse(HI, STOP, STOP)).events)
 
@@ -259,7 +259,7 @@ def test_a_streaming_request_requests_for_usage() -> None:
 
 def test_only_a_refusal_that_names_stream_options_is_responded_without_them() -> None:
     """
-    The usage may be given up, the question may not be changed otherwise.
+    The usage may be given up, the request may not be changed otherwise.
     """
     body = {"messages": [], "stream": True, "stream_options": {}}
     refusal = InvalidRequest("400: extra inputs are not permitted", raw='{"loc": ["body", "stream_options"]}')

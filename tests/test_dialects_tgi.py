@@ -1,4 +1,4 @@
-"""TGI's own format: questions translated, answers read, endings judged."""
+"""TGI's own format: requests translated, answers read, endings judged."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ def read(*payloads: bytes, decoder: Decoder | None = None) -> list[Event]:
     return events + decoder.finish()
 
 
-#: name: (the question in the OpenAI shape, `inputs`, `parameters`)
-PARAMSS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+#: name: (the request in the OpenAI shape, `inputs`, `parameters`)
+REQUESTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "a prompt": ({"prompt": "Once"}, "Once", {}),
     "a list of one prompt": ({"prompt": ["Once"]}, "Once", {}),
     "inputs": ({"inputs": "<s>Once"}, "<s>Once", {}),
@@ -70,14 +70,12 @@ PARAMSS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(("question", "inputs", "parameters"), PARAMSS.values(), ids=PARAMSS)
-def test_requests_are_translated(
-    question: dict[str, Any], inputs: str, parameters: dict[str, Any], stream: bool
-) -> None:
+@pytest.mark.parametrize(("params", "inputs", "parameters"), REQUESTS.values(), ids=REQUESTS)
+def test_requests_are_translated(params: dict[str, Any], inputs: str, parameters: dict[str, Any], stream: bool) -> None:
     """
-    Options get TGI's names; what it refuses though it changes nothing is left out.
+    Options get TGI's names; what it rejects though it changes nothing is left out.
     """
-    assert {"inputs": inputs, "parameters": {**DETAILS, **parameters}, "stream": stream} == TGI().build_payload(question, stream=stream)  # fmt: skip
+    assert {"inputs": inputs, "parameters": {**DETAILS, **parameters}, "stream": stream} == TGI().build_payload(params, stream=stream)  # fmt: skip
 
 
 IMPOSSIBLE: dict[str, dict[str, Any]] = {
@@ -89,13 +87,13 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("question", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_what_has_no_position_is_refused_and_not_dropped(question: dict[str, Any]) -> None:
+@pytest.mark.parametrize("params", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_has_no_position_is_refused_and_not_dropped(params: dict[str, Any]) -> None:
     """
-    A question that would be answered as another one is not asked.
+    A request that would be answered as another one is not asked.
     """
     with pytest.raises(InvalidRequest):
-        TGI().build_payload(question, stream=True)
+        TGI().build_payload(params, stream=True)
 
 
 #: name: (payloads, events)

@@ -67,12 +67,12 @@ TRANSLATED["the lower limit in parameters"] = (
 def test_what_has_a_counterpart(name: str, given: dict[str, Any], sent: dict[str, Any]) -> None:
     """It is sent under OpenAI's name, without a warning; the caller's dictionary stays as it is."""
     requested = {"prompt": "Hi"} if name == "openai-completions" else {"messages": STATES}
-    question = {**requested, **given}
-    before = repr(question)
+    params = {**requested, **given}
+    before = repr(params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert {**requested, **sent} == dialect(name).build_payload(question, stream=False)
-    assert before == repr(question)
+        assert {**requested, **sent} == dialect(name).build_payload(params, stream=False)
+    assert before == repr(params)
 
 
 #: What is given, and what the warning names.

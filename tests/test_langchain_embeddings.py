@@ -424,7 +424,10 @@ def test_rate_limits_are_reported_by_name(emulator: Emulator) -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "a chat dialect": ({"dialect": "openai-chat"}, "dialect='openai-chat' is unknown .hint: use one of openai-embeddings"),
+    "a chat dialect": (
+        {"dialect": "openai-chat"},
+        "dialect='openai-chat' is unknown .hint: use one of openai-embeddings",
+    ),
     "a misspelt option": ({"chunksize": 3}, "chunksize"),
 }
 

@@ -1,4 +1,4 @@
-"""Streams that other people's servers sent, in both frameworks, sync and async: the answer, or an error, never a hole.
+"""Streams that other people's servers sent, in both frameworks, sync and async: the response, or an error, never a hole.
 
 Each table is one class of fault, with several spellings. `_stream_quirks` has the same habits as functions, for answers
 that are generated.
@@ -63,7 +63,7 @@ NOT_YET = ["null", "None", "none", "NULL", "undefined", "nil", "", {}, {"type": 
 @pytest.mark.parametrize("word", NOT_YET, ids=repr)
 def test_a_word_for_not_yet_is_no_ending(call_method: Method, word: Any) -> None:
     """
-    Whatever comes later wins; where nothing comes, the answer has been cut, and no call is handed out.
+    Whatever comes later wins; where nothing comes, the response has been cut, and no call is returned.
     """
     assert Response("The Nile") == send_request(call_method, sse(*text("The ", "Nile", word=word), STOP))
 
@@ -99,7 +99,7 @@ UNKNOWN: dict[str, tuple[bytes, Response | None]] = {
 @pytest.mark.parametrize(("body", "expected"), UNKNOWN.values(), ids=UNKNOWN)
 def test_an_unknown_ending_is_kept_and_checked(call_method: Method, body: bytes, expected: Response | None) -> None:
     """
-    A word that nobody knows ends an answer only where the rest of the stream agrees.
+    A word that nobody knows ends a response only where the rest of the stream agrees.
     """
     if expected is not None:
         assert expected == send_request(call_method, body)
@@ -539,7 +539,7 @@ del UNMARKED["no reason"]["choices"][0]["finish_reason"]
 @pytest.mark.parametrize("name", UNMARKED)
 def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str) -> None:
     """
-    The body is complete by its length: the answer is what it says.
+    The body is complete by its length: the response is what it says.
     """
     expected = Response("The Nile", finish="eot" if name == "unknown" else "stop")
 
@@ -550,7 +550,7 @@ def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str)
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (2, 1), (0, 3, 0)], ids=str)
 def test_all_members_of_a_gzip_body_are_read(call_method: Method, sizes: tuple[int, ...]) -> None:
     """
-    The answer is in all members together, and an error in the last one is heard.
+    The response is in all members together, and an error in the last one is heard.
     """
     events = [encode(json.dumps(one).encode()) for one in (*text("The ", "Nile"), STOP)]
     bounds = [sum(sizes[:at]) for at in range(len(sizes) + 1)]
@@ -611,7 +611,7 @@ def test_a_piece_is_no_whole_response(call_method: Method, body: bytes) -> None:
 @every_method
 def test_usage_in_every_chunk_confirms_nothing(call_method: Method) -> None:
     """
-    An unknown word in each chunk, and the usage beside it: a cut is a cut.
+    An unknown word in each chunk, and the usage beside it: an interruption is an interruption.
     """
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     with pytest.raises(MDStreamError, match="before a finish reason"):

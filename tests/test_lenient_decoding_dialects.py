@@ -29,7 +29,7 @@ def output(text: str) -> dict[str, Any]:
 
 
 def generic(**fields: Any) -> dict[str, Any]:
-    """A whole answer in GENERIC."""
+    """A whole response in GENERIC."""
     return {"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": [fields]}}
 
 
@@ -198,7 +198,7 @@ def over_websocket(*messages: bytes, code: int = 1000) -> Outcome:
 
 def test_an_event_may_be_truncated_over_two_messages() -> None:
     """
-    Wherever the cut is, inside a field's name, a character or the JSON, the answer is the same.
+    Wherever the cut is, inside a field's name, a character or the JSON, the response is the same.
     """
     body = b"".join(EVENTS)
     for at in range(len(body) + 1):
@@ -225,7 +225,7 @@ def test_an_event_may_be_truncated_over_many_messages(size: int) -> None:
 
 def test_events_without_their_blank_line_do_not_wait() -> None:
     """
-    A message that is a whole event is handed out at once.
+    A message that is a whole event is returned at once.
     """
     decoder = MessageDecoder()
 

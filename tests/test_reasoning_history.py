@@ -25,7 +25,7 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL], "reasonin
 RESULT = {"role": "tool", "tool_call_id": "t1", "content": "5"}
 USER = {"role": "user", "content": "2+3?"}
 
-#: user, call, result, answer; user, answer; user, call, result
+#: user, call, result, response; user, response; user, call, result
 HISTORY: list[Json] = [USER, CALLING, RESULT, ASSISTANT, USER, ASSISTANT, USER, CALLING, RESULT]
 
 MODES: dict[str, list[int]] = {"never": [], "tool_turns": [7], "always": [1, 3, 5, 7]}
@@ -43,8 +43,8 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **question: Any) -> list[Json]:
-    requested = {"messages": messages, **question}
+def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **params: Any) -> list[Json]:
+    requested = {"messages": messages, **params}
     sent: list[Json] = ReasoningHistory(dialect(name), mode).build_payload(requested, stream=False)["messages"]
     return sent
 
@@ -61,7 +61,7 @@ def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **questi
 )
 def test_which_messages_have_their_reasoning(mode: Any, platforms: list[int], name: str, fields: set[str]) -> None:
     """
-    Under both names in the OpenAI shape, under its own in OCI's; the question is left alone.
+    Under both names in the OpenAI shape, under its own in OCI's; the request is left alone.
     """
     before = json.dumps(HISTORY)
     sent = body_of(HISTORY, mode, name)
@@ -168,18 +168,18 @@ def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
     asked for once.
     """
     learned: dict[str, ReasoningRule] = {}
-    question = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
+    params = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
     dialect_name = ReasoningHistory(dialect("openai-chat"), mode, learned)
-    body = dialect_name.build_payload(question, stream=True)
+    body = dialect_name.build_payload(params, stream=True)
     again = dialect_name.relax_payload(body, refusal(words))
     assert again is not None
     texts = [one.get("reasoning_content") for one in again["messages"] if one["role"] == "assistant"]
 
     assert [" ", "I add.", "Five.", "Five.", "I add."] == texts
     assert {**body, "messages": again["messages"]} == again
-    assert again == ReasoningHistory(dialect("openai-chat"), mode, learned).build_payload(question, stream=True)
+    assert again == ReasoningHistory(dialect("openai-chat"), mode, learned).build_payload(params, stream=True)
     other = ReasoningHistory(dialect("openai-chat"), "never", learned).build_payload(
-        {**question, "model": "n"}, stream=True
+        {**params, "model": "n"}, stream=True
     )
     assert "reasoning_content" not in json.dumps(other)
     assert dialect_name.relax_payload(again, refusal(words)) is None

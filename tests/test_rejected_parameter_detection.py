@@ -26,7 +26,7 @@ def worded(message: str, **facts: Any) -> InvalidRequest:
     return refusal({"error": {"message": message, **facts}})
 
 
-#: sentence: what it refuses
+#: sentence: what it rejects
 NAMED = {
     "Unsupported parameter: 'top_p' is not supported with this model; use temperature": "top_p",
     "Unsupported parameters: ['seed', 'top_p']": "seed",

@@ -1,4 +1,4 @@
-"""Parameters that a server refuses: left out once, with a warning, and remembered; in every dialect and both frameworks."""
+"""Parameters that a server rejects: left out once, with a warning, and remembered; in every dialect and both frameworks."""
 
 import json
 import threading
@@ -136,7 +136,7 @@ KEPT: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 @pytest.mark.parametrize(("fields", "error"), KEPT.values(), ids=KEPT)
 def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error: MDStreamError) -> None:
     """
-    Nor is what was not refused.
+    Nor is what was not rejected.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -147,7 +147,7 @@ def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error
 @pytest.mark.filterwarnings("ignore:the model rejects")
 def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], status: int) -> None:
     """
-    DJL says 424 to everything, and some servers answer 200 before they look.
+    DJL says 424 to everything, and some servers return 200 before they look.
     """
     error = refusal(openai("Unknown parameter: 'seed'.", "seed"), kind, status=status)
     simpler = OpenAIChat().relax_payload(BODY, error)
@@ -169,7 +169,7 @@ def test_the_parameters_of_native_formats_too(uses: Any) -> None:
     assert uses.relax_payload(body, refusal({"error": "unknown field `max_new_tokens`"})) is None
 
 
-#: model: (the name of its limit, what of BODY it is known to refuse)
+#: model: (the name of its limit, what of BODY it is known to reject)
 _SAMPLING = {"temperature", "top_p", "logprobs", "top_logprobs"}
 FAMILIES = {
     "o1": ("max_completion_tokens", {*_SAMPLING, "parallel_tool_calls"}),
@@ -194,8 +194,8 @@ def test_known_families_are_not_requested_what_they_refuse(model: str, limit: st
     """
     A model that reasons has no sampling to set, and counts its thoughts among its tokens.
     """
-    question = {name: value for name, value in BODY.items() if name != "stream"}
-    body = OpenAIChat().build_payload({**question, "model": model}, stream=True)
+    params = {name: value for name, value in BODY.items() if name != "stream"}
+    body = OpenAIChat().build_payload({**params, "model": model}, stream=True)
 
     assert limit == find_family(model).max_tokens_name
     assert 5 == body[limit]
@@ -216,15 +216,15 @@ def test_what_a_known_family_is_not_sent_is_stated() -> None:
 
 
 def refusing(*names: str) -> Script:
-    """A script of a server that refuses these parameters, one at a time, as its envelope has it."""
+    """A script of a server that rejects these parameters, one at a time, as its envelope has it."""
 
-    def answer(body: dict[str, Any]) -> bytes:
+    def respond(body: dict[str, Any]) -> bytes:
         name = next((name for name in names if name in body), None)
         if name is None:
             return completion(body)
         return response(400, json.dumps(openai(f"Unsupported parameter: '{name}' is not supported.", name)).encode())
 
-    return scripted(answer)
+    return scripted(respond)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -232,7 +232,7 @@ def refusing(*names: str) -> Script:
 @pytest.mark.filterwarnings("ignore:the model rejects", "ignore:this http_client")
 def test_a_model_object_remembers_what_was_refused(platform: str, call_method: str) -> None:
     """
-    Two refusals and an answer; then an answer at once. Another object of the same class begins anew.
+    Two refusals and a response; then a response at once. Another object of the same class begins anew.
     """
     model, send_request, _ = METHODS[call_method]
     fields = {"temperature": 0.1, "extra_body": {"seed": 7}}
@@ -250,7 +250,7 @@ def test_a_model_object_remembers_what_was_refused(platform: str, call_method: s
 @pytest.mark.filterwarnings("ignore:the model rejects")
 def test_another_models_name_begins_anew() -> None:
     """
-    The same object may ask several models: what one refuses another may take.
+    The same object may ask several models: what one rejects another may take.
     """
     with serving(refusing("seed")) as server:
         chat = langchain("oci-model-deployment", server, model="a", model_kwargs={"seed": 7})
@@ -263,7 +263,7 @@ def test_another_models_name_begins_anew() -> None:
 @pytest.mark.filterwarnings("ignore:the model rejects")
 def test_threads_share_what_is_remembered() -> None:
     """
-    Each may be refused while nobody knows yet; afterwards nobody is.
+    Each may be rejected while nobody knows yet; afterwards nobody is.
     """
     with serving(refusing("seed", "temperature", "parallel_tool_calls")) as server:
         fields = {"temperature": 0.1, "additional_kwargs": {"seed": 7, "parallel_tool_calls": True}}
@@ -343,7 +343,7 @@ def test_the_native_formats_of_oci_remember_too() -> None:
     GENERIC: the refusal is a text inside of a text.
     """
 
-    def answer(body: dict[str, Any]) -> bytes:
+    def respond(body: dict[str, Any]) -> bytes:
         requested = body["chatRequest"]
         if "isParallelToolCalls" in requested:
             inner = openai("no", "parallel_tool_calls", "unsupported_parameter")
@@ -353,7 +353,7 @@ def test_the_native_formats_of_oci_remember_too() -> None:
         whole = {"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": [choice]}}
         return response(200, json.dumps(whole).encode())
 
-    with serving(scripted(answer)) as server:
+    with serving(scripted(respond)) as server:
         chat = langchain(
             "oci-generative-ai", server, dialect="oci-generic", model_kwargs={"parallel_tool_calls": False}
         )

@@ -135,10 +135,10 @@ def unsigned() -> Any:
 async def test_jumpstarts_llama_is_found_out(unsigned: Emulator) -> None:
     """Whole and streamed, both frameworks, sync and async; the dialogue arrives as it was."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned))
-    question = [("system", "Be brief."), ("human", "Name three rivers.")]
-    content = [chat.invoke(question).text, (await chat.ainvoke(question)).text]
-    content.append("".join([part.text for part in chat.stream(question)]))
-    content.append("".join([part.text async for part in chat.astream(question)]))
+    messages = [("system", "Be brief."), ("human", "Name three rivers.")]
+    content = [chat.invoke(messages).text, (await chat.ainvoke(messages)).text]
+    content.append("".join([part.text for part in chat.stream(messages)]))
+    content.append("".join([part.text async for part in chat.astream(messages)]))
     llm = li.SageMakerLLM(**jumpstart(unsigned))
     content += [llm.complete("Name three rivers.").text, (await llm.acomplete("Name three rivers.")).text]
     content.append([part.text for part in llm.stream_complete("Name three rivers.")][-1])
@@ -225,7 +225,7 @@ def test_no_hint(name: str, error: MDStreamError) -> None:
 
 
 #: name: (the request, the error): what is not asked in another form.
-STANDING: dict[str, tuple[dict[str, Any], MDStreamError]] = {
+UNCHANGED: dict[str, tuple[dict[str, Any], MDStreamError]] = {
     "tools": (
         {"messages": STATES, "tools": [{"type": "function"}]},
         InvalidRequest("Template error: template not found"),
@@ -239,9 +239,9 @@ STANDING: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 }
 
 
-@pytest.mark.parametrize(("question", "error"), STANDING.values(), ids=STANDING)
-def test_what_stands(question: dict[str, Any], error: MDStreamError) -> None:
+@pytest.mark.parametrize(("messages", "error"), UNCHANGED.values(), ids=UNCHANGED)
+def test_what_stands(messages: dict[str, Any], error: MDStreamError) -> None:
     """The first error is raised, and nothing is warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert None is Auto().relax_payload(Auto().build_payload(question, stream=False), error)
+        assert None is Auto().relax_payload(Auto().build_payload(messages, stream=False), error)

@@ -105,7 +105,7 @@ def _choice_begins(got: Choice, full: Choice) -> bool:
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_beginning_is_an_error_that_has_what_came(name: str) -> None:
     """
-    A recording that is cut is an error whose partial the answer begins with, unless only its end marker is missing.
+    A recording that is cut is an error whose partial the response begins with, unless only its end marker is missing.
     """
     recorded = sample(name)
     whole = read(recorded.body, recorded.head).model_response

@@ -1,4 +1,4 @@
-"""Schemas with many references, and with odd keywords: they stay small, and what is no schema is refused."""
+"""Schemas with many references, and with odd keywords: they stay small, and what is no schema is rejected."""
 
 import json
 from typing import Any
@@ -93,7 +93,7 @@ def test_a_type_beside_null_is_closed_in_any_order() -> None:
 
 def test_no_alternatives_are_lost() -> None:
     """
-    `oneOf` alone is `anyOf`; beside one, both stay, for the server to refuse or not.
+    `oneOf` alone is `anyOf`; beside one, both stay, for the server to reject or not.
     """
     one, other = [STRING], [{"type": "integer"}]
     made = strict_schema(

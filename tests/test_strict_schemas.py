@@ -85,7 +85,7 @@ RAW = {
 
 
 def check_strict(node: Any, root: Json | None = None) -> None:
-    """What OpenAI's strict mode refuses, but for maps, which have no strict form."""
+    """What OpenAI's strict mode rejects, but for maps, which have no strict form."""
     root = node if root is None else root
     if isinstance(node, list):
         for one in node:

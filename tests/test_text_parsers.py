@@ -42,7 +42,7 @@ def payload(delta: dict[str, Any], reason: str | None = None, choice: int = 0) -
 
 
 def texts(*pieces: str, choice: int = 0) -> list[bytes]:
-    """A payload for each piece of the answer."""
+    """A payload for each piece of the response."""
     return [payload({"content": piece}, choice=choice) for piece in pieces]
 
 
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 def read(dialect: Dialect, payloads: list[bytes]) -> Outcome:
-    """Hand an answer to an exchange, as a client would."""
+    """Hand a response to an exchange, as a client would."""
     requested = requesting(dialect)
     events: list[Event] = []
     try:
@@ -76,7 +76,7 @@ def read(dialect: Dialect, payloads: list[bytes]) -> Outcome:
     return Outcome(events, None, requested.response())
 
 
-def answer(options: Options, *pieces: str, reason: str = "stop") -> Outcome:
+def decode(options: Options, *pieces: str, reason: str = "stop") -> Outcome:
     return read(TextParsingDialect(OpenAIChat(), **options), [*texts(*pieces), payload({}, reason)])
 
 
@@ -258,9 +258,9 @@ VECTORS: dict[str, tuple[Options, str, Stated]] = {
 @pytest.mark.parametrize(("options", "text", "content"), VECTORS.values(), ids=VECTORS)
 def test_what_was_passed_through_is_read(options: Options, text: str, content: Stated) -> None:
     """
-    Text, reasoning and calls, each in its place; an answer with calls finishes for them.
+    Text, reasoning and calls, each in its place; a response with calls finishes for them.
     """
-    outcome = answer(options, text)
+    outcome = decode(options, text)
 
     assert (*content, "tool_calls" if content[2] else "stop", None) == summed(outcome)
 
@@ -268,12 +268,12 @@ def test_what_was_passed_through_is_read(options: Options, text: str, content: S
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
 def test_any_truncated_reads_the_same(options: Options, text: str) -> None:
     """
-    Where the server cuts the answer makes no difference.
+    Where the server cuts the response makes no difference.
     """
-    expected = summed(answer(options, text))
+    expected = summed(decode(options, text))
 
     for pieces in cuts(text):
-        assert expected == summed(answer(options, *pieces)), pieces
+        assert expected == summed(decode(options, *pieces)), pieces
 
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
@@ -281,7 +281,7 @@ def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(options: 
     """
     Names and ids come once, first; no two calls share an id or an index.
     """
-    deltas = [event for event in answer(options, *text).events if isinstance(event, ToolCallDelta)]
+    deltas = [event for event in decode(options, *text).events if isinstance(event, ToolCallDelta)]
     first = {delta.index: delta for delta in reversed(deltas)}
 
     assert all((delta.name is not None) == (delta is first[delta.index]) for delta in deltas)
@@ -294,7 +294,7 @@ def test_mistrals_own_id_is_kept() -> None:
     """
     The newest of its formats has one; other ids are made up.
     """
-    (call,) = answer(MISTRAL, f"[TOOL_CALLS]f[CALL_ID]abc12345[ARGS]{PARIS}").model_response.tool_calls
+    (call,) = decode(MISTRAL, f"[TOOL_CALLS]f[CALL_ID]abc12345[ARGS]{PARIS}").model_response.tool_calls
 
     assert "abc12345" == call.id
 
@@ -363,7 +363,7 @@ def test_a_call_that_is_truncated_is_an_error(options: Options, text: str, conte
     """
     Never a success, whatever the finish reason; and what was received of it is in the partial.
     """
-    outcome = answer(options, text, reason=reason)
+    outcome = decode(options, text, reason=reason)
 
     finished = "tool_calls" if reason == "stop" and content[2] else reason
     assert (*content, finished, IncompleteToolCall) == summed(outcome)
@@ -377,10 +377,10 @@ def test_any_truncated_of_a_truncated_call_reads_the_same(options: Options, text
     """
     The same error, with the same partial.
     """
-    expected = summed(answer(options, text))
+    expected = summed(decode(options, text))
 
     for pieces in cuts(text):
-        assert expected == summed(answer(options, *pieces)), pieces
+        assert expected == summed(decode(options, *pieces)), pieces
 
 
 WHOLE_AT = {"hermes": f"<tool_call>{F}", "mistral": f"[TOOL_CALLS]f{PARIS}", "llama3_json": F}
@@ -393,17 +393,17 @@ def test_no_beginning_of_a_call_is_a_success(name: str, text: str) -> None:
     """
     begins = {"hermes": 11, "mistral": 12, "llama3_json": 7}[name]
     for at in range(begins, len(text)):
-        outcome = answer({"tool_calls": name}, text[:at], reason="length")
+        outcome = decode({"tool_calls": name}, text[:at], reason="length")
         assert isinstance(outcome.error, IncompleteToolCall), text[:at]
 
-    assert answer({"tool_calls": name}, text, reason="length").error is None
+    assert decode({"tool_calls": name}, text, reason="length").error is None
 
 
 def test_a_whole_call_before_a_truncated_is_a_call() -> None:
     """
     The reason stays what the server says.
     """
-    outcome = answer(HERMES, f"<tool_call>{F}</tool_call> And", reason="length")
+    outcome = decode(HERMES, f"<tool_call>{F}</tool_call> And", reason="length")
 
     assert (" And", "", [FIRST], "length", None) == summed(outcome)
 
@@ -479,7 +479,7 @@ def test_what_is_held_back_has_an_end(options: Options, text: str) -> None:
     """
     A call that cannot be told for too long is an error, with all of it in the partial.
     """
-    outcome = answer(options, *(text[at : at + 4096] for at in range(0, len(text), 4096)), "never read")
+    outcome = decode(options, *(text[at : at + 4096] for at in range(0, len(text), 4096)), "never read")
 
     assert type(outcome.error) is MalformedStream
     assert "characters" in str(outcome.error)
@@ -495,14 +495,14 @@ def test_arguments_of_any_length_are_passed_on() -> None:
     """
     text = f'<tool_call>{{"name": "f", "arguments": {{"a": "{2**21 * "x"}"}}}}</tool_call>'
 
-    assert 2**21 < len(answer(HERMES, text).model_response.tool_calls[0].arguments)
+    assert 2**21 < len(decode(HERMES, text).model_response.tool_calls[0].arguments)
 
 
 def test_a_long_wait_shows_that_the_stream_is_alive() -> None:
     """
     An event that says nothing now and then: silence would be taken for a stalled stream.
     """
-    outcome = answer(PYTHONIC, "[f(a='", *(1000 * ["word "]), "')]")
+    outcome = decode(PYTHONIC, "[f(a='", *(1000 * ["word "]), "')]")
 
     assert 4 <= outcome.events.count(TextDelta("")) <= 6
     assert ["f"] == [call.name for call in outcome.model_response.tool_calls]
@@ -572,15 +572,15 @@ def test_other_dialects_can_carry_them_too() -> None:
 
 def test_the_request_is_the_inner_dialects() -> None:
     """
-    The same name, route and body, and the same second question.
+    The same name, route and body, and the same second request.
     """
-    inner, question = OpenAIChat(), {"messages": [{"role": "user", "content": "Hi"}]}
+    inner, create_call = OpenAIChat(), {"messages": [{"role": "user", "content": "Hi"}]}
     markup = TextParsingDialect(inner, tool_calls="hermes")
     refused = InvalidRequest("stream_options is not supported")
-    body = markup.build_payload(question, stream=True)
+    body = markup.build_payload(create_call, stream=True)
 
     assert (inner.name, inner.route) == (markup.name, markup.route)
-    assert inner.build_payload(question, stream=True) == body
+    assert inner.build_payload(create_call, stream=True) == body
     assert inner.relax_payload(body, refused) == markup.relax_payload(body, refused) != None  # noqa: E711  # one that is simpler
 
 
@@ -653,7 +653,7 @@ def test_no_response_breaks_the_reader(options: Options, text: str) -> None:
     """
     Whatever a model or an attacker writes: events or an error of ours, soon.
     """
-    outcome = answer(options, text)
+    outcome = decode(options, text)
 
     assert outcome.error is None or isinstance(outcome.error, IncompleteToolCall | MalformedStream)
 
@@ -662,7 +662,7 @@ STATES = f"<think>\nThe weather: a tool.\n</think>\n\nLet me look.\n<tool_call>\
 CONTENT = ("\n\nLet me look.\n", "\nThe weather: a tool.\n", [FIRST], "tool_calls")
 
 
-def question(emulator: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
+def create_call(emulator: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
     dialect = TextParsingDialect(OpenAIChat(), tool_calls="hermes", reasoning="think")
     return Call(OCIModelDeployment(emulator.endpoint), dialect, REQUEST, stream=stream, retry=Retry(0), resume=resume)
 
@@ -692,12 +692,12 @@ def test_from_end_to_end(send_request: Any) -> None:
     A real client, a server without parsers: streamed and whole, and a stream that breaks inside the call.
     """
     with Emulator(model=lambda request: STATES) as emulator:
-        replies = [send_request(question(emulator, stream=stream)) for stream in (True, False)]
+        responses = [send_request(create_call(emulator, stream=stream)) for stream in (True, False)]
         emulator.script(Fault("trailer", after=-1, reason="ModelResponseTimeExceeded"))
         with pytest.raises(StreamTimeout) as caught:
-            send_request(question(emulator))
+            send_request(create_call(emulator))
 
-    for model_response in replies:
+    for model_response in responses:
         assert (
             model_response.text,
             model_response.reasoning,
@@ -716,7 +716,7 @@ def test_what_was_held_back_is_stated_again_where_a_response_is_gone_on_with(sen
     """
     with Emulator(model=lambda request: f"Let me look.\n<tool_call>\n{F}\n</tool_call>") as emulator:
         emulator.script(Fault("cut", after=after), None)
-        model_response = send_request(question(emulator, resume=1))
+        model_response = send_request(create_call(emulator, resume=1))
 
     assert ("Let me look.\n", [FIRST], 1) == (
         model_response.text,
@@ -735,7 +735,7 @@ def test_a_truncated_cable_loses_nothing(send_request: Any, after: int) -> None:
     with Emulator(model=lambda request: content) as emulator:
         emulator.always(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
-            send_request(question(emulator))
+            send_request(create_call(emulator))
 
     partial = caught.value.partial
     sent = partial.text + "".join(f"{call.name} {call.arguments}" for call in partial.tool_calls)
@@ -749,7 +749,7 @@ def test_reasoning_of_a_thought_is_reported_as_it_comes() -> None:
     """
     Delta by delta, and in the order in which it was said.
     """
-    events = answer(THINK, "<think>", "A", "B", "</think>", "C").events[1:]
+    events = decode(THINK, "<think>", "A", "B", "</think>", "C").events[1:]
 
     assert [ReasoningDelta("A"), ReasoningDelta("B"), TextDelta("C"), Finish("stop")] == events
 

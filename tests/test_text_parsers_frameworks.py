@@ -73,9 +73,9 @@ def llm_at(emulator: Emulator, **options: Any) -> OCIDataScience:
 async def test_langchains_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
     """The loop goes through the tool, sync and async, streamed and whole."""
     agent = create_agent(chat_at(emulator, tool_call_parser=parser, streaming=streaming), [tool(get_weather)])
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
-    for state in (agent.invoke(question), await agent.ainvoke(question)):
+    for state in (agent.invoke(inputs), await agent.ainvoke(inputs)):
         assert "It is sunny in Paris." == state["messages"][-1].text
         assert "tool_calls" == state["messages"][1].response_metadata["finish_reason"]
     assert ["Paris", "Paris"] == CALLED
@@ -87,9 +87,9 @@ async def test_langchains_agents(emulator: Emulator, parser: Any, streaming: boo
 async def test_llamaindexs_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
     """The same."""
     llm = llm_at(emulator, tool_call_parser=parser)
-    answer = await FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming).run("What is the weather?")
+    output = await FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming).run("What is the weather?")
 
-    assert "It is sunny in Paris." == str(answer)
+    assert "It is sunny in Paris." == str(output)
     assert ["Paris"] == CALLED
 
 
@@ -97,15 +97,15 @@ async def test_llamaindexs_agents(emulator: Emulator, parser: Any, streaming: bo
 def test_a_call_in_text_that_breaks_off_is_not_executed(emulator: Emulator, parser: Any) -> None:
     """Cut by the line or by `max_tokens`: an error, with all that came in the partial."""
     agent = create_agent(chat_at(emulator, tool_call_parser=parser, streaming=True), [tool(get_weather)])
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
     for after in range(4, 20, 3):
         emulator.script(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
-            agent.invoke(question)
+            agent.invoke(inputs)
         assert caught.value.partial.text.startswith("Let me")  # type: ignore[union-attr]
     short = create_agent(chat_at(emulator, tool_call_parser=parser, max_tokens=14), [tool(get_weather)])
     with pytest.raises(IncompleteToolCall):
-        short.invoke(question)
+        short.invoke(inputs)
     assert [] == CALLED
 
 

@@ -180,7 +180,7 @@ def calls_of(outcome: Outcome) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
 def test_calls_are_whole_and_apart(wire: bytes, expected: list[tuple[str, str]], step: int) -> None:
     """
-    Each call comes out once, with its name and its arguments, and the answer finishes for tool calls.
+    Each call comes out once, with its name and its arguments, and the response finishes for tool calls.
     """
     outcome = read(wire, step=step)
 

@@ -86,7 +86,7 @@ def test_llamaindex_names_a_tool_that_is_not_run(
     emulator: Emulator, call_method: str, builtin: Json, name: str
 ) -> None:
     """
-    With an error that its engines do not take for an empty answer.
+    With an error that its engines do not take for an empty response.
     """
     llm = llama(emulator)
     tools: list[Any] = [builtin, FunctionTool.from_defaults(get_weather)]
@@ -115,9 +115,9 @@ def test_oci_s_formats_name_it_too(dialect_name: str, builtin: Json, name: str, 
     """
     Whoever asks the core, or binds `tools` past the frameworks' own ways.
     """
-    question = {"messages": [USER], "tools": [FUNCTIONS["MCP's"], builtin], "tool_choice": choice}
+    params = {"messages": [USER], "tools": [FUNCTIONS["MCP's"], builtin], "tool_choice": choice}
     with pytest.raises(InvalidRequest, match=name):
-        dialect(dialect_name).build_payload(question, stream=False)
+        dialect(dialect_name).build_payload(params, stream=False)
 
 
 @pytest.mark.parametrize("described", FUNCTIONS.values(), ids=FUNCTIONS)

@@ -101,7 +101,7 @@ BOUNDS: dict[str, tuple[Json, Json, Json]] = {
 @pytest.mark.parametrize(("schema", "gemini", "others"), BOUNDS.values(), ids=BOUNDS)
 def test_exclusive_bounds(schema: Json, gemini: Json, others: Json) -> None:
     """
-    Gemini gets the inclusive ones that are nearest; in the schema of an answer, too.
+    Gemini gets the inclusive ones that are nearest; in the schema of a response, too.
     """
     inside = {"type": "object", "properties": {"n": schema}}
     wanted = {"google.gemini-2.5-pro": gemini, "openai.gpt-5": others, "xai.grok-4": others}

@@ -257,7 +257,7 @@ TOKENS: dict[str, bytes] = {
 @pytest.mark.parametrize("body", TOKENS.values(), ids=TOKENS)
 def test_an_iam_response_of_any_shape_is_read(body: bytes) -> None:
     """
-    The token is taken, for a day where the answer does not say how long; a refusal is an error of its status.
+    The token is taken, for a day where the response does not say how long; a refusal is an error of its status.
     """
     signer = iam(body)
     signer.fetch_credential()
@@ -274,7 +274,7 @@ CLAIMS = [b'{"exp": 3093527980799}', b'{"exp": %b}' % HUGE, b'{"exp": Infinity}'
 @pytest.mark.parametrize("claims", CLAIMS, ids=lambda claims: claims[:20].decode("latin-1"))
 def test_a_token_whose_end_is_no_date_has_none(claims: bytes) -> None:
     """
-    Dates beyond the year 9999, infinities, objects: the token is used until it is refused.
+    Dates beyond the year 9999, infinities, objects: the token is used until it is rejected.
     """
     import base64  # noqa: PLC0415
 
@@ -291,7 +291,7 @@ def _raising(error: Exception) -> Callable[[], Any]:
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda error: type(error).__name__)
 def test_sdks_that_fail_on_what_they_read_are_errors_of_ours(foreign: Exception) -> None:
     """
-    botocore on a credentials file, the oci SDK on a metadata answer: an AuthenticationError, synchronously and in a thread.
+    botocore on a credentials file, the oci SDK on a metadata response: an AuthenticationError, synchronously and in a thread.
     """
 
     class Principal:
