@@ -40,10 +40,8 @@ DIALECT: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("payloads", DIALECT.values(), ids=DIALECT)
-def test_the_first_payload_states_it(payloads: list[bytes]) -> None:
-    """
-    Every format that a container may return.
-    """
+def test_the_dialect_is_detected_by_the_first_payload(payloads: list[bytes]) -> None:
+    """All formats that a container may return."""
     decoder = Auto().create_decoder()
     model_response = ModelResponse.from_events(read(decoder, *payloads))
 
@@ -67,10 +65,8 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
-    """
-    Whatever was found out, the end is judged as strictly.
-    """
+def test_an_incomplete_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """The end of a response is checked as strictly as with a fixed dialect."""
     with pytest.raises(kind, match=words):
         read(Auto().create_decoder(), *payloads)
 
@@ -83,10 +79,8 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_a_container_that_wants_inputs_is_requested_so(words: str) -> None:
-    """
-    Once, and with a warning: the words are the same, but they come without a chat template.
-    """
+def test_a_request_is_converted_to_inputs(words: str) -> None:
+    """Once, with a warning: the messages are sent without a chat template."""
     requested = Auto().build_payload({"messages": [STATES], "max_tokens": 3}, stream=True)
     with pytest.warns(RuntimeWarning, match="without the model's chat template"):
         again = Auto().relax_payload(requested, InvalidRequest(words))
@@ -109,10 +103,8 @@ UNCHANGED: dict[str, tuple[dict[str, Any], Exception]] = {
 
 
 @pytest.mark.parametrize(("params", "refusal"), UNCHANGED.values(), ids=UNCHANGED)
-def test_other_refusals_stand(params: dict[str, Any], refusal: Any) -> None:
-    """
-    What cannot be said with `inputs`, and what has another reason.
-    """
+def test_other_errors_do_not_convert_a_request(params: dict[str, Any], refusal: Any) -> None:
+    """Requests that `inputs` cannot express, and errors with another cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
@@ -120,19 +112,15 @@ def test_other_refusals_stand(params: dict[str, Any], refusal: Any) -> None:
 
 
 def test_stream_options_are_dropped_as_for_openai() -> None:
-    """
-    A server that does not know them is asked without.
-    """
+    """A server that does not know them receives the request without them."""
     requested = Auto().build_payload({"messages": [STATES]}, stream=True)
     again = Auto().relax_payload(requested, InvalidRequest("stream_options: extra fields not permitted"))
 
     assert again == {"messages": [STATES], "stream": True}
 
 
-def test_the_table_names_them() -> None:
-    """
-    As a model's field does.
-    """
+def test_the_dialects_are_registered() -> None:
+    """By the names that the field `dialect` accepts."""
     names = ["auto", "tgi", "lmi", "jumpstart-llama"]
 
     assert names == [dialect(name).name for name in names]

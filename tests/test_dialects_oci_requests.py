@@ -61,10 +61,8 @@ FIELDS: dict[str, tuple[dict[str, Any], Any, Any, Any]] = {
 
 @pytest.mark.parametrize("at", range(3), ids=["GENERIC", "COHERE", "COHEREV2"])
 @pytest.mark.parametrize(("params", "wanted"), [(row[0], row[1:]) for row in FIELDS.values()], ids=FIELDS)
-def test_fields_have_their_names(params: dict[str, Any], wanted: tuple[Any, ...], at: int) -> None:
-    """
-    Each field under the format's own name; one that would be lost is rejected before it is sent.
-    """
+def test_parameters_are_renamed(params: dict[str, Any], wanted: tuple[Any, ...], at: int) -> None:
+    """Each parameter has the name of the format; one that would be lost raises before the request is sent."""
     name = (GENERIC, COHERE, V2)[at]
     match wanted[at]:
         case None:
@@ -75,10 +73,8 @@ def test_fields_have_their_names(params: dict[str, Any], wanted: tuple[Any, ...]
 
 
 @pytest.mark.parametrize("name", [GENERIC, COHERE, V2])
-def test_a_stream_is_requested_for_with_its_usage(name: str) -> None:
-    """
-    Unless the request does not want it.
-    """
+def test_a_stream_is_requested_with_its_usage(name: str) -> None:
+    """Unless the request parameters disable it."""
     assert {"isStream": True, "streamOptions": {"isIncludeUsage": True}} == requested(name, stream=True)
     assert {"isStream": True, "streamOptions": {"isIncludeUsage": False}} == requested(name, stream=True, stream_options={"include_usage": False})  # fmt: skip
     assert {} == requested(name)
@@ -131,10 +127,8 @@ def test_messages_of_cohere() -> None:
     } == body
 
 
-def test_a_cohere_conversation_goes_on_after_its_tools() -> None:
-    """
-    Earlier results are turns of the history, several in one; the user's last word is the message.
-    """
+def test_a_cohere_conversation_continues_after_tool_results() -> None:
+    """Earlier results are entries of the history; the user's last message is `message`."""
     two = [CALLS[0], {"id": "c2", "type": "function", "function": {"name": "now", "arguments": ""}}]
     conversation = [
         *CONVERSATION[:2],
@@ -230,9 +224,7 @@ def test_parts_of_a_message(part: dict[str, Any], wanted: tuple[Any, Any], at: i
 
 @pytest.mark.parametrize("name", [GENERIC, COHERE, V2])
 def test_an_unknown_role_is_named(name: str) -> None:
-    """
-    With those that exist; a developer is a system where the format knows no other.
-    """
+    """With the known ones; a developer message is a system message if the format has no developer role."""
     with pytest.raises(InvalidRequest, match=r"'king'.*assistant"):
         dialect(name).build_payload({"messages": [{"role": "king", "content": "Kneel."}, USER]}, stream=False)
 
@@ -261,10 +253,8 @@ def test_tools() -> None:
     } == requested(COHERE, tools=[WEATHER])
 
 
-def test_what_a_python_type_cannot_state_is_in_the_description() -> None:
-    """
-    Choices, items and limits of a parameter are not lost.
-    """
+def test_keywords_without_a_python_type_are_in_the_description() -> None:
+    """Enums, items and bounds of a parameter are not lost."""
     schema = {
         "type": "object",
         "properties": {
@@ -318,10 +308,8 @@ def test_tool_choice(choice: Any, generic: Any, v2: Any, offered: list[str], v1:
 @pytest.mark.parametrize(
     "params", [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"parallel_tool_calls": False}]
 )
-def test_what_cohere_cannot_be_made_to_do_is_reported(params: dict[str, Any]) -> None:
-    """
-    The response may be right without it, so it is asked for, with a warning.
-    """
+def test_unsupported_options_of_cohere_emit_a_warning(params: dict[str, Any]) -> None:
+    """The response may be right without them, so the request is sent."""
     with pytest.warns(RuntimeWarning, match=next(iter(params))):
         requested(COHERE, tools=[WEATHER, OTHER], **params)
 
@@ -347,18 +335,14 @@ def test_generate_text() -> None:
     assert {"runtimeType": "LLAMA", **same, "stop": ["END"], "logProbs": 2} == dialect("oci-generate-text-llama").build_payload(params, stream=False)  # fmt: skip
 
 
-def test_generate_text_takes_no_messages() -> None:
-    """
-    And says what does.
-    """
+def test_generate_text_rejects_messages() -> None:
+    """With a hint to the operation that accepts them."""
     with pytest.raises(InvalidRequest, match="/actions/chat"):
         dialect("oci-generate-text-llama").build_payload({"messages": [USER]}, stream=False)
 
 
-def test_the_request_is_left_alone() -> None:
-    """
-    Asking twice asks the same.
-    """
+def test_request_parameters_are_not_changed() -> None:
+    """Building the payload twice gives the same result."""
     params = {"messages": CONVERSATION, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
     before = json.dumps(params)
     for name in (GENERIC, COHERE, V2):

@@ -72,9 +72,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("params", "inputs", "parameters"), REQUESTS.values(), ids=REQUESTS)
 def test_requests_are_translated(params: dict[str, Any], inputs: str, parameters: dict[str, Any], stream: bool) -> None:
-    """
-    Options get TGI's names; what it rejects though it changes nothing is left out.
-    """
+    """Options get TGI's names; values that equal the default and that TGI rejects are dropped."""
     assert {"inputs": inputs, "parameters": {**DETAILS, **parameters}, "stream": stream} == TGI().build_payload(params, stream=stream)  # fmt: skip
 
 
@@ -88,10 +86,8 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("params", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_what_has_no_position_is_refused_and_not_dropped(params: dict[str, Any]) -> None:
-    """
-    A request that would be answered as another one is not asked.
-    """
+def test_unsupported_options_are_rejected(params: dict[str, Any]) -> None:
+    """They are not dropped silently: the response would be another one."""
     with pytest.raises(InvalidRequest):
         TGI().build_payload(params, stream=True)
 
@@ -155,10 +151,8 @@ RESPONSES: dict[str, tuple[list[bytes], list[Event]]] = {
 
 
 @pytest.mark.parametrize(("payloads", "events"), RESPONSES.values(), ids=RESPONSES)
-def test_responses_are_read(payloads: list[bytes], events: list[Event]) -> None:
-    """
-    Streamed or whole, each piece once and each letter of it.
-    """
+def test_responses_are_decoded(payloads: list[bytes], events: list[Event]) -> None:
+    """Streamed or whole, each piece and each character once."""
     assert events == read(*payloads)
 
 
@@ -188,10 +182,8 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
-    """
-    The kind of error, and words that say what was seen.
-    """
+def test_an_incomplete_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """The class of the error, and a part of its message."""
     with pytest.raises(kind, match=words):
         read(*payloads)
 
@@ -199,10 +191,8 @@ def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type
 @pytest.mark.parametrize(
     "data", [b"", b"[DONE]", b'{"message":"no"}', b'"no"', b'{"token":{"text":"no"}}', b"<p>no</p>"]
 )
-def test_an_event_named_error_is_a_failure_whatever_is_in_it(data: bytes) -> None:
-    """
-    Its name says that the stream failed; its data, if there are any, are the words.
-    """
+def test_an_event_named_error_is_a_failure(data: bytes) -> None:
+    """Its data, if any, is the message."""
     decoder = TGI().create_decoder()
     decoder.feed(token("Hi", '"generated_text":"Hi"'))
 
@@ -210,7 +200,7 @@ def test_an_event_named_error_is_a_failure_whatever_is_in_it(data: bytes) -> Non
         decoder.feed(data, "error")
 
 
-def test_whole_texts_are_not_over_before_the_body_is() -> None:
+def test_whole_texts_end_with_the_body() -> None:
     """
     A container may send one a line: reading goes on.
     """
@@ -220,7 +210,7 @@ def test_whole_texts_are_not_over_before_the_body_is() -> None:
     assert not decoder.is_complete
 
 
-def test_what_came_before_an_error_was_handed_out() -> None:
+def test_events_before_an_error_are_returned() -> None:
     """
     In one payload too: the first choice's text comes, then the error.
     """

@@ -61,7 +61,7 @@ NOT_YET = ["null", "None", "none", "NULL", "undefined", "nil", "", {}, {"type": 
 
 @every_method
 @pytest.mark.parametrize("word", NOT_YET, ids=repr)
-def test_a_word_for_not_yet_is_no_ending(call_method: Method, word: Any) -> None:
+def test_a_value_for_not_finished_does_not_end_a_choice(call_method: Method, word: Any) -> None:
     """
     Whatever comes later wins; where nothing comes, the response has been cut, and no call is returned.
     """
@@ -97,7 +97,9 @@ UNKNOWN: dict[str, tuple[bytes, Response | None]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), UNKNOWN.values(), ids=UNKNOWN)
-def test_an_unknown_ending_is_kept_and_checked(call_method: Method, body: bytes, expected: Response | None) -> None:
+def test_an_unknown_finish_reason_must_be_confirmed(
+    call_method: Method, body: bytes, expected: Response | None
+) -> None:
     """
     A word that nobody knows ends a response only where the rest of the stream agrees.
     """
@@ -161,7 +163,7 @@ WHOLE: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), WHOLE.values(), ids=WHOLE)
-def test_a_whole_message_at_the_end_states_nothing_twice(call_method: Method, body: bytes, expected: Response) -> None:
+def test_a_whole_message_at_the_end_emits_nothing_twice(call_method: Method, body: bytes, expected: Response) -> None:
     """
     It is the sum of what was streamed: only what was not delivered is.
     """
@@ -238,7 +240,7 @@ HALVES: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), HALVES.values(), ids=HALVES)
-def test_half_a_character_waits_for_the_other_half(call_method: Method, body: bytes, expected: Response) -> None:
+def test_surrogate_pairs_are_joined(call_method: Method, body: bytes, expected: Response) -> None:
     """
     The halves of a surrogate pair in two chunks are one character; one that stays alone is U+FFFD.
     """
@@ -248,7 +250,7 @@ def test_half_a_character_waits_for_the_other_half(call_method: Method, body: by
     (got.text + got.reasoning).encode()
 
 
-def test_half_a_character_is_in_the_partial() -> None:
+def test_a_lone_surrogate_is_in_the_partial() -> None:
     """
     What was held back when the stream broke was received, too.
     """
@@ -270,7 +272,7 @@ NO_OBJECT = {
 @every_method
 @pytest.mark.parametrize("arguments", NO_OBJECT.values(), ids=NO_OBJECT)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
-def test_arguments_with_something_behind_them_are_never_executable(
+def test_arguments_followed_by_other_text_are_never_executable(
     call_method: Method, arguments: str, *, is_stream: bool
 ) -> None:
     """
@@ -292,7 +294,7 @@ NO_CALL = {"a list": '["Ann"]', "a number": "5", "a text": '"Ann"', "null": "nul
 
 @pytest.mark.parametrize("arguments", NO_CALL.values(), ids=NO_CALL)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
-def test_arguments_that_are_no_object_are_invalid_calls(arguments: str, *, is_stream: bool) -> None:
+def test_arguments_that_are_not_an_object_are_invalid_calls(arguments: str, *, is_stream: bool) -> None:
     """
     LangChain has its own place for them, streamed and whole; LlamaIndex raises where the calls are asked for.
     """
@@ -327,7 +329,7 @@ LENIENT = {
 @every_method
 @pytest.mark.parametrize(("arguments", "expected"), LENIENT.values(), ids=LENIENT)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
-def test_arguments_that_all_can_read_are_read_alike(
+def test_valid_arguments_are_parsed_alike(
     call_method: Method, arguments: str, expected: tuple[str, str], *, is_stream: bool
 ) -> None:
     """
@@ -368,7 +370,7 @@ FAILURES = {
 
 @every_method
 @pytest.mark.parametrize("payloads", FAILURES.values(), ids=FAILURES)
-def test_an_error_inside_a_choice_is_a_failure_in_the_providers_words(call_method: Method, payloads: list[Any]) -> None:
+def test_an_error_inside_a_choice_is_a_failure_with_its_message(call_method: Method, payloads: list[Any]) -> None:
     """
     Wherever the error object stands, it is heard, and a later reason does not take it back.
     """
@@ -412,7 +414,7 @@ PARTS: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), PARTS.values(), ids=PARTS)
-def test_every_part_of_a_content_is_delivered(call_method: Method, body: bytes, expected: Response) -> None:
+def test_every_content_part_is_delivered(call_method: Method, body: bytes, expected: Response) -> None:
     """
     Reasoning in parts is reasoning; a part of any type has its text told.
     """
@@ -442,7 +444,7 @@ BOM = b"\xef\xbb\xbf"
 @pytest.mark.parametrize(
     "line", [b"data: ", b"data:", b"event: x\n" + BOM + b"data: "], ids=["data", "no space", "after an event's name"]
 )
-def test_a_byte_order_mark_in_mid_stream_is_no_hole(call_method: Method, line: bytes) -> None:
+def test_a_byte_order_mark_inside_a_stream_loses_nothing(call_method: Method, line: bytes) -> None:
     """
     At the beginning it is dropped; later it would make an event vanish, which is an error with what had come.
     """
@@ -548,7 +550,7 @@ def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str)
 
 @every_method
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (2, 1), (0, 3, 0)], ids=str)
-def test_all_members_of_a_gzip_body_are_read(call_method: Method, sizes: tuple[int, ...]) -> None:
+def test_all_members_of_a_gzip_body_are_decoded(call_method: Method, sizes: tuple[int, ...]) -> None:
     """
     The response is in all members together, and an error in the last one is heard.
     """
@@ -585,7 +587,7 @@ REPEATED: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), REPEATED.values(), ids=REPEATED)
-def test_what_is_stated_twice_or_beside_is_taken_once(call_method: Method, body: bytes, expected: Response) -> None:
+def test_repeated_fields_are_emitted_once(call_method: Method, body: bytes, expected: Response) -> None:
     """
     Repetitions, other names of a field, and what says nothing new change nothing.
     """
@@ -600,7 +602,7 @@ NOT_WHOLE = {
 
 @every_method
 @pytest.mark.parametrize("body", NOT_WHOLE.values(), ids=NOT_WHOLE)
-def test_a_piece_is_no_whole_response(call_method: Method, body: bytes) -> None:
+def test_a_chunk_is_not_a_whole_response(call_method: Method, body: bytes) -> None:
     """
     One chunk that is labelled a document is the beginning of a stream.
     """
@@ -623,7 +625,7 @@ def test_usage_in_every_chunk_confirms_nothing(call_method: Method) -> None:
 
 @every_method
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb\xbf ", b"\xe2\x80\x8b", b"\x00"], ids=repr)
-def test_what_nobody_sees_before_an_event_is_no_hole(call_method: Method, mark: bytes) -> None:
+def test_invisible_characters_before_an_event_are_an_error(call_method: Method, mark: bytes) -> None:
     """
     Two byte-order marks, a zero-width space: the line would be ignored, so it is an error.
     """

@@ -86,7 +86,7 @@ GENERIC_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(("payloads", "expected"), GENERIC_STREAMS.values(), ids=GENERIC_STREAMS)
-def test_awkward_streams_of_generic(payloads: list[Any], expected: str | type[MDStreamError], step: int) -> None:
+def test_quirks_of_generic(payloads: list[Any], expected: str | type[MDStreamError], step: int) -> None:
     """
     What is said about OpenAI's streams holds for OCI's.
     """
@@ -112,7 +112,7 @@ def test_reasoning_parts_of_generic_are_reasoning() -> None:
     assert ("Hi", "hm") == (model_response.text, model_response.reasoning)
 
 
-def test_cohere_repeats_a_response_whose_characters_were_halved() -> None:
+def test_cohere_repeats_a_response_with_split_surrogate_pairs() -> None:
     """
     The repetition in the last event is whole: it is known again.
     """
@@ -165,7 +165,7 @@ def read_tgi(body: bytes) -> Outcome:
 
 
 @pytest.mark.parametrize(("payloads", "expected"), TGI_STREAMS.values(), ids=TGI_STREAMS)
-def test_awkward_streams_of_tgi(payloads: list[Any], expected: str | type[MDStreamError]) -> None:
+def test_quirks_of_tgi(payloads: list[Any], expected: str | type[MDStreamError]) -> None:
     """
     The same for the containers' own format.
     """
@@ -196,7 +196,7 @@ def over_websocket(*messages: bytes, code: int = 1000) -> Outcome:
     return finished(attempt, *(encode_frame(TEXT, one) for one in messages), encode_frame(CLOSE, close_data(code)))
 
 
-def test_an_event_may_be_truncated_over_two_messages() -> None:
+def test_an_event_may_be_split_over_two_messages() -> None:
     """
     Wherever the cut is, inside a field's name, a character or the JSON, the response is the same.
     """
@@ -209,7 +209,7 @@ def test_an_event_may_be_truncated_over_two_messages() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30, 70])
-def test_an_event_may_be_truncated_over_many_messages(size: int) -> None:
+def test_an_event_may_be_split_over_many_messages(size: int) -> None:
     """
     Up to a bound, which is there because each message is looked at together with those before it.
     """
@@ -223,7 +223,7 @@ def test_an_event_may_be_truncated_over_many_messages(size: int) -> None:
         assert f'caf{"e" * 40}é {{"a"' == outcome.model_response.text
 
 
-def test_events_without_their_blank_line_do_not_wait() -> None:
+def test_events_without_a_blank_line_are_emitted_at_once() -> None:
     """
     A message that is a whole event is returned at once.
     """
@@ -234,7 +234,7 @@ def test_events_without_their_blank_line_do_not_wait() -> None:
     assert [(b"boom", "error")] == decoder.feed(encode_frame(TEXT, b"event: error\ndata: boom"))
 
 
-def test_an_event_that_nothing_goes_on_with_is_no_success() -> None:
+def test_an_unfinished_event_at_the_end_is_an_error() -> None:
     """
     The close code is heard, and what was cut is an error.
     """

@@ -59,7 +59,7 @@ def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **params
         ("oci-generic-openai", {"reasoningContent"}),
     ],
 )
-def test_which_messages_have_their_reasoning(mode: Any, platforms: list[int], name: str, fields: set[str]) -> None:
+def test_reasoning_is_sent_by_mode(mode: Any, platforms: list[int], name: str, fields: set[str]) -> None:
     """
     Under both names in the OpenAI shape, under its own in OCI's; the request is left alone.
     """
@@ -72,7 +72,7 @@ def test_which_messages_have_their_reasoning(mode: Any, platforms: list[int], na
     assert before == json.dumps(HISTORY)
 
 
-def test_cohere_s_second_format_has_it_as_a_part() -> None:
+def test_cohere_v2_sends_reasoning_as_a_part() -> None:
     """
     The first format has no place for it.
     """
@@ -86,7 +86,7 @@ def test_cohere_s_second_format_has_it_as_a_part() -> None:
 
 
 @pytest.mark.parametrize(("model", "mode"), [(model, mode) for mode, models in FAMILIES.items() for model in models])
-def test_families(model: str, mode: str) -> None:
+def test_known_families_have_a_default_mode(model: str, mode: str) -> None:
     """
     By the model's name, where nothing is said.
     """
@@ -95,7 +95,7 @@ def test_families(model: str, mode: str) -> None:
     assert MODES[mode] == found
 
 
-def test_pictures_of_a_tool_do_not_begin_a_turn() -> None:
+def test_images_of_a_tool_do_not_start_a_turn() -> None:
     """
     They stand in a message of the user's behind the result.
     """
@@ -162,7 +162,7 @@ OTHERS: list[MDStreamError] = [
 
 @pytest.mark.parametrize("words", DEMANDS.values(), ids=DEMANDS)
 @pytest.mark.parametrize("mode", [None, "tool_turns", "always"])
-def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
+def test_a_server_that_requires_reasoning_receives_all_of_it(words: str, mode: Any) -> None:
     """
     A message without any has a placeholder. What was learnt holds for the next request to the same model, and is
     asked for once.
@@ -203,7 +203,7 @@ WRAPPED = {
 
 @pytest.mark.parametrize("error", WRAPPED.values(), ids=WRAPPED)
 @pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
-def test_a_demand_inside_of_another_error_is_responded(name: str, error: MDStreamError) -> None:
+def test_a_requirement_inside_of_another_error_is_recognized(name: str, error: MDStreamError) -> None:
     """
     Containers and streams wrap the words of the model server.
     """
@@ -217,7 +217,7 @@ def test_a_demand_inside_of_another_error_is_responded(name: str, error: MDStrea
 
 
 @pytest.mark.parametrize(("words", "names"), REFUSALS.values(), ids=REFUSALS)
-def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[str]) -> None:
+def test_a_rejected_field_is_not_sent(words: str, names: set[str]) -> None:
     """
     It is said, and remembered.
     """
@@ -236,7 +236,7 @@ def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[st
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
-def test_other_errors_are_other_errors(error: MDStreamError) -> None:
+def test_other_errors_change_nothing(error: MDStreamError) -> None:
     """
     The inner dialect has its say.
     """
@@ -248,7 +248,7 @@ def test_other_errors_are_other_errors(error: MDStreamError) -> None:
     assert {name: value for name, value in body.items() if name != "stream_options"} == with_options
 
 
-def test_never_means_never() -> None:
+def test_never_disables_reasoning() -> None:
     """
     Also for a server that demands it.
     """

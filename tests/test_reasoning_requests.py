@@ -62,7 +62,7 @@ METHODS: dict[str, Json] = {
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("options", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize(("model", "refused"), [("odsc-llm", 1), ("deepseek-v4-pro", 0), ("kimi-k2.5", 0)])
-def test_a_langchain_agent_goes_on(model: str, refused: int, options: Json, asynchronous: bool) -> None:
+def test_a_langchain_agent_continues(model: str, refused: int, options: Json, asynchronous: bool) -> None:
     """
     Over two requests; a model of an unknown name costs one rejected request, and no more.
     """
@@ -88,7 +88,7 @@ def test_a_langchain_agent_goes_on(model: str, refused: int, options: Json, asyn
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("memory", [None, Memory, ChatMemoryBuffer])
 @pytest.mark.parametrize(("model", "refused"), [("odsc-llm", 1), ("deepseek-v4-pro", 0)])
-def test_a_llamaindex_agent_goes_on(model: str, refused: int, memory: Any, streaming: bool) -> None:
+def test_a_llamaindex_agent_continues(model: str, refused: int, memory: Any, streaming: bool) -> None:
     """
     Its memory keeps thoughts.
     """
@@ -176,7 +176,7 @@ def respond_with_text(body: Json) -> Any:
 
 
 @pytest.mark.parametrize(("message", "wanted"), DIALECT.values(), ids=DIALECT)
-def test_whose_reasoning_langchain_sends(message: BaseMessage, wanted: str | None) -> None:
+def test_langchain_sends_reasoning_of_assistant_messages(message: BaseMessage, wanted: str | None) -> None:
     """
     Ours, or a plain text of nobody's; what another provider thought is its own.
     """
@@ -203,7 +203,7 @@ THOUGHTS: dict[str, tuple[ChatMessage, str | None]] = {
 
 
 @pytest.mark.parametrize(("message", "wanted"), THOUGHTS.values(), ids=THOUGHTS)
-def test_whose_reasoning_llamaindex_sends(message: ChatMessage, wanted: str | None) -> None:
+def test_llamaindex_sends_reasoning_of_assistant_messages(message: ChatMessage, wanted: str | None) -> None:
     """
     Blocks without a signature.
     """
@@ -247,7 +247,7 @@ def test_the_field_of_both_frameworks(build: Callable[..., Any], mode: str) -> N
         assert wanted[mode] == of_assistants(server.bodies[-1])
 
 
-def test_a_copy_requests_for_itself() -> None:
+def test_a_copy_has_its_own_memory() -> None:
     """
     What was learnt belongs to the model object and to the name that was asked.
     """

@@ -49,7 +49,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize(("message", "name"), NAMED.items())
-def test_a_sentence_names_what_it_refuses(message: str, name: str) -> None:
+def test_a_rejected_parameter_is_found_in_a_sentence(message: str, name: str) -> None:
     """
     As JSON and as plain text.
     """
@@ -87,7 +87,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("error", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
-def test_a_name_elsewhere_in_a_refusal_is_not_what_is_refused(error: InvalidRequest, name: str) -> None:
+def test_other_names_in_an_error_are_not_rejected(error: InvalidRequest, name: str) -> None:
     """
     In a tool's schema, as a role, as what is taken, in a quotation of the prompt.
     """
@@ -106,7 +106,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("error", LIMITS.values(), ids=LIMITS)
-def test_a_limit_that_is_too_high_is_not_sent_under_another_name(error: InvalidRequest) -> None:
+def test_a_token_limit_that_is_too_high_is_not_renamed(error: InvalidRequest) -> None:
     """
     The refusal is raised.
     """
@@ -126,7 +126,7 @@ def test_a_limit_that_is_too_high_is_not_sent_under_another_name(error: InvalidR
         ("logprobs", True, "logprobs=True"),
     ],
 )
-def test_a_warning_shows_neither_texts_of_the_user_nor_of_the_server(name: str, value: Any, shown: str) -> None:
+def test_a_warning_quotes_neither_the_user_nor_the_server(name: str, value: Any, shown: str) -> None:
     """
     The parameter, the status, the code; the value of numbers, flags and known choices.
     """
@@ -141,7 +141,7 @@ def test_a_warning_shows_neither_texts_of_the_user_nor_of_the_server(name: str, 
 
 
 @pytest.mark.filterwarnings("ignore:the model", "ignore:the container")
-def test_dialogs_are_requested_also_after_a_refused_parameter() -> None:
+def test_a_request_is_converted_to_dialogs_after_a_rejected_parameter() -> None:
     """
     JumpStart's Llama 2 behind `auto`; TGI's parameters by their paths.
     """

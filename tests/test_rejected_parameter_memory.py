@@ -57,7 +57,7 @@ def newer(body: Json) -> bytes:
 
 
 @pytest.mark.parametrize("call_method", METHODS)
-def test_a_limit_beside_its_other_name_is_renamed_and_never_lost(call_method: str) -> None:
+def test_a_token_limit_under_both_names_is_never_lost(call_method: str) -> None:
     """
     The model object's limit, and one under the other name in `extra_body`.
     """
@@ -69,7 +69,7 @@ def test_a_limit_beside_its_other_name_is_renamed_and_never_lost(call_method: st
     assert [(100, 50), (None, 50), (None, 50)] == values(server.notes, "max_tokens", "max_completion_tokens")
 
 
-def test_the_limit_of_later_calls_is_sent_under_the_name_that_is_taken() -> None:
+def test_later_calls_use_the_accepted_name_of_the_token_limit() -> None:
     """
     Whichever of the two a call has.
     """
@@ -101,7 +101,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize(("message", "code"), RANGES.values(), ids=RANGES)
-def test_a_value_out_of_range_costs_no_other_value(message: str, code: str | None) -> None:
+def test_a_value_out_of_range_does_not_drop_other_values(message: str, code: str | None) -> None:
     """
     The same value is left out again, others are sent.
     """
@@ -138,7 +138,7 @@ def test_a_value_out_of_range_in_each_method(call_method: str) -> None:
         "gpt-5 models don't support temperature={}. Only temperature=1 is supported.",
     ],
 )
-def test_where_only_the_default_is_taken_it_is_sent_and_nothing_else(message: str) -> None:
+def test_only_the_accepted_default_is_sent(message: str) -> None:
     """
     One refusal for all the other values.
     """
@@ -163,7 +163,7 @@ STILL: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("still", STILL.values(), ids=STILL)
-def test_a_parameter_that_was_left_out_in_vain_is_sent_again(still: bytes) -> None:
+def test_a_parameter_that_was_dropped_in_vain_is_sent_again(still: bytes) -> None:
     """
     Only a response shows that it was the parameter.
     """
@@ -178,7 +178,7 @@ def test_a_parameter_that_was_left_out_in_vain_is_sent_again(still: bytes) -> No
     assert bodies[2] == {"failed": True}
 
 
-def test_what_was_left_out_before_a_failure_that_passed_is_remembered() -> None:
+def test_a_dropped_parameter_is_remembered_after_a_temporary_failure() -> None:
     """
     A retry of the simpler request has a response.
     """
@@ -194,7 +194,7 @@ def test_what_was_left_out_before_a_failure_that_passed_is_remembered() -> None:
     assert [7, None, None, None] == [body.get("seed") for body in server.notes]  # type: ignore[attr-defined]
 
 
-def test_what_was_left_out_before_reasoning_was_taken_away_is_remembered() -> None:
+def test_a_dropped_parameter_is_remembered_after_dropped_reasoning() -> None:
     """
     Two kinds of changes in one call.
     """
@@ -217,7 +217,7 @@ def test_what_was_left_out_before_reasoning_was_taken_away_is_remembered() -> No
     assert not any("seed" in body for body in bodies[1:])
 
 
-def test_a_server_that_changed_its_mind_is_requested_under_the_first_name() -> None:
+def test_a_renamed_parameter_can_be_renamed_back() -> None:
     """
     A remembered name that is rejected later gives way to the other one, once.
     """
@@ -241,7 +241,7 @@ def test_a_server_that_changed_its_mind_is_requested_under_the_first_name() -> N
     assert [old, new, new, old, old, old, new] == names
 
 
-def test_a_warning_is_given_for_each_value_and_none_for_what_is_remembered() -> None:
+def test_a_remembered_value_emits_no_warning() -> None:
     """
     `temperature=0.0` after `temperature=3.0` is sent, and no warning is due.
     """

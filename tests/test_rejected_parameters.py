@@ -77,7 +77,7 @@ def refusal(body: Any, kind: type[MDStreamError] = InvalidRequest, **facts: Any)
 
 @pytest.mark.parametrize("uses", [OpenAIChat(), Auto(), TextParsingDialect(OpenAIChat(), tool_calls="hermes")], ids=["chat", "auto", "markup"])  # fmt: skip
 @pytest.mark.parametrize(("body", "gone"), REFUSED.values(), ids=REFUSED)
-def test_a_refused_parameter_is_left_out_with_a_warning(uses: Any, body: Any, gone: set[str]) -> None:
+def test_a_rejected_parameter_is_dropped_with_a_warning(uses: Any, body: Any, gone: set[str]) -> None:
     """
     However the server names it, and whatever envelope its words come in.
     """
@@ -97,7 +97,7 @@ RENAMED = {
 
 
 @pytest.mark.parametrize("body", RENAMED.values(), ids=RENAMED)
-def test_a_limit_of_tokens_has_another_name(body: Any) -> None:
+def test_a_token_limit_is_renamed(body: Any) -> None:
     """
     It is never left out: each token is paid. Old servers know only the old name.
     """
@@ -134,7 +134,7 @@ KEPT: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 
 
 @pytest.mark.parametrize(("fields", "error"), KEPT.values(), ids=KEPT)
-def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error: MDStreamError) -> None:
+def test_required_parameters_are_never_dropped(fields: dict[str, Any], error: MDStreamError) -> None:
     """
     Nor is what was not rejected.
     """
@@ -145,7 +145,7 @@ def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error
 
 @pytest.mark.parametrize(("kind", "status"), [(ServerError, 424), (StreamFailure, 400), (StreamFailure, 422), (InvalidRequest, 422)])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], status: int) -> None:
+def test_a_rejection_may_have_another_error_class(kind: type[MDStreamError], status: int) -> None:
     """
     DJL says 424 to everything, and some servers return 200 before they look.
     """
@@ -157,7 +157,7 @@ def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], statu
 
 
 @pytest.mark.parametrize("uses", [TGI(), LMI(), Auto()], ids=["tgi", "lmi", "auto"])
-def test_the_parameters_of_native_formats_too(uses: Any) -> None:
+def test_parameters_of_native_formats_are_dropped(uses: Any) -> None:
     """
     They stand one level down.
     """
@@ -190,7 +190,7 @@ FAMILIES = {
 
 @pytest.mark.parametrize(("model", "limit", "gone"), [(model, *facts) for model, facts in FAMILIES.items()])
 @pytest.mark.filterwarnings("ignore:the model")
-def test_known_families_are_not_requested_what_they_refuse(model: str, limit: str, gone: set[str]) -> None:
+def test_known_families_are_not_sent_what_they_reject(model: str, limit: str, gone: set[str]) -> None:
     """
     A model that reasons has no sampling to set, and counts its thoughts among its tokens.
     """
@@ -205,7 +205,7 @@ def test_known_families_are_not_requested_what_they_refuse(model: str, limit: st
     )
 
 
-def test_what_a_known_family_is_not_sent_is_stated() -> None:
+def test_dropping_a_parameter_for_a_known_family_emits_a_warning() -> None:
     """
     A warning names it; a completion has no families.
     """
@@ -230,7 +230,7 @@ def refusing(*names: str) -> Script:
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.filterwarnings("ignore:the model rejects", "ignore:this http_client")
-def test_a_model_object_remembers_what_was_refused(platform: str, call_method: str) -> None:
+def test_a_model_object_remembers_rejected_parameters(platform: str, call_method: str) -> None:
     """
     Two refusals and a response; then a response at once. Another object of the same class begins anew.
     """
@@ -248,7 +248,7 @@ def test_a_model_object_remembers_what_was_refused(platform: str, call_method: s
 
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_another_models_name_begins_anew() -> None:
+def test_another_model_name_starts_without_memory() -> None:
     """
     The same object may ask several models: what one rejects another may take.
     """
@@ -261,7 +261,7 @@ def test_another_models_name_begins_anew() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_threads_share_what_is_remembered() -> None:
+def test_threads_share_the_memory() -> None:
     """
     Each may be rejected while nobody knows yet; afterwards nobody is.
     """
@@ -279,7 +279,7 @@ def test_threads_share_what_is_remembered() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
+def test_a_required_value_is_not_dropped_because_another_was() -> None:
     """
     `tool_choice="auto"` is what a server does anyway; a tool that must be called is another request.
     """
@@ -299,7 +299,7 @@ def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None:
+def test_both_names_of_a_token_limit_are_tried_once() -> None:
     """
     There is no way back within one call.
     """
@@ -309,7 +309,7 @@ def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None
 
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None:
+def test_a_renamed_limit_and_a_nested_parameter_are_remembered() -> None:
     """
     With the value of each call.
     """
@@ -338,7 +338,7 @@ def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None
 
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
-def test_the_native_formats_of_oci_remember_too() -> None:
+def test_oci_formats_remember_rejected_parameters() -> None:
     """
     GENERIC: the refusal is a text inside of a text.
     """
@@ -395,7 +395,7 @@ UNSAID: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("send_request", "fields"), UNSAID.values(), ids=UNSAID)
-def test_none_is_the_wish_not_to_send(send_request: Any, fields: dict[str, Any]) -> None:
+def test_none_disables_a_parameter(send_request: Any, fields: dict[str, Any]) -> None:
     """
     Also of what agents and structured output say in each call.
     """
@@ -406,7 +406,7 @@ def test_none_is_the_wish_not_to_send(send_request: Any, fields: dict[str, Any])
     assert "parallel_tool_calls" not in server.notes[-1]  # type: ignore[operator]
 
 
-def test_none_spares_a_tool_choice_and_stream_options() -> None:
+def test_none_disables_tool_choice_and_stream_options() -> None:
     """
     A forced choice is said nevertheless.
     """

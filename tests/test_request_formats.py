@@ -32,7 +32,7 @@ TEMPLATES: dict[str, str] = {
 
 
 @pytest.mark.parametrize(("words", "form"), TEMPLATES.items(), ids=[words[:30] for words in TEMPLATES])
-def test_a_model_without_a_chat_template_is_sent_plain_text(words: str, form: str) -> None:
+def test_a_model_without_a_chat_template_receives_plain_text(words: str, form: str) -> None:
     """Once, with a warning, in the form that the server takes."""
     requested = Auto().build_payload({"messages": STATES, "max_tokens": 3, "model": "m"}, stream=False)
     with pytest.warns(RuntimeWarning, match="the model has no chat template"):
@@ -95,7 +95,7 @@ async def test_sagemaker_is_retried(server_is: Any) -> None:
 
 @pytest.mark.parametrize("server_is", [template_error, no_template])
 @pytest.mark.parametrize("platform", ["OCI", "ModelArts"])
-async def test_other_platforms_name_what_to_set(platform: str, server_is: Any) -> None:
+async def test_other_platforms_have_a_hint(platform: str, server_is: Any) -> None:
     """Their routes are of one form. What the hint names works."""
     with responding(server_is) as server:
         fields = FIELDS[platform](server)
@@ -132,7 +132,7 @@ def unsigned() -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:the container takes")
-async def test_jumpstarts_llama_is_found_out(unsigned: Emulator) -> None:
+async def test_jumpstarts_llama_is_detected(unsigned: Emulator) -> None:
     """Whole and streamed, both frameworks, sync and async; the dialogue arrives as it was."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned))
     messages = [("system", "Be brief."), ("human", "Name three rivers.")]
@@ -151,7 +151,7 @@ async def test_jumpstarts_llama_is_found_out(unsigned: Emulator) -> None:
     assert [["system", "user"]] * 4 + [["user"]] * 3 == roles
 
 
-def test_jumpstarts_llama_comes_with_a_warning(unsigned: Emulator) -> None:
+def test_jumpstarts_llama_emits_a_warning(unsigned: Emulator) -> None:
     """It names the dialect that spares two requests; with it there is one, and no warning."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned))
     with pytest.warns(RuntimeWarning, match="dialect='jumpstart-llama'"):
@@ -165,7 +165,7 @@ def test_jumpstarts_llama_comes_with_a_warning(unsigned: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", ["tgi", "lmi"])
-async def test_another_dialect_names_the_right_one(unsigned: Emulator, name: str) -> None:
+async def test_another_dialect_has_a_hint(unsigned: Emulator, name: str) -> None:
     """The container's words alone would help nobody."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned), dialect=name)
     llm = li.SageMakerLLM(**jumpstart(unsigned), dialect=name)
@@ -240,7 +240,7 @@ UNCHANGED: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 
 
 @pytest.mark.parametrize(("messages", "error"), UNCHANGED.values(), ids=UNCHANGED)
-def test_what_stands(messages: dict[str, Any], error: MDStreamError) -> None:
+def test_other_errors_are_raised_unchanged(messages: dict[str, Any], error: MDStreamError) -> None:
     """The first error is raised, and nothing is warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")

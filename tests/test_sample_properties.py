@@ -72,7 +72,7 @@ def with_word(body: bytes, word: Any) -> bytes:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_cuts_and_not_yet_words_change_nothing(name: str) -> None:
+def test_splits_and_values_for_not_finished_change_nothing(name: str) -> None:
     """
     The events are those of the recording, wherever it is cut and whichever word says "not yet".
     """
@@ -103,7 +103,7 @@ def _choice_begins(got: Choice, full: Choice) -> bool:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_beginning_is_an_error_that_has_what_came(name: str) -> None:
+def test_a_prefix_is_an_error_with_a_partial(name: str) -> None:
     """
     A recording that is cut is an error whose partial the response begins with, unless only its end marker is missing.
     """

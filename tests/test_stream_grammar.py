@@ -195,7 +195,7 @@ def starts_arguments(whole: Any, arguments: str) -> bool:
 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
-def test_a_bent_stream_gives_the_response(name: str, platform_case: str) -> None:
+def test_a_stream_with_quirks_gives_the_response(name: str, platform_case: str) -> None:
     """
     Whatever the server's habits and the network's cuts, the response is the one that the model gave.
     """
@@ -216,7 +216,7 @@ def test_a_bent_stream_gives_the_response(name: str, platform_case: str) -> None
 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
-def test_a_beginning_is_an_error_or_the_response(name: str, platform_case: str) -> None:
+def test_a_prefix_is_an_error_or_the_response(name: str, platform_case: str) -> None:
     """
     A stream that is cut is an error with a partial that the response begins with, unless only its end marker is missing.
     """
@@ -268,7 +268,7 @@ _ERRORS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
-def test_a_failure_anywhere_is_an_error_with_its_words(name: str, platform_case: str) -> None:
+def test_a_failure_anywhere_is_an_error_with_its_message(name: str, platform_case: str) -> None:
     """
     An error before the end is a StreamFailure that quotes the server and keeps what had come.
     """
@@ -316,7 +316,7 @@ def _ends(payload: Any) -> bool:
 
 @fuzzed
 @given(st.data())
-def test_a_trailer_takes_a_whole_response_back(data: st.DataObject) -> None:
+def test_a_failure_trailer_after_a_whole_response_is_an_error(data: st.DataObject) -> None:
     """
     OCI's trailer behind a whole stream is a failure, and all of the response is in the partial.
     """
@@ -347,7 +347,7 @@ def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
 
 @settings(fuzzed, max_examples=max(10, EXAMPLES // 4))
 @given(st.data())
-def test_both_frameworks_state_the_same(data: st.DataObject) -> None:
+def test_both_frameworks_return_the_same(data: st.DataObject) -> None:
     """
     LangChain and LlamaIndex, sync and async, streamed and whole: one response.
     """
@@ -364,7 +364,7 @@ def test_both_frameworks_state_the_same(data: st.DataObject) -> None:
     assert [response] * 4 == [send_request(call_method, document, b"application/json") for call_method in WHOLE_METHODS]
 
 
-def test_every_quirk_is_met() -> None:
+def test_every_quirk_is_used() -> None:
     """
     Each quirk bends something, in each dialect that it names: a table row that does nothing is a mistake.
     """
@@ -394,7 +394,7 @@ def _bends(name: str, dialect: str) -> bool:
     return bent
 
 
-def test_the_plain_grammar_is_read() -> None:
+def test_streams_without_quirks_are_decoded() -> None:
     """
     Every dialect in every framing, without a quirk, with a response that has all that the dialect has.
     """

@@ -125,7 +125,7 @@ def test_a_strict_schema_is_closed_everywhere() -> None:
             jsonschema.validate({**ROUTE, **wrong}, strict)
 
 
-def test_a_strict_schema_of_a_class_gives_what_the_class_takes() -> None:
+def test_a_strict_schema_of_a_class_matches_the_class() -> None:
     """
     Null is allowed where the class allows `None`, and nowhere else.
     """
@@ -139,7 +139,7 @@ def test_a_strict_schema_of_a_class_gives_what_the_class_takes() -> None:
             jsonschema.validate({**TRIP, "best": {**PARIS, name: None}}, strict)
 
 
-def test_a_strict_schema_that_refers_to_itself_ends() -> None:
+def test_a_recursive_strict_schema_ends() -> None:
     """
     Also where there are words beside the reference.
     """
@@ -188,7 +188,7 @@ def test_strict_in_langchain(
     jsonschema.validate(instance, sent)
 
 
-def test_a_tool_s_own_strict_counts(emulator: Emulator) -> None:
+def test_strict_of_a_tool_takes_precedence(emulator: Emulator) -> None:
     """
     LangChain tells a contradiction; LlamaIndex keeps what the tool says.
     """
@@ -259,7 +259,7 @@ def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("model", ["google.gemini-2.5-pro", "xai.grok-4", "cohere.command-a-reasoning"])
-def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(emulator: Emulator, model: str) -> None:
+def test_strict_on_oci_makes_nullable_fields_optional(emulator: Emulator, model: str) -> None:
     """
     OCI's formats have no null for "left out": what it stands for there is a field that is not required.
     """
@@ -273,7 +273,7 @@ def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(emulator: Emula
     assert "null" not in json.dumps(parameters)
 
 
-def test_parameters_of_a_tool_without_any() -> None:
+def test_a_tool_without_parameters() -> None:
     """
     Nothing is an object without fields.
     """

@@ -256,7 +256,7 @@ VECTORS: dict[str, tuple[Options, str, Stated]] = {
 
 
 @pytest.mark.parametrize(("options", "text", "content"), VECTORS.values(), ids=VECTORS)
-def test_what_was_passed_through_is_read(options: Options, text: str, content: Stated) -> None:
+def test_tool_calls_and_reasoning_are_parsed(options: Options, text: str, content: Stated) -> None:
     """
     Text, reasoning and calls, each in its place; a response with calls finishes for them.
     """
@@ -266,7 +266,7 @@ def test_what_was_passed_through_is_read(options: Options, text: str, content: S
 
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
-def test_any_truncated_reads_the_same(options: Options, text: str) -> None:
+def test_any_split_is_parsed_the_same(options: Options, text: str) -> None:
     """
     Where the server cuts the response makes no difference.
     """
@@ -277,7 +277,7 @@ def test_any_truncated_reads_the_same(options: Options, text: str) -> None:
 
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
-def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(options: Options, text: str) -> None:
+def test_only_the_first_delta_of_a_call_has_id_and_name(options: Options, text: str) -> None:
     """
     Names and ids come once, first; no two calls share an id or an index.
     """
@@ -290,7 +290,7 @@ def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(options: 
     assert list(range(len(first))) == sorted(first)
 
 
-def test_mistrals_own_id_is_kept() -> None:
+def test_mistrals_call_id_is_kept() -> None:
     """
     The newest of its formats has one; other ids are made up.
     """
@@ -303,7 +303,7 @@ MARKERS = {"hermes": "<tool_call>", "mistral": "[TOOL_CALLS]", "llama3_json": "<
 
 
 @pytest.mark.parametrize(("name", "marker"), MARKERS.items())
-def test_text_waits_only_where_it_may_be_a_marker(name: str, marker: str) -> None:
+def test_only_the_start_of_a_marker_is_buffered(name: str, marker: str) -> None:
     """
     All but an ending that may be the beginning of a marker is delivered at once; a token is handed on as it is.
     """
@@ -319,7 +319,7 @@ def test_text_waits_only_where_it_may_be_a_marker(name: str, marker: str) -> Non
     )[1:]
 
 
-def test_arguments_come_as_they_are_written() -> None:
+def test_arguments_are_emitted_as_they_are_received() -> None:
     """
     Once the name is known nothing of a call waits: a stream that breaks has all of it in its partial.
     """
@@ -359,7 +359,7 @@ TRUNCATED: dict[str, tuple[Options, str, Stated]] = {
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
 @pytest.mark.parametrize(("options", "text", "content"), TRUNCATED.values(), ids=TRUNCATED)
-def test_a_call_that_is_truncated_is_an_error(options: Options, text: str, content: Stated, reason: str) -> None:
+def test_a_truncated_call_is_an_error(options: Options, text: str, content: Stated, reason: str) -> None:
     """
     Never a success, whatever the finish reason; and what was received of it is in the partial.
     """
@@ -373,7 +373,7 @@ def test_a_call_that_is_truncated_is_an_error(options: Options, text: str, conte
 
 
 @pytest.mark.parametrize(("options", "text"), [truncated[:2] for truncated in TRUNCATED.values()], ids=TRUNCATED)
-def test_any_truncated_of_a_truncated_call_reads_the_same(options: Options, text: str) -> None:
+def test_any_split_of_a_truncated_call_is_parsed_the_same(options: Options, text: str) -> None:
     """
     The same error, with the same partial.
     """
@@ -387,7 +387,7 @@ WHOLE_AT = {"hermes": f"<tool_call>{F}", "mistral": f"[TOOL_CALLS]f{PARIS}", "ll
 
 
 @pytest.mark.parametrize(("name", "text"), WHOLE_AT.items())
-def test_no_beginning_of_a_call_is_a_success(name: str, text: str) -> None:
+def test_no_prefix_of_a_call_is_a_success(name: str, text: str) -> None:
     """
     From where a call can be told to its last character: an error and no call whose arguments could be read.
     """
@@ -399,7 +399,7 @@ def test_no_beginning_of_a_call_is_a_success(name: str, text: str) -> None:
     assert decode({"tool_calls": name}, text, reason="length").error is None
 
 
-def test_a_whole_call_before_a_truncated_is_a_call() -> None:
+def test_a_complete_call_before_a_truncated_one_is_kept() -> None:
     """
     The reason stays what the server says.
     """
@@ -428,7 +428,7 @@ BROKEN: dict[str, tuple[list[bytes], type[MDStreamError]]] = {
         (OPEN, "Hm</th"),
     ],
 )
-def test_what_was_held_back_comes_before_the_error(
+def test_buffered_text_is_returned_before_the_error(
     options: Options, text: str, payloads: list[bytes], kind: type[MDStreamError]
 ) -> None:
     """
@@ -441,7 +441,7 @@ def test_what_was_held_back_comes_before_the_error(
     assert text == (partial.reasoning + partial.text).removesuffix("c")
 
 
-def test_a_decoder_that_failed_does_not_end_well() -> None:
+def test_a_failed_decoder_does_not_finish() -> None:
     """
     Its error is raised once more.
     """
@@ -475,7 +475,7 @@ def test_a_response_without_a_finish_reason_is_an_interruption() -> None:
     ],
     ids=["arguments before the name", "blanks", "blanks behind the arguments", "Python"],
 )
-def test_what_is_held_back_has_an_end(options: Options, text: str) -> None:
+def test_the_buffer_is_limited(options: Options, text: str) -> None:
     """
     A call that cannot be told for too long is an error, with all of it in the partial.
     """
@@ -489,7 +489,7 @@ def test_what_is_held_back_has_an_end(options: Options, text: str) -> None:
     ) + (len('<tool_call>{"name": "", "arguments": ') if outcome.model_response.tool_calls else 0)
 
 
-def test_arguments_of_any_length_are_passed_on() -> None:
+def test_arguments_of_any_length_are_emitted() -> None:
     """
     They are not held back, so they have no bound; streamed or in one piece.
     """
@@ -498,7 +498,7 @@ def test_arguments_of_any_length_are_passed_on() -> None:
     assert 2**21 < len(decode(HERMES, text).model_response.tool_calls[0].arguments)
 
 
-def test_a_long_wait_shows_that_the_stream_is_alive() -> None:
+def test_buffering_emits_progress() -> None:
     """
     An event that says nothing now and then: silence would be taken for a stalled stream.
     """
@@ -528,7 +528,7 @@ def test_choices_are_kept_apart() -> None:
     assert [Finish("tool_calls", 0), Finish("tool_calls", 1)] == outcome.events[-2:]
 
 
-def test_one_choice_that_is_truncated_is_an_error() -> None:
+def test_a_truncated_choice_is_an_error() -> None:
     """
     Though the other one is whole.
     """
@@ -541,7 +541,7 @@ def test_one_choice_that_is_truncated_is_an_error() -> None:
     assert "<tool_call>{" == outcome.error.partial.choices[1].text
 
 
-def test_a_server_that_reads_them_itself_is_left_alone() -> None:
+def test_events_of_a_server_with_parsers_are_kept() -> None:
     """
     Its reasoning and its calls are passed on; a call in the text gets an index of its own.
     """
@@ -560,7 +560,7 @@ def test_a_server_that_reads_them_itself_is_left_alone() -> None:
     assert "a" == outcome.model_response.tool_calls[1].id
 
 
-def test_other_dialects_can_carry_them_too() -> None:
+def test_other_dialects_can_be_wrapped() -> None:
     """
     What is around the text is the inner dialect's own.
     """
@@ -570,7 +570,7 @@ def test_other_dialects_can_carry_them_too() -> None:
         assert ("", "", [FIRST], "tool_calls", None) == summed(read(TextParsingDialect(inner, **HERMES), list(line)))
 
 
-def test_the_request_is_the_inner_dialects() -> None:
+def test_requests_are_those_of_the_inner_dialect() -> None:
     """
     The same name, route and body, and the same second request.
     """
@@ -594,7 +594,7 @@ GOES_ON: dict[str, tuple[Options, bool]] = {
 
 
 @pytest.mark.parametrize(("options", "goes_on"), GOES_ON.values(), ids=GOES_ON)
-def test_a_response_is_gone_on_with_where_its_second_half_can_be_read(options: Options, goes_on: bool) -> None:
+def test_a_response_is_resumed_if_its_continuation_can_be_parsed(options: Options, goes_on: bool) -> None:
     """
     As the inner dialect does, or not at all.
     """
@@ -605,14 +605,14 @@ def test_a_response_is_gone_on_with_where_its_second_half_can_be_read(options: O
     ).build_continuation(REQUEST, content)
 
 
-def test_nothing_requested_for_costs_nothing() -> None:
+def test_without_parsers_the_inner_decoder_is_returned() -> None:
     """
     Without a parser the decoder is the inner one.
     """
     assert type(OpenAIChat().create_decoder()) is type(TextParsingDialect(OpenAIChat()).create_decoder())
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_are_rejected() -> None:
     """
     The message names those that exist.
     """
@@ -649,7 +649,7 @@ HOSTILE: dict[str, tuple[Options, str]] = {
 
 
 @pytest.mark.parametrize(("options", "text"), HOSTILE.values(), ids=HOSTILE)
-def test_no_response_breaks_the_reader(options: Options, text: str) -> None:
+def test_no_output_breaks_the_parser(options: Options, text: str) -> None:
     """
     Whatever a model or an attacker writes: events or an error of ours, soon.
     """
@@ -710,7 +710,7 @@ def test_from_end_to_end(send_request: Any) -> None:
 
 @pytest.mark.parametrize("after", range(4, 14))
 @pytest.mark.parametrize("send_request", [complete, acomplete])
-def test_what_was_held_back_is_stated_again_where_a_response_is_gone_on_with(send_request: Any, after: int) -> None:
+def test_buffered_text_is_resumed(send_request: Any, after: int) -> None:
     """
     Wherever it broke before the arguments: the text once, and one call. A call that has begun is not gone on with.
     """
@@ -727,7 +727,7 @@ def test_what_was_held_back_is_stated_again_where_a_response_is_gone_on_with(sen
 
 @pytest.mark.parametrize("after", range(4, 30))
 @pytest.mark.parametrize("send_request", [complete, acomplete])
-def test_a_truncated_cable_loses_nothing(send_request: Any, after: int) -> None:
+def test_an_interrupted_connection_loses_nothing(send_request: Any, after: int) -> None:
     """
     What could not be told as a call yet is text of the partial; of a call that has begun, its arguments.
     """
@@ -745,7 +745,7 @@ def test_a_truncated_cable_loses_nothing(send_request: Any, after: int) -> None:
         assert "<tool_call>" in partial.text
 
 
-def test_reasoning_of_a_thought_is_reported_as_it_comes() -> None:
+def test_reasoning_is_emitted_as_it_is_received() -> None:
     """
     Delta by delta, and in the order in which it was said.
     """
@@ -764,7 +764,7 @@ SURPLUS = {
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("name", SURPLUS)
-def test_an_object_behind_that_of_a_call_is_an_error(name: str, size: int) -> None:
+def test_an_object_after_a_call_is_an_error(name: str, size: int) -> None:
     """
     Neither of the two may run: nobody knows which one is meant.
     """

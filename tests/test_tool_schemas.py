@@ -57,7 +57,7 @@ TYPES: dict[str, tuple[Json, Json, Json]] = {
 
 
 @pytest.mark.parametrize(("schema", "wanted", "without_null"), TYPES.values(), ids=TYPES)
-def test_one_type_in_each_position(schema: Json, wanted: Json, without_null: Json) -> None:
+def test_lists_of_types_are_replaced(schema: Json, wanted: Json, without_null: Json) -> None:
     """
     A list of types means the same as alternatives; the schema that was given is left alone.
     """
