@@ -1,11 +1,11 @@
-"""A small real corpus, and what is asked of it: for the retrieval tests of both frameworks."""
+"""A small real corpus and queries about it, for the retrieval tests of both frameworks."""
 
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus" / "amendments.txt"
 
-#: A request, and the amendment that answers it.
-PARAMSS = {
+#: Queries, and the amendment that is relevant to each.
+QUERIES = {
     "May soldiers be quartered in a house in time of peace?": "Amendment III.",
     "Are cruel and unusual punishments allowed?": "Amendment VIII.",
     "At what years of age may citizens vote, eighteen or older?": "Amendment XXVI.",
@@ -15,5 +15,5 @@ PARAMSS = {
 
 
 def passages() -> list[str]:
-    """The corpus, a paragraph at a time."""
+    """Return the paragraphs of the corpus."""
     return [paragraph for paragraph in CORPUS.read_text("utf-8").split("\n\n") if paragraph.strip()]

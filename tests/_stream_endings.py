@@ -1,4 +1,4 @@
-"""Every way in which a stream can end badly, and what it must come to. One table for both frameworks."""
+"""Failures of streams, and the error that each must raise. One table for both frameworks."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ from mdstream_core.emulator import ERROR_EVENTS, REASONS, TRAILERS, Fault
 
 REQUEST = "Name three rivers."
 OUTPUT = "The Nile, the Amazon and the Danube."
-#: What two content events carry: the first event says the role.
+#: The text of the first two events with content; the event before them has the role.
 BEGINNING = "The Nile"
 
 
 @dataclass(frozen=True)
 class Ending:
-    """A fault, the class of its error, and what was received before."""
+    """A fault, the class of its error, and the text that was received before it."""
 
     fault: Fault
     error: type[errors.MDStreamError]

@@ -42,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice of a response, in the pieces in which it is streamed."""
+    """One choice of a response, in the pieces that are streamed."""
 
     text: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = ()
@@ -56,15 +56,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Response:
-    """What a model answers, and the tokens that the server counts."""
+    """The response of a model, and its usage."""
 
     choices: tuple[Choice, ...]
     usage: tuple[int, int] | None
 
 
 @st.composite
-def truncated(draw: st.DrawFn, text: str) -> tuple[str, ...]:
-    """A text in pieces, none of them empty."""
+def split(draw: st.DrawFn, text: str) -> tuple[str, ...]:
+    """Split a text into pieces that are not empty."""
     ends = sorted(draw(st.sets(st.integers(1, len(text) - 1), max_size=6))) if len(text) > 1 else []
     return tuple(text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end)
 
@@ -87,7 +87,7 @@ def calls(draw: st.DrawFn) -> Call:
     text = json.dumps(
         arguments, ensure_ascii=draw(st.booleans()), separators=draw(st.sampled_from([(",", ":"), (", ", ": ")]))
     )
-    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(truncated(text)))
+    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(split(text)))
 
 
 @st.composite
@@ -97,7 +97,7 @@ def choices(draw: st.DrawFn, *, reasoning: bool, tools: bool) -> Choice:
     text = draw(_texts(0 if output else 1)) or ("" if output else ".")
     thought = draw(_texts(0)) if reasoning else ""
     reason = "stop" if output else draw(st.sampled_from(["stop", "length"]))
-    return Choice(draw(truncated(text)) if text else (), draw(truncated(thought)) if thought else (), output, reason)
+    return Choice(draw(split(text)) if text else (), draw(split(thought)) if thought else (), output, reason)
 
 
 @st.composite
@@ -274,10 +274,10 @@ class Dialect:
     """One API format in the grammar.
 
     Attributes:
-        write: Turns a response into the payloads of a stream.
-        answers: The answers that it has a form for.
+        write: Converts a response to the payloads of a stream.
+        responses: The responses that the dialect can express.
         platforms: The platforms that serve it.
-        framings: The names of the framings in which it comes.
+        framings: The names of its framings.
     """
 
     write: Callable[[Response], Payloads]
@@ -325,7 +325,7 @@ def framings_of(dialect: str, platform: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Style:
-    """How a server writes its events: what real ones do differently, and what makes no difference."""
+    """How a server formats its events, without an effect on the response."""
 
     line_end: bytes = b"\n"
     space: bytes = b" "
@@ -347,7 +347,7 @@ STYLES = st.builds(
 
 
 def dumped(payload: Payload, style: Style) -> bytes:
-    """A payload's bytes. Half a surrogate pair can be written as an escape only."""
+    """Serialize a payload. A lone surrogate must be escaped."""
     if isinstance(payload, bytes):
         return payload
     text = json.dumps(payload, ensure_ascii=False)
@@ -357,7 +357,7 @@ def dumped(payload: Payload, style: Style) -> bytes:
 
 
 def _events(payloads: Payloads, style: Style) -> list[bytes]:
-    """Each payload as a server-sent event."""
+    """Encode each payload as a server-sent event."""
     end = style.line_end
     events = [b"data:" + style.space + dumped(one, style) + end + end for one in payloads]
     if style.comment and style.line_end != b"\r":
@@ -394,6 +394,6 @@ FRAMINGS: dict[str, tuple[ResponseHead, Callable[[Payloads, Style], list[bytes]]
 
 
 def compressed(pieces: Sequence[bytes], members: int) -> bytes:
-    """A body as gzip, in several members (RFC 1952 §2.2)."""
+    """Compress a body with gzip, in several members (RFC 1952 §2.2)."""
     size = max(1, -(-len(pieces) // max(1, members)))
     return b"".join(gzip.compress(b"".join(pieces[at : at + size])) for at in range(0, len(pieces), size))

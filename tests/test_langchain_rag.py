@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _corpus import CORPUS, PARAMSS
+from _corpus import CORPUS, QUERIES
 from _embedding_platforms import EMBEDDING, RANKING
 from _platforms import PLATFORM_CASES, emulator, shared_emulator
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
@@ -117,7 +117,7 @@ def _joined(documents: list[Document]) -> str:
 async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it; sync and async."""
     retriever, chain = chain_at(emulator, name)
-    for question, amendment in PARAMSS.items():
+    for question, amendment in QUERIES.items():
         best = retriever.invoke(question)[0]
         assert best.page_content.startswith(amendment), question
         assert best == (await retriever.ainvoke(question))[0]
@@ -132,7 +132,7 @@ async def test_the_right_passage_is_found(emulator: Emulator, name: str) -> None
 async def test_a_chain_whose_stream_breaks_raises(emulator: Emulator, name: str) -> None:
     """What came before is delivered, and the error is raised; sync and async."""
     _, chain = chain_at(emulator, name)
-    question = next(iter(PARAMSS))
+    question = next(iter(QUERIES))
     whole = chain.invoke(question)
     found = (None,) * 2  # the question's vector, and the ranking
     for read in (_stream, _astream):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from _corpus import PARAMSS, passages
+from _corpus import QUERIES, passages
 from _embedding_platforms import EMBEDDING, RANKING
 from _llamaindex_embeddings import embedding_at, llm_at, reranker_at
 from _platforms import AWS, PLATFORM_CASES, USUAL
@@ -22,7 +22,7 @@ from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, respond
 from mdstream_core.errors import AuthenticationError, NotFound, StreamFailure
 
-REQUEST, AMENDMENT = next(iter(PARAMSS.items()))
+REQUEST, AMENDMENT = next(iter(QUERIES.items()))
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ either = pytest.mark.parametrize("reading", READS.values(), ids=READS)
 async def test_the_right_passage_is_found(emulator: Emulator, platform_case: Platform) -> None:
     """For each question the amendment that answers it comes first, and the answer is out of it, whichever way."""
     whole, streamed = (engine_at(emulator, platform_case, "query", streaming=streaming) for streaming in (False, True))
-    for question, amendment in PARAMSS.items():
+    for question, amendment in QUERIES.items():
         response = whole.query(question)
         best = response.source_nodes[0].text
         awaited: list[str] = []
@@ -184,7 +184,7 @@ async def test_the_right_passage_is_found(emulator: Emulator, platform_case: Pla
 async def test_a_chat_finds_the_right_passages(emulator: Emulator, platform_case: Platform, kind: str) -> None:
     """One question after the other, whole and streamed, sync and async; history has what was read."""
     engine = engine_at(emulator, platform_case, kind)
-    for question, amendment in PARAMSS.items():
+    for question, amendment in QUERIES.items():
         engine.reset()
         responses = [engine.chat(question), await engine.achat(question), engine.stream_chat(question)]
         pieces: list[str] = []

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from _corpus import PARAMSS, passages
+from _corpus import QUERIES, passages
 from _llamaindex_embeddings import embedding_at, llm_at
 from _llamaindex_platforms import ACCOUNTS, ALL, FEW, PLATFORM_CASES, STREAMS, PlatformCase, Read
 from _platforms import AWS
@@ -178,10 +178,10 @@ def test_a_query_whose_stream_breaks_is_an_error_up_to_its_root(
     engine = index.as_query_engine(llm=llm_at(emulator), streaming=True)
 
     async def aread() -> None:
-        async for _ in (await engine.aquery(next(iter(PARAMSS)))).async_response_gen():
+        async for _ in (await engine.aquery(next(iter(QUERIES)))).async_response_gen():
             pass
 
-    for read in (lambda: str(engine.query(next(iter(PARAMSS)))), lambda: asyncio.run(aread())):
+    for read in (lambda: str(engine.query(next(iter(QUERIES)))), lambda: asyncio.run(aread())):
         exported.clear()
         emulator.reset()
         emulator.script(None, Fault("cut", after=4))
