@@ -1,4 +1,4 @@
-"""What is spoken is found out from the first payload, and the request is turned once if it must be."""
+"""The dialect is detected by the first payload, and a request is converted once if it must be."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""Recordings that were damaged: whatever comes, the end is a response or an error of ours."""
+"""Damaged recordings end in a response or an mdstream error."""
 
 import json
 import random
@@ -23,7 +23,7 @@ def damaged(body: bytes, chance: random.Random) -> bytes:
 
 
 def misshapen(value: Any, chance: random.Random) -> Any:
-    """The same document with something else in some of its places."""
+    """Replace some values of a document by values of other types."""
     if chance.random() < 0.06:
         return chance.choice(JUNK)
     if isinstance(value, dict):

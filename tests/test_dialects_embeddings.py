@@ -44,7 +44,7 @@ RANKINGS: dict[str, Any] = {
 
 
 def read(name: str, document: Any) -> ModelResponse:
-    """What a document says in a dialect."""
+    """Decode a document with a dialect."""
     decoder = dialect(name).create_decoder()
     events = decoder.feed(json.dumps(document).encode())
     return ModelResponse.from_events([*events, *decoder.finish()])

@@ -109,9 +109,7 @@ def test_messages_of_generic() -> None:
 
 
 def test_messages_of_cohere() -> None:
-    """
-    The last word is the tool's: its result stands beside the call that it answers, everything before is history.
-    """
+    """The last message is a tool result, which has its call beside it; everything before it is history."""
     call = {"name": "get_weather", "parameters": {"city": "Paris"}}
     body = dialect(COHERE).build_payload({"messages": CONVERSATION}, stream=False)
 
@@ -295,9 +293,7 @@ CHOICES: dict[str, tuple[Any, Any, Any, list[str], list[str]]] = {
 @pytest.mark.filterwarnings("ignore:tool_choice")
 @pytest.mark.parametrize(("choice", "generic", "v2", "offered", "v1"), CHOICES.values(), ids=CHOICES)
 def test_tool_choice(choice: Any, generic: Any, v2: Any, offered: list[str], v1: list[str]) -> None:
-    """
-    In each format's own words; where a format has none, the tools that are offered say it.
-    """
+    """In the terms of each format; a format without a tool choice receives only the tools to choose from."""
     params: dict[str, Any] = {"tools": [WEATHER, OTHER], "tool_choice": choice}
 
     assert generic == requested(GENERIC, **params)["toolChoice"]

@@ -163,9 +163,7 @@ FINISH = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "conte
 
 @pytest.mark.parametrize(("wire", "expected"), FINISH.items())
 def test_finish_reasons_have_openais_spelling(wire: str, expected: str) -> None:
-    """
-    What servers call the same thing comes out under OpenAI's word.
-    """
+    """Synonyms of different servers are mapped to OpenAI's value."""
     assert Finish(expected) == read(sse(HI, delta(wire))).events[-1]
 
 

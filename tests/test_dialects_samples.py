@@ -1,4 +1,4 @@
-"""Every recording of a real server, read at several cuts, and what must come out of it."""
+"""Recordings of real servers are decoded the same for any split of the bytes."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from mdstream_core.events import Choice
 
 
 class Expected(NamedTuple):
-    """What a recording says."""
+    """The expected events of a recording."""
 
     choices: tuple[tuple[Any, ...], ...] = ()
     usage: tuple[int, int] | None = None
@@ -273,9 +273,7 @@ def test_a_truncated_recording_is_never_a_success(name: str) -> None:
 
 
 def test_call_ids_are_unique_in_a_response() -> None:
-    """
-    Calls can be told apart by their ids, in every recording.
-    """
+    """In every recording."""
     for name in names():
         head, body = sample(name)
         for choice in read(body, head).model_response.choices:

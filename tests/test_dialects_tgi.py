@@ -201,9 +201,7 @@ def test_an_event_named_error_is_a_failure(data: bytes) -> None:
 
 
 def test_whole_texts_end_with_the_body() -> None:
-    """
-    A container may send one a line: reading goes on.
-    """
+    """A container may send one on each line, so reading continues."""
     decoder = TGI().create_decoder()
     decoder.feed(b'{"generated_text":"Hel"}')
 

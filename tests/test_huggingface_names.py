@@ -115,7 +115,7 @@ def test_native_dialects_accept_them_unchanged() -> None:
 
 
 def test_an_explicit_do_sample_is_kept() -> None:
-    """The temperature decides only where nothing is said."""
+    """The temperature decides only if it is not set."""
     requested = {"messages": STATES, "temperature": 0.7}
     assert True is dialect("tgi").build_payload(requested, stream=False)["parameters"]["do_sample"]
     assert (

@@ -62,9 +62,7 @@ NOT_YET = ["null", "None", "none", "NULL", "undefined", "nil", "", {}, {"type": 
 @every_method
 @pytest.mark.parametrize("word", NOT_YET, ids=repr)
 def test_a_value_for_not_finished_does_not_end_a_choice(call_method: Method, word: Any) -> None:
-    """
-    Whatever comes later wins; where nothing comes, the response has been cut, and no call is returned.
-    """
+    """A later finish reason counts; without one the response is interrupted, and no call is returned."""
     assert Response("The Nile") == send_request(call_method, sse(*text("The ", "Nile", word=word), STOP))
 
     for pieces, done in (
@@ -100,9 +98,7 @@ UNKNOWN: dict[str, tuple[bytes, Response | None]] = {
 def test_an_unknown_finish_reason_must_be_confirmed(
     call_method: Method, body: bytes, expected: Response | None
 ) -> None:
-    """
-    A word that nobody knows ends a response only where the rest of the stream agrees.
-    """
+    """An unknown value ends a response only if the rest of the stream confirms it."""
     if expected is not None:
         assert expected == send_request(call_method, body)
         return
@@ -185,9 +181,7 @@ CONTRADICTIONS = {
 @every_method
 @pytest.mark.parametrize("body", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_whole_message_that_contradicts_the_stream_is_an_error(call_method: Method, body: bytes) -> None:
-    """
-    Where the sum says something else than its parts, nobody can tell which is right.
-    """
+    """It cannot be known which of the two is right."""
     with pytest.raises(MDStreamError, match="contradicts itself") as caught:
         send_request(call_method, body)
     assert "InconsistentMessage" == caught.value.code
@@ -251,9 +245,7 @@ def test_surrogate_pairs_are_joined(call_method: Method, body: bytes, expected: 
 
 
 def test_a_lone_surrogate_is_in_the_partial() -> None:
-    """
-    What was held back when the stream broke was received, too.
-    """
+    """It was buffered when the stream was interrupted."""
     for call_method in METHODS:
         with pytest.raises(MDStreamError) as caught:
             send_request(call_method, sse(*text("Hi \ud83d"), done=False))
@@ -295,9 +287,7 @@ NO_CALL = {"a list": '["Ann"]', "a number": "5", "a text": '"Ann"', "null": "nul
 @pytest.mark.parametrize("arguments", NO_CALL.values(), ids=NO_CALL)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
 def test_arguments_that_are_not_an_object_are_invalid_calls(arguments: str, *, is_stream: bool) -> None:
-    """
-    LangChain has its own place for them, streamed and whole; LlamaIndex raises where the calls are asked for.
-    """
+    """LangChain returns invalid tool calls, streamed and whole; LlamaIndex raises when the calls are read."""
     wire = {"index": 0, "id": "a", "type": "function", "function": {"name": "pay", "arguments": arguments}}
     body = (
         sse(chunk({"tool_calls": [wire]}), CALLED)
@@ -371,9 +361,7 @@ FAILURES = {
 @every_method
 @pytest.mark.parametrize("payloads", FAILURES.values(), ids=FAILURES)
 def test_an_error_inside_a_choice_is_a_failure_with_its_message(call_method: Method, payloads: list[Any]) -> None:
-    """
-    Wherever the error object stands, it is heard, and a later reason does not take it back.
-    """
+    """In any position; a later finish reason does not hide it."""
     with pytest.raises(MDStreamError, match="engine died") as caught:
         send_request(call_method, sse(*payloads))
     assert "half" == caught.value.partial.text  # type: ignore[union-attr]
@@ -415,9 +403,7 @@ PARTS: dict[str, tuple[bytes, Response]] = {
 @every_method
 @pytest.mark.parametrize(("body", "expected"), PARTS.values(), ids=PARTS)
 def test_every_content_part_is_delivered(call_method: Method, body: bytes, expected: Response) -> None:
-    """
-    Reasoning in parts is reasoning; a part of any type has its text told.
-    """
+    """Reasoning parts are reasoning; the text of any other part is text."""
     assert expected == send_request(call_method, body)
 
 
@@ -540,9 +526,7 @@ del UNMARKED["no reason"]["choices"][0]["finish_reason"]
 @every_method
 @pytest.mark.parametrize("name", UNMARKED)
 def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str) -> None:
-    """
-    The body is complete by its length: the response is what it says.
-    """
+    """The body is complete by its length."""
     expected = Response("The Nile", finish="eot" if name == "unknown" else "stop")
 
     assert expected == send_request(call_method, json.dumps(UNMARKED[name]).encode(), b"application/json")
@@ -551,9 +535,7 @@ def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str)
 @every_method
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (2, 1), (0, 3, 0)], ids=str)
 def test_all_members_of_a_gzip_body_are_decoded(call_method: Method, sizes: tuple[int, ...]) -> None:
-    """
-    The response is in all members together, and an error in the last one is heard.
-    """
+    """The response may be in any member, and so may an error."""
     events = [encode(json.dumps(one).encode()) for one in (*text("The ", "Nile"), STOP)]
     bounds = [sum(sizes[:at]) for at in range(len(sizes) + 1)]
     members = [b"".join(events[start:end]) for start, end in zip(bounds, [*bounds[1:-1], len(events)], strict=False)]
@@ -588,9 +570,7 @@ REPEATED: dict[str, tuple[bytes, Response]] = {
 @every_method
 @pytest.mark.parametrize(("body", "expected"), REPEATED.values(), ids=REPEATED)
 def test_repeated_fields_are_emitted_once(call_method: Method, body: bytes, expected: Response) -> None:
-    """
-    Repetitions, other names of a field, and what says nothing new change nothing.
-    """
+    """Repetitions, other names of a field, and empty values change nothing."""
     assert expected == send_request(call_method, body)
 
 

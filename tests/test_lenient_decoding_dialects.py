@@ -50,9 +50,7 @@ DOCUMENTS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("name", "document", "reason"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_whole_response_of_oci_needs_no_finish_reason(name: str, document: dict[str, Any], reason: str) -> None:
-    """
-    The envelope came whole, by the body's length; a stream without a reason is cut all the same.
-    """
+    """The body is complete by its length; a stream without a reason is interrupted."""
     outcome = read_oci(name, json.dumps(document).encode(), JSON)
 
     assert outcome.error is None
@@ -87,9 +85,7 @@ GENERIC_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(("payloads", "expected"), GENERIC_STREAMS.values(), ids=GENERIC_STREAMS)
 def test_quirks_of_generic(payloads: list[Any], expected: str | type[MDStreamError], step: int) -> None:
-    """
-    What is said about OpenAI's streams holds for OCI's.
-    """
+    """As for OpenAI's streams."""
     outcome = read_oci(GENERIC, sse(*payloads), step=step)
 
     if isinstance(expected, str):
@@ -144,7 +140,7 @@ TGI_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
 
 
 def finished(attempt: Any, *reads: bytes) -> Outcome:
-    """What comes out of these reads, and how it ends."""
+    """Return the text and the end of these payloads."""
     events: list[Event] = []
     try:
         for data in reads:
@@ -190,16 +186,14 @@ EVENTS = [
 
 
 def over_websocket(*messages: bytes, code: int = 1000) -> Outcome:
-    """What comes out of these messages."""
+    """Return the text of these messages."""
     attempt = Call(PLATFORM, OpenAIChat(), {"messages": []}, retry=Retry(0)).create_attempt()
     attempt.start(ResponseHead(200, {"content-type": CONTENT_TYPE}))
     return finished(attempt, *(encode_frame(TEXT, one) for one in messages), encode_frame(CLOSE, close_data(code)))
 
 
 def test_an_event_may_be_split_over_two_messages() -> None:
-    """
-    Wherever the cut is, inside a field's name, a character or the JSON, the response is the same.
-    """
+    """Inside the name of a field, a character or the JSON."""
     body = b"".join(EVENTS)
     for at in range(len(body) + 1):
         outcome = over_websocket(*(piece for piece in (body[:at], body[at:]) if piece))
@@ -210,9 +204,7 @@ def test_an_event_may_be_split_over_two_messages() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30, 70])
 def test_an_event_may_be_split_over_many_messages(size: int) -> None:
-    """
-    Up to a bound, which is there because each message is looked at together with those before it.
-    """
+    """Up to a limit, because each message is parsed with those before it."""
     body = b"".join(EVENTS).replace(b"caf", b"caf" + b"e" * 40)
     outcome = over_websocket(*(body[at : at + size] for at in range(0, len(body), size)))
 
@@ -235,9 +227,7 @@ def test_events_without_a_blank_line_are_emitted_at_once() -> None:
 
 
 def test_an_unfinished_event_at_the_end_is_an_error() -> None:
-    """
-    The close code is heard, and what was cut is an error.
-    """
+    """The close code is checked, and the truncated event is an error."""
     outcome = over_websocket(EVENTS[0], EVENTS[1][:30])
     assert isinstance(outcome.error, StreamInterrupted)
 

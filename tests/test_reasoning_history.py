@@ -1,4 +1,4 @@
-"""Reasoning of earlier responses: which models get it back, under which name, and what servers say about it."""
+"""Reasoning of earlier responses: the models that receive it, the name of the field, and error responses about it."""
 
 import json
 from typing import Any
@@ -73,9 +73,7 @@ def test_reasoning_is_sent_by_mode(mode: Any, platforms: list[int], name: str, f
 
 
 def test_cohere_v2_sends_reasoning_as_a_part() -> None:
-    """
-    The first format has no place for it.
-    """
+    """The first format has no field for it."""
     sent = body_of([USER, ASSISTANT], "always", "oci-cohere-v2")
     first = ReasoningHistory(dialect("oci-cohere"), "always").build_payload(
         {"messages": [USER, ASSISTANT, USER]}, stream=False
@@ -87,18 +85,14 @@ def test_cohere_v2_sends_reasoning_as_a_part() -> None:
 
 @pytest.mark.parametrize(("model", "mode"), [(model, mode) for mode, models in FAMILIES.items() for model in models])
 def test_known_families_have_a_default_mode(model: str, mode: str) -> None:
-    """
-    By the model's name, where nothing is said.
-    """
+    """By the model name, if no mode is set."""
     assert mode == default_send_reasoning(model)
     found = [at for at, one in enumerate(body_of(HISTORY, None, model=model)) if "reasoning" in one]
     assert MODES[mode] == found
 
 
 def test_images_of_a_tool_do_not_start_a_turn() -> None:
-    """
-    They stand in a message of the user's behind the result.
-    """
+    """They are in a user message after the result."""
     shown = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
 
     assert "I add." == body_of([USER, CALLING, RESULT, shown], "tool_turns")[1]["reasoning_content"]
@@ -163,10 +157,7 @@ OTHERS: list[MDStreamError] = [
 @pytest.mark.parametrize("words", DEMANDS.values(), ids=DEMANDS)
 @pytest.mark.parametrize("mode", [None, "tool_turns", "always"])
 def test_a_server_that_requires_reasoning_receives_all_of_it(words: str, mode: Any) -> None:
-    """
-    A message without any has a placeholder. What was learnt holds for the next request to the same model, and is
-    asked for once.
-    """
+    """Messages without reasoning get a placeholder. The next request to the model has it from the start."""
     learned: dict[str, ReasoningRule] = {}
     params = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
     dialect_name = ReasoningHistory(dialect("openai-chat"), mode, learned)
@@ -218,9 +209,7 @@ def test_a_requirement_inside_of_another_error_is_recognized(name: str, error: M
 
 @pytest.mark.parametrize(("words", "names"), REFUSALS.values(), ids=REFUSALS)
 def test_a_rejected_field_is_not_sent(words: str, names: set[str]) -> None:
-    """
-    It is said, and remembered.
-    """
+    """With a warning, and it is remembered."""
     learned: dict[str, ReasoningRule] = {}
     dialect_name = ReasoningHistory(dialect("openai-chat"), "always", learned)
     body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=False)
@@ -237,9 +226,7 @@ def test_a_rejected_field_is_not_sent(words: str, names: set[str]) -> None:
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
 def test_other_errors_change_nothing(error: MDStreamError) -> None:
-    """
-    The inner dialect has its say.
-    """
+    """They are passed to the inner dialect."""
     dialect_name = ReasoningHistory(dialect("openai-chat"), None)
     body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=True)
 

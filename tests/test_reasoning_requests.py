@@ -177,9 +177,7 @@ def respond_with_text(body: Json) -> Any:
 
 @pytest.mark.parametrize(("message", "wanted"), DIALECT.values(), ids=DIALECT)
 def test_langchain_sends_reasoning_of_assistant_messages(message: BaseMessage, wanted: str | None) -> None:
-    """
-    Ours, or a plain text of nobody's; what another provider thought is its own.
-    """
+    """Reasoning of mdstream or without a provider; that of other providers is not sent."""
     with scripted(respond_with_text) as server:
         lc(server, send_reasoning="always").invoke([HumanMessage("Hi"), message, HumanMessage("And?")])
 
@@ -248,9 +246,7 @@ def test_the_field_of_both_frameworks(build: Callable[..., Any], mode: str) -> N
 
 
 def test_a_copy_has_its_own_memory() -> None:
-    """
-    What was learnt belongs to the model object and to the name that was asked.
-    """
+    """Rules belong to the model object and the model name."""
     messages = [
         HumanMessage("2+3?"),
         AIMessage("5", additional_kwargs={"reasoning_content": "Five."}),

@@ -88,9 +88,7 @@ FOREIGN = {
 @pytest.mark.parametrize("error", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
 def test_other_names_in_an_error_are_not_rejected(error: InvalidRequest, name: str) -> None:
-    """
-    In a tool's schema, as a role, as what is taken, in a quotation of the prompt.
-    """
+    """In a tool's schema, as a role, as an alternative, in a quotation of the prompt."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert dialect(name).relax_payload(BODY, error) is None

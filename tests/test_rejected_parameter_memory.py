@@ -34,7 +34,7 @@ def send_request(service: Service, dialect: Any = None, **fields: Any) -> None:
 
 
 def requested(respond: Callable[[Json], bytes], *requests: Json, dialect: Any = None) -> list[Any]:
-    """The bodies of requests to a server, asked by one service; its errors are left to it."""
+    """Return the bodies of requests that one service sent to a server; errors are ignored."""
     with serving(scripted(respond)) as server:
         service = Service(OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(0), trust_env=False)
         for params in requests:

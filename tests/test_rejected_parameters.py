@@ -146,9 +146,7 @@ def test_required_parameters_are_never_dropped(fields: dict[str, Any], error: MD
 @pytest.mark.parametrize(("kind", "status"), [(ServerError, 424), (StreamFailure, 400), (StreamFailure, 422), (InvalidRequest, 422)])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:the model rejects")
 def test_a_rejection_may_have_another_error_class(kind: type[MDStreamError], status: int) -> None:
-    """
-    DJL says 424 to everything, and some servers return 200 before they look.
-    """
+    """DJL returns 424 for everything, and some servers return 200 before they validate."""
     error = refusal(openai("Unknown parameter: 'seed'.", "seed"), kind, status=status)
     simpler = OpenAIChat().relax_payload(BODY, error)
 
@@ -158,9 +156,7 @@ def test_a_rejection_may_have_another_error_class(kind: type[MDStreamError], sta
 
 @pytest.mark.parametrize("uses", [TGI(), LMI(), Auto()], ids=["tgi", "lmi", "auto"])
 def test_parameters_of_native_formats_are_dropped(uses: Any) -> None:
-    """
-    They stand one level down.
-    """
+    """They are nested in `parameters`."""
     body = {"inputs": "Hi", "parameters": {"temperature": 0.1, "seed": 7, "max_new_tokens": 5}, "stream": True}
     with pytest.warns(RuntimeWarning, match="seed=7"):
         simpler = uses.relax_payload(body, refusal({"error": "unknown field `seed`, expected `temperature`"}))
@@ -231,9 +227,7 @@ def refusing(*names: str) -> Script:
 @pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.filterwarnings("ignore:the model rejects", "ignore:this http_client")
 def test_a_model_object_remembers_rejected_parameters(platform: str, call_method: str) -> None:
-    """
-    Two refusals and a response; then a response at once. Another object of the same class begins anew.
-    """
+    """Two rejections and a response, then a response at once. Another object of the class starts without memory."""
     model, send_request, _ = METHODS[call_method]
     fields = {"temperature": 0.1, "extra_body": {"seed": 7}}
     with serving(refusing("seed", "temperature")) as server:
@@ -249,9 +243,7 @@ def test_a_model_object_remembers_rejected_parameters(platform: str, call_method
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
 def test_another_model_name_starts_without_memory() -> None:
-    """
-    The same object may ask several models: what one rejects another may take.
-    """
+    """One object may use several models, which reject different parameters."""
     with serving(refusing("seed")) as server:
         chat = langchain("oci-model-deployment", server, model="a", model_kwargs={"seed": 7})
         for name in ("a", "a", "b", "b", "a"):
@@ -262,9 +254,7 @@ def test_another_model_name_starts_without_memory() -> None:
 
 @pytest.mark.filterwarnings("ignore:the model rejects")
 def test_threads_share_the_memory() -> None:
-    """
-    Each may be rejected while nobody knows yet; afterwards nobody is.
-    """
+    """Each thread may be rejected once at the start; none later."""
     with serving(refusing("seed", "temperature", "parallel_tool_calls")) as server:
         fields = {"temperature": 0.1, "additional_kwargs": {"seed": 7, "parallel_tool_calls": True}}
         llm = llamaindex("oci-model-deployment", server, **fields)
@@ -396,9 +386,7 @@ UNSAID: dict[str, tuple[Any, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("send_request", "fields"), UNSAID.values(), ids=UNSAID)
 def test_none_disables_a_parameter(send_request: Any, fields: dict[str, Any]) -> None:
-    """
-    Also of what agents and structured output say in each call.
-    """
+    """Also one that agents and structured output set in each call."""
     with serving(refusing()) as server:
         send_request(server)
         assert server.notes[-1]["parallel_tool_calls"] is False  # type: ignore[index]
@@ -407,9 +395,7 @@ def test_none_disables_a_parameter(send_request: Any, fields: dict[str, Any]) ->
 
 
 def test_none_disables_tool_choice_and_stream_options() -> None:
-    """
-    A forced choice is said nevertheless.
-    """
+    """A forced tool choice is sent nevertheless."""
     with serving(refusing()) as server:
         spared = {"additional_kwargs": {"tool_choice": None, "stream_options": None}}
         tools = [FunctionTool.from_defaults(add.func, name="add")]

@@ -126,7 +126,7 @@ def jumpstart(emulator: Emulator) -> dict[str, Any]:
 
 @pytest.fixture
 def unsigned() -> Any:
-    """An emulator that lets everybody in."""
+    """An emulator that accepts unsigned requests."""
     with Emulator() as emulator:
         yield emulator
 
@@ -166,7 +166,7 @@ def test_jumpstarts_llama_emits_a_warning(unsigned: Emulator) -> None:
 
 @pytest.mark.parametrize("name", ["tgi", "lmi"])
 async def test_another_dialect_has_a_hint(unsigned: Emulator, name: str) -> None:
-    """The container's words alone would help nobody."""
+    """The container's message alone would not help."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned), dialect=name)
     llm = li.SageMakerLLM(**jumpstart(unsigned), dialect=name)
     for send_request in (lambda: chat.invoke("Hi"), lambda: list(chat.stream("Hi")), lambda: llm.complete("Hi")):
@@ -193,7 +193,7 @@ HINTS: dict[str, tuple[str, MDStreamError, str]] = {
 
 @pytest.mark.parametrize(("name", "error", "words"), HINTS.values(), ids=HINTS)
 def test_hints(name: str, error: MDStreamError, words: str) -> None:
-    """They name what is there to be set, and the error stays what it is."""
+    """They name the option to set, and the error is otherwise unchanged."""
     kind, content = type(error), str(error)
     hinted = add_hint(error, name)
 

@@ -119,9 +119,7 @@ def test_an_invalid_schema_is_rejected(schema: Any) -> None:
 
 @pytest.mark.parametrize("required", [None, True, "a", 5])
 def test_odd_keywords_do_not_matter(required: Any) -> None:
-    """
-    All fields are required whatever the schema says.
-    """
+    """All fields are required, whatever the schema has."""
     made = strict_schema({"type": "object", "properties": {"a": {"type": "string", "anyOf": 5}}, "required": required})
 
     assert ["a"] == made["required"]

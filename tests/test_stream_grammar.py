@@ -1,9 +1,9 @@
-"""Correct responses of every dialect, bent as real servers bend them, cut anywhere, broken anywhere.
+"""Generated responses of every dialect, with quirks of real servers, split at any position, interrupted anywhere.
 
-The oracles: a bent but whole stream gives exactly the response; the beginning of one, and one with a failure in it, is an
-error of ours whose partial is a beginning of the response; nothing else ever comes out.
+Properties: a complete stream with quirks gives exactly the response; a prefix of a stream, and a stream with a failure, is
+an mdstream error whose partial is a prefix of the response.
 
-`make fuzz MINUTES=10` runs it with other seeds for as long as it is told.
+`make fuzz MINUTES=10` runs the tests with other seeds for that long.
 """
 
 import copy
@@ -101,7 +101,7 @@ def bend(payloads: Payloads, names: list[str], random: Random) -> Payloads:
 
 @st.composite
 def chunks(draw: st.DrawFn, stream: Stream) -> list[bytes]:
-    """The body as the network cuts it."""
+    """Split a body as a network might."""
     body = stream.body
     if draw(st.booleans()):
         return list(stream.pieces)
@@ -113,7 +113,7 @@ def chunks(draw: st.DrawFn, stream: Stream) -> list[bytes]:
 
 
 def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], ...] = ()) -> Outcome:
-    """What comes out of a body, as a client reads it."""
+    """Decode a body as a client does."""
     requested = (
         {"prompt": "Hi"}
         if "completions" in stream.dialect or "generate-text" in stream.dialect
@@ -182,7 +182,7 @@ def starts_choice(got: Any, choice: Any) -> bool:
 
 
 def starts(whole: str, text: str) -> bool:
-    """Half a character at the end of what came stands as U+FFFD."""
+    """A lone surrogate at the end of what was received is U+FFFD."""
     return whole.startswith(text.removesuffix("\ufffd"))
 
 
@@ -196,9 +196,7 @@ def starts_arguments(whole: Any, arguments: str) -> bool:
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
 def test_a_stream_with_quirks_gives_the_response(name: str, platform_case: str) -> None:
-    """
-    Whatever the server's habits and the network's cuts, the response is the one that the model gave.
-    """
+    """Quirks of servers and splits of the network do not change the response."""
 
     @fuzzed
     @given(st.data())
@@ -217,9 +215,7 @@ def test_a_stream_with_quirks_gives_the_response(name: str, platform_case: str) 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
 def test_a_prefix_is_an_error_or_the_response(name: str, platform_case: str) -> None:
-    """
-    A stream that is cut is an error with a partial that the response begins with, unless only its end marker is missing.
-    """
+    """A truncated stream is an error with a prefix of the response, unless only the end marker is missing."""
 
     @fuzzed
     @given(st.data())
@@ -331,9 +327,7 @@ def test_a_failure_trailer_after_a_whole_response_is_an_error(data: st.DataObjec
 @fuzzed
 @given(st.data())
 def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
-    """
-    gzip in any number of members, cut anywhere, gives what the plain body gives.
-    """
+    """gzip with any number of members and any split gives the events of the uncompressed body."""
     stream = data.draw(streams("openai-chat", "oci-model-deployment"))
     body = compressed(stream.pieces, data.draw(st.integers(1, 5)))
     step = data.draw(st.integers(1, 200))

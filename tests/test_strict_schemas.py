@@ -189,9 +189,7 @@ def test_strict_in_langchain(
 
 
 def test_strict_of_a_tool_takes_precedence(emulator: Emulator) -> None:
-    """
-    LangChain tells a contradiction; LlamaIndex keeps what the tool says.
-    """
+    """LangChain rejects a contradiction; LlamaIndex keeps the tool's value."""
     open_one = {"type": "function", "function": {"name": "f", "strict": False, "parameters": {"type": "object", "properties": {"a": STRING}}}}  # fmt: skip
     with pytest.raises(ValueError, match="strict=False"):
         deployment(emulator).bind_tools([open_one], strict=True)
@@ -247,9 +245,7 @@ def test_strict_in_llamaindex(emulator: Emulator, call_method: str) -> None:
 
 
 def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
-    """
-    `should_use_structured_outputs` asks by schema, a program by a tool.
-    """
+    """`should_use_structured_outputs` sends a schema, a program sends a tool."""
     for by_schema in (True, False):
         llm = llama(emulator, strict=True, should_use_structured_outputs=by_schema)
         llm.structured_predict(PlatformCase, PROMPT, x="a place")
@@ -260,9 +256,7 @@ def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("model", ["google.gemini-2.5-pro", "xai.grok-4", "cohere.command-a-reasoning"])
 def test_strict_on_oci_makes_nullable_fields_optional(emulator: Emulator, model: str) -> None:
-    """
-    OCI's formats have no null for "left out": what it stands for there is a field that is not required.
-    """
+    """OCI's formats have no null for omitted fields: these are optional instead."""
     chat_at(PLATFORM_CASES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([RAW], strict=True).invoke("Hi")
     tool = emulator.last.json["chatRequest"]["tools"][0]
     parameters = (tool.get("function") or tool)["parameters"]

@@ -1,4 +1,4 @@
-"""Tool calls and thoughts that a server passes through as text: read, cut everywhere, and nothing of them lost."""
+"""Tool calls and reasoning that a server passes through as text are parsed for any split, and nothing is lost."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ def requesting(dialect: Dialect) -> Attempt:
 
 
 class Outcome(NamedTuple):
-    """What came out: the events, how it ended, and the sum, which an error has as its partial."""
+    """The events, the error at the end, and the accumulated response, which is the partial of an error."""
 
     events: list[Event]
     error: MDStreamError | None
@@ -97,7 +97,7 @@ def summed(outcome: Outcome) -> tuple[str, str, list[tuple[str, str]], str | Non
 
 
 def cuts(text: str) -> Iterator[list[str]]:
-    """The text in two pieces, cut at each character; character by character; and in pieces as they fall."""
+    """Split the text in two at each character, into characters, and at random."""
     yield from ([text[:at], text[at:]] for at in range(len(text) + 1))
     yield list(text)
     dice = random.Random(text)
@@ -257,9 +257,7 @@ VECTORS: dict[str, tuple[Options, str, Stated]] = {
 
 @pytest.mark.parametrize(("options", "text", "content"), VECTORS.values(), ids=VECTORS)
 def test_tool_calls_and_reasoning_are_parsed(options: Options, text: str, content: Stated) -> None:
-    """
-    Text, reasoning and calls, each in its place; a response with calls finishes for them.
-    """
+    """Text, reasoning and calls are separated; a response with calls has the finish reason `tool_calls`."""
     outcome = decode(options, text)
 
     assert (*content, "tool_calls" if content[2] else "stop", None) == summed(outcome)
@@ -267,9 +265,7 @@ def test_tool_calls_and_reasoning_are_parsed(options: Options, text: str, conten
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
 def test_any_split_is_parsed_the_same(options: Options, text: str) -> None:
-    """
-    Where the server cuts the response makes no difference.
-    """
+    """The split of the text into deltas makes no difference."""
     expected = summed(decode(options, text))
 
     for pieces in cuts(text):
@@ -304,9 +300,7 @@ MARKERS = {"hermes": "<tool_call>", "mistral": "[TOOL_CALLS]", "llama3_json": "<
 
 @pytest.mark.parametrize(("name", "marker"), MARKERS.items())
 def test_only_the_start_of_a_marker_is_buffered(name: str, marker: str) -> None:
-    """
-    All but an ending that may be the beginning of a marker is delivered at once; a token is handed on as it is.
-    """
+    """All other text is emitted at once; a token is passed through unchanged."""
     text = f"a < b [0] {marker[:-1]}x {marker[0] * 3} {marker[:4]}"
     decoder = TextParsingDialect(OpenAIChat(), tool_calls=name).create_decoder()
     received = ""
@@ -388,9 +382,7 @@ WHOLE_AT = {"hermes": f"<tool_call>{F}", "mistral": f"[TOOL_CALLS]f{PARIS}", "ll
 
 @pytest.mark.parametrize(("name", "text"), WHOLE_AT.items())
 def test_no_prefix_of_a_call_is_a_success(name: str, text: str) -> None:
-    """
-    From where a call can be told to its last character: an error and no call whose arguments could be read.
-    """
+    """From the marker to the last character: an error, and no call with complete arguments."""
     begins = {"hermes": 11, "mistral": 12, "llama3_json": 7}[name]
     for at in range(begins, len(text)):
         outcome = decode({"tool_calls": name}, text[:at], reason="length")
@@ -400,9 +392,7 @@ def test_no_prefix_of_a_call_is_a_success(name: str, text: str) -> None:
 
 
 def test_a_complete_call_before_a_truncated_one_is_kept() -> None:
-    """
-    The reason stays what the server says.
-    """
+    """The finish reason of the server is kept."""
     outcome = decode(HERMES, f"<tool_call>{F}</tool_call> And", reason="length")
 
     assert (" And", "", [FIRST], "length", None) == summed(outcome)
@@ -457,9 +447,7 @@ def test_a_failed_decoder_does_not_finish() -> None:
 
 
 def test_a_response_without_a_finish_reason_is_an_interruption() -> None:
-    """
-    As without the markup: a call that is whole does not stand for the end.
-    """
+    """A complete call does not end a response."""
     outcome = read(TextParsingDialect(OpenAIChat(), **HERMES), texts(f"<tool_call>{F}</tool_call>"))
 
     assert ("", "", [FIRST], None, StreamInterrupted) == summed(outcome)
@@ -476,9 +464,7 @@ def test_a_response_without_a_finish_reason_is_an_interruption() -> None:
     ids=["arguments before the name", "blanks", "blanks behind the arguments", "Python"],
 )
 def test_the_buffer_is_limited(options: Options, text: str) -> None:
-    """
-    A call that cannot be told for too long is an error, with all of it in the partial.
-    """
+    """A call that is not complete within the limit is an error with all of its text in the partial."""
     outcome = decode(options, *(text[at : at + 4096] for at in range(0, len(text), 4096)), "never read")
 
     assert type(outcome.error) is MalformedStream
@@ -499,9 +485,7 @@ def test_arguments_of_any_length_are_emitted() -> None:
 
 
 def test_buffering_emits_progress() -> None:
-    """
-    An event that says nothing now and then: silence would be taken for a stalled stream.
-    """
+    """Empty text deltas show that the stream is not stalled."""
     outcome = decode(PYTHONIC, "[f(a='", *(1000 * ["word "]), "')]")
 
     assert 4 <= outcome.events.count(TextDelta("")) <= 6
@@ -650,9 +634,7 @@ HOSTILE: dict[str, tuple[Options, str]] = {
 
 @pytest.mark.parametrize(("options", "text"), HOSTILE.values(), ids=HOSTILE)
 def test_no_output_breaks_the_parser(options: Options, text: str) -> None:
-    """
-    Whatever a model or an attacker writes: events or an error of ours, soon.
-    """
+    """Any output gives events or an mdstream error, in linear time."""
     outcome = decode(options, text)
 
     assert outcome.error is None or isinstance(outcome.error, IncompleteToolCall | MalformedStream)
@@ -711,9 +693,7 @@ def test_from_end_to_end(send_request: Any) -> None:
 @pytest.mark.parametrize("after", range(4, 14))
 @pytest.mark.parametrize("send_request", [complete, acomplete])
 def test_buffered_text_is_resumed(send_request: Any, after: int) -> None:
-    """
-    Wherever it broke before the arguments: the text once, and one call. A call that has begun is not gone on with.
-    """
+    """Before the arguments: the text once, and one call. A call that has started is not resumed."""
     with Emulator(model=lambda request: f"Let me look.\n<tool_call>\n{F}\n</tool_call>") as emulator:
         emulator.script(Fault("cut", after=after), None)
         model_response = send_request(create_call(emulator, resume=1))
@@ -728,9 +708,7 @@ def test_buffered_text_is_resumed(send_request: Any, after: int) -> None:
 @pytest.mark.parametrize("after", range(4, 30))
 @pytest.mark.parametrize("send_request", [complete, acomplete])
 def test_an_interrupted_connection_loses_nothing(send_request: Any, after: int) -> None:
-    """
-    What could not be told as a call yet is text of the partial; of a call that has begun, its arguments.
-    """
+    """Buffered text is in the partial as text; the arguments of a call that has started are in the call."""
     content = f"Let me look.\n<tool_call>\n{F}\n</tool_call>"
     with Emulator(model=lambda request: content) as emulator:
         emulator.always(Fault("cut", after=after))
@@ -746,9 +724,7 @@ def test_an_interrupted_connection_loses_nothing(send_request: Any, after: int) 
 
 
 def test_reasoning_is_emitted_as_it_is_received() -> None:
-    """
-    Delta by delta, and in the order in which it was said.
-    """
+    """Delta by delta, in order."""
     events = decode(THINK, "<think>", "A", "B", "</think>", "C").events[1:]
 
     assert [ReasoningDelta("A"), ReasoningDelta("B"), TextDelta("C"), Finish("stop")] == events
@@ -765,9 +741,7 @@ SURPLUS = {
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("name", SURPLUS)
 def test_an_object_after_a_call_is_an_error(name: str, size: int) -> None:
-    """
-    Neither of the two may run: nobody knows which one is meant.
-    """
+    """Neither of the two may be executed."""
     text = SURPLUS[name]
     decoder = TextParsingDialect(OpenAIChat(), tool_calls=name.split(",", maxsplit=1)[0]).create_decoder()
     for at in range(0, len(text), size):

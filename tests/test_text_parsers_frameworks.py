@@ -111,7 +111,7 @@ def test_a_truncated_call_in_text_is_not_executed(emulator: Emulator, parser: An
 
 @pytest.mark.parametrize("parser", ["hermes"])
 async def test_reasoning_in_text(emulator: Emulator, parser: str) -> None:
-    """They stand apart from the text, in both frameworks, sync and async."""
+    """Reasoning is separated from the text, in both frameworks, sync and async."""
     chat = chat_at(emulator, reasoning_parser="think")
     first, *rest = chat.stream("Where?")
     for message in (first + rest, chat.invoke("Where?"), await chat.ainvoke("Where?")):

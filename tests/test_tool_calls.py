@@ -179,9 +179,7 @@ def calls_of(outcome: Outcome) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
 def test_calls_are_complete_and_separate(wire: bytes, expected: list[tuple[str, str]], step: int) -> None:
-    """
-    Each call comes out once, with its name and its arguments, and the response finishes for tool calls.
-    """
+    """Each call is emitted once, with name and arguments, and the finish reason is `tool_calls`."""
     outcome = read(wire, step=step)
 
     assert outcome.error is None
@@ -246,9 +244,7 @@ INVALID = {
 
 @pytest.mark.parametrize("arguments", INVALID.values(), ids=INVALID)
 def test_arguments_that_are_wrong_but_whole_are_delivered(arguments: str) -> None:
-    """
-    Invalid JSON that was not cut is the model's mistake: the framework is given it as it is.
-    """
+    """Invalid JSON that is not truncated is a mistake of the model, which the framework receives unchanged."""
     outcome = read(streamed(fragment(0, "a", "f", arguments)))
 
     assert outcome.error is None

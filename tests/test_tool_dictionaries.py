@@ -69,9 +69,7 @@ FUNCTIONS: dict[str, Json] = {
 def test_langchain_rejects_a_provider_tool_by_name(
     emulator: Emulator, platform_case: str, builtin: Json, name: str
 ) -> None:
-    """
-    Nothing is asked.
-    """
+    """No request is sent."""
     chat: BaseChatModel = chat_at(PLATFORM_CASES[platform_case], emulator)
 
     with pytest.raises(ValueError, match=name) as caught:
@@ -112,9 +110,7 @@ def test_llamaindex_rejects_a_provider_tool_by_name(
 @pytest.mark.parametrize("dialect_name", ["oci-generic", "oci-cohere", "oci-cohere-v2"])
 @pytest.mark.parametrize("choice", [None, "auto", {"type": "function", "function": {"name": "f"}}])
 def test_oci_formats_reject_a_provider_tool_by_name(dialect_name: str, builtin: Json, name: str, choice: Any) -> None:
-    """
-    Whoever asks the core, or binds `tools` past the frameworks' own ways.
-    """
+    """For callers of the core, and for `tools` that bypass the frameworks' methods."""
     params = {"messages": [USER], "tools": [FUNCTIONS["MCP's"], builtin], "tool_choice": choice}
     with pytest.raises(InvalidRequest, match=name):
         dialect(dialect_name).build_payload(params, stream=False)

@@ -1,4 +1,4 @@
-"""Payloads, error bodies, trailers and credentials in shapes that nobody expects: only errors of ours come out."""
+"""Payloads, error bodies, trailers and credentials of unexpected shapes raise mdstream errors only."""
 
 import asyncio
 import copy
@@ -256,9 +256,7 @@ TOKENS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", TOKENS.values(), ids=TOKENS)
 def test_an_iam_response_of_any_shape_is_parsed(body: bytes) -> None:
-    """
-    The token is taken, for a day where the response does not say how long; a refusal is an error of its status.
-    """
+    """A token without an expiry is used for a day; an error response is an error of its status."""
     signer = iam(body)
     signer.fetch_credential()
 
