@@ -1,7 +1,7 @@
-"""Streams that other people's servers sent, in both frameworks, sync and async: the response, or an error, never a hole.
+"""Quirks of real servers, in both frameworks, sync and async: the response or an error, and nothing lost.
 
-Each table is one class of fault, with several spellings. `_stream_quirks` has the same habits as functions, for answers
-that are generated.
+Each table is one class of quirk, with several spellings. `_stream_quirks` has the same quirks as functions, for generated
+responses.
 """
 
 import gzip
