@@ -10,8 +10,8 @@ from _raw_server import Peer, RawServer, serving
 from pydantic import BaseModel
 
 
-class PlatformCase(BaseModel):
-    """A place."""
+class Location(BaseModel):
+    """A location."""
 
     city: str
     country: str
@@ -29,7 +29,7 @@ class Scripted:
     arguments: str | None = None
     refusal: str = ""
     finish: str = "stop"
-    tool: str = "Place"
+    tool: str = "Location"
 
     def message(self) -> dict[str, Any]:
         """Return the whole message."""
@@ -113,8 +113,8 @@ CALLS: dict[str, tuple[Scripted, str, str]] = {
         "cut off",
         TEXT,
     ),
-    "no call": (Scripted("It is Rome."), "did not call the tool 'Place'", "It is Rome."),
-    "JSON instead of a call": (Scripted(TEXT), "did not call the tool 'Place'", TEXT),
+    "no call": (Scripted("It is Rome."), "did not call the tool 'Location'", "It is Rome."),
+    "JSON instead of a call": (Scripted(TEXT), "did not call the tool 'Location'", TEXT),
     "another tool": (Scripted(arguments=TEXT, tool="Joke", finish="tool_calls"), "Joke", TEXT),
     "refused": (Scripted(refusal="I cannot pay."), "I cannot pay", "I cannot pay."),
     "filtered": (Scripted("Hm", finish="content_filter"), "content filter", "Hm"),

@@ -9,7 +9,7 @@ import pytest
 from _langchain_platforms import chat_at, each_platform, emulator, shared_emulator
 from _platforms import PlatformCase as Platform
 from _raw_server import RawServer
-from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, PlatformCase, Scripted, answering
+from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, Location, Scripted, answering
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
@@ -22,20 +22,20 @@ __all__ = ["emulator", "shared_emulator"]
 WHOLE = {"city": "São Paulo", "country": "BR"}
 
 
-class PositionDict(TypedDict):
+class LocationDict(TypedDict):
     """A place."""
 
     city: str
     country: str
 
 
-PositionDict.__name__ = "Place"
+LocationDict.__name__ = "Location"
 
 SCHEMAS: dict[str, Any] = {
-    "pydantic": PlatformCase,
-    "TypedDict": PositionDict,
+    "pydantic": Location,
+    "TypedDict": LocationDict,
     "JSON schema": {
-        "title": "Place",
+        "title": "Location",
         "description": "A place.",
         "type": "object",
         "properties": {"city": {"type": "string"}, "country": {"type": "string"}},
@@ -120,8 +120,8 @@ def _reports_in_streams(bound: Any, words: str) -> None:
 def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: str, method: Any) -> None:
     """Sync and async, whole, streamed and in batches; with `include_raw` it stands in `parsing_error`."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(PlatformCase, method=method), words, output)
-        raw = model(server).with_structured_output(PlatformCase, method=method, include_raw=True)
+        _fails(model(server).with_structured_output(Location, method=method), words, output)
+        raw = model(server).with_structured_output(Location, method=method, include_raw=True)
         _reports(raw, words)
         _reports_in_streams(raw, words)
 
@@ -130,8 +130,8 @@ def test_an_incomplete_text_is_an_error(response: Scripted, words: str, output: 
 def test_a_missing_or_incomplete_call_is_an_error(response: Scripted, words: str, output: str) -> None:
     """Where a call was required, `None` and `[]` are no answers."""
     with answering(response) as server:
-        _fails(model(server).with_structured_output(PlatformCase, method="function_calling"), words, output)
-        raw = model(server).with_structured_output(PlatformCase, method="function_calling", include_raw=True)
+        _fails(model(server).with_structured_output(Location, method="function_calling"), words, output)
+        raw = model(server).with_structured_output(Location, method="function_calling", include_raw=True)
         _reports(raw, words)
         _reports_in_streams(raw, words)
 
@@ -165,9 +165,7 @@ def test_a_call_that_is_truncated_fails_as_everywhere() -> None:
     """The arguments stop in the middle: the response itself is the error, with and without `include_raw`."""
     with answering(TRUNCATED_CALL) as server:
         for include_raw in (False, True):
-            bound = model(server).with_structured_output(
-                PlatformCase, method="function_calling", include_raw=include_raw
-            )
+            bound = model(server).with_structured_output(Location, method="function_calling", include_raw=include_raw)
             for send_request in REQUEST.values():
                 with pytest.raises(errors.IncompleteToolCall, match="max_tokens") as caught:
                     send_request(bound)
@@ -247,7 +245,7 @@ def test_words_behind_the_object_are_left_out(end: str, schema: Any) -> None:
 @each_schema
 def test_another_json_value_is_no_object(text: str, method: Any, schema: Any) -> None:
     """Pydantic refuses it for a class; a dictionary is required for the others."""
-    words = "validation error" if schema is PlatformCase else "instead of an object"
+    words = "validation error" if schema is Location else "instead of an object"
     with answering(Scripted(text)) as server:
         _fails(model(server).with_structured_output(schema, method=method), words, text)
 
@@ -265,10 +263,10 @@ def test_json_mode_may_be_requested_for_another_value() -> None:
 def test_both_versions_of_content_are_read(version: str) -> None:
     """Content in blocks is the same answer."""
     with answering(Scripted(TRUNCATED, finish="length")) as server:
-        _fails(model(server, output_version=version).with_structured_output(PlatformCase), "max_tokens", TRUNCATED)
+        _fails(model(server, output_version=version).with_structured_output(Location), "max_tokens", TRUNCATED)
     with answering(Scripted(TEXT)) as server:
-        bound = model(server, output_version=version).with_structured_output(PlatformCase)
-        assert [PlatformCase(**WHOLE)] * len(REQUEST) == [send_request(bound) for send_request in REQUEST.values()]
+        bound = model(server, output_version=version).with_structured_output(Location)
+        assert [Location(**WHOLE)] * len(REQUEST) == [send_request(bound) for send_request in REQUEST.values()]
 
 
 def test_the_cause_is_kept() -> None:
@@ -278,7 +276,7 @@ def test_the_cause_is_kept() -> None:
         (CALLS["another object"][0], "function_calling"),
     ):
         with answering(response) as server:
-            bound: Any = model(server).with_structured_output(PlatformCase, method=method)  # type: ignore[arg-type]
+            bound: Any = model(server).with_structured_output(Location, method=method)  # type: ignore[arg-type]
             for send_request in REQUEST.values():
                 with pytest.raises(OutputParserException) as caught:
                     send_request(bound)
@@ -289,14 +287,14 @@ def test_the_cause_is_kept() -> None:
 def test_the_bound_model_can_be_pickled(method: Any) -> None:
     """Parsers hold values and no closures, so that other processes can run them."""
     with answering(Scripted("It is", finish="length")) as server:
-        bound: Any = model(server).with_structured_output(PlatformCase, method=method)
+        bound: Any = model(server).with_structured_output(Location, method=method)
         _fails(pickle.loads(pickle.dumps(bound)), "max_tokens", "It is")
 
 
 def test_one_of_a_batch_fails_alone() -> None:
     """With `return_exceptions` the error stands in its place."""
     with answering(Scripted("It is", finish="length")) as server:
-        bound = model(server).with_structured_output(PlatformCase, method="function_calling")
+        bound = model(server).with_structured_output(Location, method="function_calling")
         for given in (
             bound.batch(["Where?", "Who?"], return_exceptions=True),
             asyncio.run(bound.abatch(["Where?", "Who?"], return_exceptions=True)),
@@ -308,7 +306,7 @@ def test_one_of_a_batch_fails_alone() -> None:
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 def test_every_platform_follows_the_rule(emulator: Emulator, platform_case: Platform, method: Any) -> None:
     """Where `max_tokens` ends an answer there is an error that says so, on each platform and in each format."""
-    bound = chat_at(platform_case, emulator, max_tokens=2).with_structured_output(PlatformCase, method=method)
+    bound = chat_at(platform_case, emulator, max_tokens=2).with_structured_output(Location, method=method)
     for send_request in (REQUEST["invoke"], REQUEST["astream"]):
         with pytest.raises((OutputParserException, errors.IncompleteToolCall), match="max_tokens"):
             send_request(bound)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from _raw_server import RawServer
-from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, PlatformCase, Scripted, answering
+from _structured import CALLS, TEXT, TEXTS, TRUNCATED, TRUNCATED_CALL, Location, Scripted, answering
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.embeddings import MockEmbedding
@@ -21,37 +21,37 @@ from llama_index.core.types import PydanticProgramMode
 from llamaindex_mdstream import OCIDataScience, RequestNotSent, StructuredOutputError
 from mdstream_core import MDStreamError, errors
 
-WHOLE = PlatformCase(city="São Paulo", country="BR")
+WHOLE = Location(city="São Paulo", country="BR")
 PROMPT = PromptTemplate("Where is {name}?")
 MESSAGES = [ChatMessage("Where?")]
 
 
 def _streamed(llm: OCIDataScience) -> Any:
-    return list(llm.stream_structured_predict(PlatformCase, PROMPT, name="it"))[-1]
+    return list(llm.stream_structured_predict(Location, PROMPT, name="it"))[-1]
 
 
 async def _astreamed(llm: OCIDataScience) -> Any:
-    return [
-        platform_case async for platform_case in await llm.astream_structured_predict(PlatformCase, PROMPT, name="it")
-    ][-1]
+    return [platform_case async for platform_case in await llm.astream_structured_predict(Location, PROMPT, name="it")][
+        -1
+    ]
 
 
 async def _achatted(llm: OCIDataScience) -> Any:
-    stream = await llm.as_structured_llm(PlatformCase).astream_chat(MESSAGES)
+    stream = await llm.as_structured_llm(Location).astream_chat(MESSAGES)
     return [response.raw async for response in stream][-1]
 
 
 #: Every method that gives an object.
 REQUEST: dict[str, Callable[[OCIDataScience], Any]] = {
-    "structured_predict": lambda llm: llm.structured_predict(PlatformCase, PROMPT, name="it"),
-    "astructured_predict": lambda llm: asyncio.run(llm.astructured_predict(PlatformCase, PROMPT, name="it")),
+    "structured_predict": lambda llm: llm.structured_predict(Location, PROMPT, name="it"),
+    "astructured_predict": lambda llm: asyncio.run(llm.astructured_predict(Location, PROMPT, name="it")),
     "stream_structured_predict": _streamed,
     "astream_structured_predict": lambda llm: asyncio.run(_astreamed(llm)),
-    "chat": lambda llm: llm.as_structured_llm(PlatformCase).chat(MESSAGES).raw,
-    "achat": lambda llm: asyncio.run(llm.as_structured_llm(PlatformCase).achat(MESSAGES)).raw,
-    "complete": lambda llm: llm.as_structured_llm(PlatformCase).complete("Where?").raw,
-    "acomplete": lambda llm: asyncio.run(llm.as_structured_llm(PlatformCase).acomplete("Where?")).raw,
-    "stream_chat": lambda llm: list(llm.as_structured_llm(PlatformCase).stream_chat(MESSAGES))[-1].raw,
+    "chat": lambda llm: llm.as_structured_llm(Location).chat(MESSAGES).raw,
+    "achat": lambda llm: asyncio.run(llm.as_structured_llm(Location).achat(MESSAGES)).raw,
+    "complete": lambda llm: llm.as_structured_llm(Location).complete("Where?").raw,
+    "acomplete": lambda llm: asyncio.run(llm.as_structured_llm(Location).acomplete("Where?")).raw,
+    "stream_chat": lambda llm: list(llm.as_structured_llm(Location).stream_chat(MESSAGES))[-1].raw,
     "astream_chat": lambda llm: asyncio.run(_achatted(llm)),
 }
 
@@ -149,7 +149,7 @@ def test_partial_objects_are_shown_before_the_error(options: dict[str, Any]) -> 
     response = Scripted(TEXT, finish="length") if text else Scripted(arguments=TEXT, finish="length")
     seen: list[Any] = []
     with answering(response) as server, pytest.raises(StructuredOutputError, match="max_tokens"):
-        for platform_case in llm_at(server, **options).stream_structured_predict(PlatformCase, PROMPT, name="it"):
+        for platform_case in llm_at(server, **options).stream_structured_predict(Location, PROMPT, name="it"):
             seen.append(platform_case)  # noqa: PERF402  # what came before the error is wanted
 
     assert any("São Paulo" == getattr(platform_case, "city", None) for platform_case in seen)
@@ -176,7 +176,7 @@ def test_the_prompt_of_the_caller_stays_as_it_is() -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "Be short."), ("user", "Where is {name}?")])
     with answering(Scripted(TEXT)) as server:
         llm = llm_at(server, is_function_calling_model=False)
-        assert WHOLE == llm.structured_predict(PlatformCase, prompt, name="it")
+        assert WHOLE == llm.structured_predict(Location, prompt, name="it")
         assert b"Output a valid JSON object" in server.requests[0]
     assert None is prompt.output_parser
 
@@ -208,7 +208,7 @@ def test_an_engine_does_not_call_it_an_empty_response() -> None:
     with answering(Scripted(TRUNCATED, finish="length")) as server:
         llm = llm_at(server, should_use_structured_outputs=True)
         for mode in ("compact", "refine", "tree_summarize"):
-            engine = index.as_query_engine(llm=llm.as_structured_llm(PlatformCase), response_mode=mode)
+            engine = index.as_query_engine(llm=llm.as_structured_llm(Location), response_mode=mode)
             with pytest.raises(MDStreamError, match="max_tokens"):
                 engine.query("Where is it?")
             with pytest.raises(MDStreamError, match="max_tokens"):
