@@ -1,4 +1,4 @@
-"""A small real corpus, and what is asked of it: for the retrieval tests of both frameworks."""
+"""A small real corpus and queries about it, for the retrieval tests of both frameworks."""
 
 from pathlib import Path
 
@@ -15,5 +15,5 @@ QUERIES = {
 
 
 def passages() -> list[str]:
-    """The corpus, a paragraph at a time."""
+    """Return the paragraphs of the corpus."""
     return [paragraph for paragraph in CORPUS.read_text("utf-8").split("\n\n") if paragraph.strip()]

@@ -410,7 +410,7 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "websocket-masked": partial(_websocket, True),
         "conversation": _conversation,
     },
-    "dialects": {name: partial(_decoded, dialect(name)) for name in dialects._TABLE},
+    "dialects": {name: partial(_decoded, dialect(name)) for name in dialects._DIALECTS},
     "markup": {name: partial(_marked, made) for name, made in _MARKUP.items()},
     "bodies": {
         **{name: partial(_refused, platform) for name, platform in PLATFORMS.items()},

@@ -1,4 +1,4 @@
-"""Payloads of the OpenAI chat format, as a server writes them into a stream."""
+"""Payloads of the OpenAI chat format, and their encoding as server-sent events."""
 
 import json
 from typing import Any

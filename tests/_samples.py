@@ -1,4 +1,4 @@
-"""The exchanges recorded from real servers, and the way a body takes through wire and dialect."""
+"""Exchanges recorded from real servers, and helpers that decode a body."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +20,14 @@ REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "model": "odsc-ll
 
 
 class Sample(NamedTuple):
-    """One recorded answer."""
+    """One recorded response."""
 
     head: ResponseHead
     body: bytes
 
 
 class Outcome(NamedTuple):
-    """What came out: the events, and how it ended."""
+    """The decoded events, and the error at the end."""
 
     events: list[Event]
     error: MDStreamError | None
@@ -38,12 +38,12 @@ class Outcome(NamedTuple):
 
 
 def names() -> list[str]:
-    """Every recording that is an HTTP exchange."""
+    """Return the names of all recordings of HTTP exchanges."""
     return sorted(path.stem for path in SAMPLES.glob("*.txt"))
 
 
 def sample(name: str) -> Sample:
-    """One recording."""
+    """Load one recording."""
     raw = (SAMPLES / f"{name}.txt").read_bytes()
     if not raw.startswith(b"HTTP/1.1"):  # recorded without its head
         return Sample(EVENTS, raw)
@@ -55,12 +55,12 @@ def sample(name: str) -> Sample:
 
 
 def exchange(**options: object) -> Attempt:
-    """A fresh exchange that asks once."""
+    """Create an attempt without retries."""
     return Call(PLATFORM, OpenAIChat(), REQUEST, **{"retry": Retry(0), **options}).create_attempt()
 
 
 def pieces(body: bytes, step: int) -> list[bytes]:
-    """The body as a network might cut it."""
+    """Split a body into pieces of `step` bytes."""
     return [body[at : at + step] for at in range(0, len(body), step)]
 
 
@@ -71,17 +71,17 @@ def read(
     step: int = 4096,
     **options: object,
 ) -> Outcome:
-    """Hand a body to an exchange, as a client would."""
-    requested = exchange(**options)
+    """Decode a body with an attempt, as a client does."""
+    attempt = exchange(**options)
     events: list[Event] = []
     try:
-        requested.start(head)
+        attempt.start(head)
         for data in pieces(body, step) if isinstance(body, bytes) else body:
-            events += requested.feed(data)
-            if requested.should_stop_reading:
+            events += attempt.feed(data)
+            if attempt.should_stop_reading:
                 break
-        events += requested.flush()
-        events += requested.finish(trailers)
+        events += attempt.flush()
+        events += attempt.finish(trailers)
     except MDStreamError as error:
-        return Outcome(events, requested.enrich_error(error))
+        return Outcome(events, attempt.enrich_error(error))
     return Outcome(events, None)

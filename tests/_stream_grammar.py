@@ -1,4 +1,4 @@
-"""A grammar of streams: correct answers of every dialect, generated, and the bytes in which a service sends them.
+"""A grammar of streams: correct responses of every dialect, generated, and the bytes in which a service sends them.
 
 An `Response` is what the model says. `DIALECTS` turns one into the payloads of a stream, `FRAMINGS` turns payloads into a
 body and the head in front of it. The quirks of real servers, which bend what is in between, are in `_stream_quirks`.
@@ -42,7 +42,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice of an answer, in the pieces in which it is streamed."""
+    """One choice of a response, in the pieces that are streamed."""
 
     text: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = ()
@@ -56,15 +56,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Response:
-    """What a model answers, and the tokens that the server counts."""
+    """The response of a model, and its usage."""
 
     choices: tuple[Choice, ...]
     usage: tuple[int, int] | None
 
 
 @st.composite
-def truncated(draw: st.DrawFn, text: str) -> tuple[str, ...]:
-    """A text in pieces, none of them empty."""
+def split(draw: st.DrawFn, text: str) -> tuple[str, ...]:
+    """Split a text into pieces that are not empty."""
     ends = sorted(draw(st.sets(st.integers(1, len(text) - 1), max_size=6))) if len(text) > 1 else []
     return tuple(text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end)
 
@@ -87,7 +87,7 @@ def calls(draw: st.DrawFn) -> Call:
     text = json.dumps(
         arguments, ensure_ascii=draw(st.booleans()), separators=draw(st.sampled_from([(",", ":"), (", ", ": ")]))
     )
-    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(truncated(text)))
+    return Call(draw(st.sampled_from(["get_weather", "pay", "search_2", "a"])), arguments, draw(split(text)))
 
 
 @st.composite
@@ -97,12 +97,12 @@ def choices(draw: st.DrawFn, *, reasoning: bool, tools: bool) -> Choice:
     text = draw(_texts(0 if output else 1)) or ("" if output else ".")
     thought = draw(_texts(0)) if reasoning else ""
     reason = "stop" if output else draw(st.sampled_from(["stop", "length"]))
-    return Choice(draw(truncated(text)) if text else (), draw(truncated(thought)) if thought else (), output, reason)
+    return Choice(draw(split(text)) if text else (), draw(split(thought)) if thought else (), output, reason)
 
 
 @st.composite
 def responses(draw: st.DrawFn, *, most_choices: int = 1, reasoning: bool = True, tools: bool = True) -> Response:
-    """An answer."""
+    """A response."""
     made = draw(st.lists(choices(reasoning=reasoning, tools=tools), min_size=1, max_size=most_choices))
     counted = draw(st.one_of(st.none(), st.tuples(st.integers(1, 900), st.integers(1, 900))))
     return Response(tuple(made), counted)
@@ -111,8 +111,8 @@ def responses(draw: st.DrawFn, *, most_choices: int = 1, reasoning: bool = True,
 # Payloads, as a server without quirks writes them
 
 
-def _usage(answer: Response) -> dict[str, int]:
-    prompt, completion = answer.usage or (0, 0)
+def _usage(response: Response) -> dict[str, int]:
+    prompt, completion = response.usage or (0, 0)
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
@@ -139,13 +139,13 @@ def _openai_choice(at: int, choice: Choice) -> Payloads:
     return [*payloads, chunk(at, {}, choice.ending)]
 
 
-def openai_chat(answer: Response) -> Payloads:
+def openai_chat(response: Response) -> Payloads:
     """vLLM's chat stream; several choices are interleaved."""
-    rows = [_openai_choice(at, choice) for at, choice in enumerate(answer.choices)]
+    rows = [_openai_choice(at, choice) for at, choice in enumerate(response.choices)]
     payloads = [
         row[platform_case] for platform_case in range(max(map(len, rows))) for row in rows if platform_case < len(row)
     ]
-    if answer.usage:
+    if response.usage:
         payloads.append(
             {
                 "id": "c1",
@@ -153,36 +153,36 @@ def openai_chat(answer: Response) -> Payloads:
                 "created": 1,
                 "model": "m",
                 "choices": [],
-                "usage": _usage(answer),
+                "usage": _usage(response),
             }
         )
     return [*payloads, b"[DONE]"]
 
 
-def openai_completions(answer: Response) -> Payloads:
+def openai_completions(response: Response) -> Payloads:
     """vLLM's completions stream; several choices are interleaved."""
     head = {"id": "c1", "object": "text_completion", "created": 1, "model": "m"}
     payloads: Payloads = []
-    for pieces in zip_longest(*(choice.text for choice in answer.choices), fillvalue=""):
+    for pieces in zip_longest(*(choice.text for choice in response.choices), fillvalue=""):
         payloads += [
             {**head, "choices": [{"index": at, "text": piece, "finish_reason": None}]}
             for at, piece in enumerate(pieces)
         ]
-    for at, choice in enumerate(answer.choices):
+    for at, choice in enumerate(response.choices):
         payloads.append({**head, "choices": [{"index": at, "text": "", "finish_reason": choice.reason}]})
-    if answer.usage:
-        payloads.append({**head, "choices": [], "usage": _usage(answer)})
+    if response.usage:
+        payloads.append({**head, "choices": [], "usage": _usage(response)})
     return [*payloads, b"[DONE]"]
 
 
-def _oci_usage(answer: Response) -> dict[str, int]:
-    prompt, completion = answer.usage or (0, 0)
+def _oci_usage(response: Response) -> dict[str, int]:
+    prompt, completion = response.usage or (0, 0)
     return {"promptTokens": prompt, "completionTokens": completion, "totalTokens": prompt + completion}
 
 
-def oci_generic(answer: Response) -> Payloads:
+def oci_generic(response: Response) -> Payloads:
     """GENERIC of OCI Generative AI."""
-    choice = answer.choices[0]
+    choice = response.choices[0]
     payloads: Payloads = []
 
     def message(**fields: Any) -> None:
@@ -197,16 +197,16 @@ def oci_generic(answer: Response) -> Payloads:
         for piece in call.pieces:
             message(toolCalls=[{"type": "FUNCTION", "id": f"call-{number}", "arguments": piece}])
     payloads.append({"message": {"role": "ASSISTANT"}, "finishReason": choice.ending, "pad": "a"})
-    return [*payloads, *([{"usage": _oci_usage(answer)}] if answer.usage else [])]
+    return [*payloads, *([{"usage": _oci_usage(response)}] if response.usage else [])]
 
 
 #: OpenAI's words for an ending in Cohere's formats.
 _COHERE_REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL"}
 
 
-def oci_cohere(answer: Response) -> Payloads:
+def oci_cohere(response: Response) -> Payloads:
     """COHERE of OCI Generative AI, whose last event says the whole text again. It has no reasoning."""
-    choice = answer.choices[0]
+    choice = response.choices[0]
     payloads: Payloads = [{"apiFormat": "COHERE", "text": piece, "pad": "a"} for piece in choice.text]
     wires = [{"name": call.name, "parameters": call.arguments} for call in choice.calls]
     last: dict[str, Any] = {
@@ -216,14 +216,14 @@ def oci_cohere(answer: Response) -> Payloads:
     }
     if wires:
         last["toolCalls"] = wires
-    if answer.usage:
-        last["usage"] = _oci_usage(answer)
+    if response.usage:
+        last["usage"] = _oci_usage(response)
     return [*payloads, last]
 
 
-def oci_cohere_v2(answer: Response) -> Payloads:
+def oci_cohere_v2(response: Response) -> Payloads:
     """COHEREV2 of OCI Generative AI."""
-    choice = answer.choices[0]
+    choice = response.choices[0]
     payloads: Payloads = []
 
     def message(**fields: Any) -> None:
@@ -237,22 +237,22 @@ def oci_cohere_v2(answer: Response) -> Payloads:
         function = {"name": call.name, "arguments": "".join(call.pieces)}
         message(toolCalls=[{"id": f"call-{number}", "type": "FUNCTION", "function": function}])
     last = {"apiFormat": "COHEREV2", "message": {"role": "ASSISTANT"}, "finishReason": _COHERE_REASONS[choice.ending]}
-    return [*payloads, {**last, **({"usage": _oci_usage(answer)} if answer.usage else {})}]
+    return [*payloads, {**last, **({"usage": _oci_usage(response)} if response.usage else {})}]
 
 
-def oci_generate_text(answer: Response) -> Payloads:
+def oci_generate_text(response: Response) -> Payloads:
     """`generateText` of OCI Generative AI."""
-    choice = answer.choices[0]
+    choice = response.choices[0]
     payloads: Payloads = [{"id": "g1", "text": piece} for piece in choice.text]
     last = {"id": "g1", "text": "", "finishReason": _COHERE_REASONS[choice.ending]}
-    return [*payloads, {**last, **({"usage": _oci_usage(answer)} if answer.usage else {})}]
+    return [*payloads, {**last, **({"usage": _oci_usage(response)} if response.usage else {})}]
 
 
-def tgi(answer: Response) -> Payloads:
+def tgi(response: Response) -> Payloads:
     """TGI's own stream; its last token is special and the whole text stands beside it."""
-    choice = answer.choices[0]
+    choice = response.choices[0]
     payloads: Payloads = [{"index": at, "token": {"id": at, "text": piece, "logprob": -0.1, "special": False}, "generated_text": None, "details": None} for at, piece in enumerate(choice.text)]  # fmt: skip
-    prompt, completion = answer.usage or (0, 0)
+    prompt, completion = response.usage or (0, 0)
     details = {
         "finish_reason": "eos_token" if choice.reason == "stop" else "length",
         "generated_tokens": completion,
@@ -264,7 +264,7 @@ def tgi(answer: Response) -> Payloads:
         {
             "token": token,
             "generated_text": "".join(choice.text),
-            "details": details if answer.usage else {"finish_reason": details["finish_reason"]},
+            "details": details if response.usage else {"finish_reason": details["finish_reason"]},
         },
     ]
 
@@ -274,10 +274,10 @@ class Dialect:
     """One API format in the grammar.
 
     Attributes:
-        write: Turns an answer into the payloads of a stream.
-        answers: The answers that it has a form for.
+        write: Converts a response to the payloads of a stream.
+        responses: The responses that the dialect can express.
         platforms: The platforms that serve it.
-        framings: The names of the framings in which it comes.
+        framings: The names of its framings.
     """
 
     write: Callable[[Response], Payloads]
@@ -325,7 +325,7 @@ def framings_of(dialect: str, platform: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Style:
-    """How a server writes its events: what real ones do differently, and what makes no difference."""
+    """How a server formats its events, without an effect on the response."""
 
     line_end: bytes = b"\n"
     space: bytes = b" "
@@ -347,7 +347,7 @@ STYLES = st.builds(
 
 
 def dumped(payload: Payload, style: Style) -> bytes:
-    """A payload's bytes. Half a surrogate pair can be written as an escape only."""
+    """Serialize a payload. A lone surrogate must be escaped."""
     if isinstance(payload, bytes):
         return payload
     text = json.dumps(payload, ensure_ascii=False)
@@ -357,7 +357,7 @@ def dumped(payload: Payload, style: Style) -> bytes:
 
 
 def _events(payloads: Payloads, style: Style) -> list[bytes]:
-    """Each payload as a server-sent event."""
+    """Encode each payload as a server-sent event."""
     end = style.line_end
     events = [b"data:" + style.space + dumped(one, style) + end + end for one in payloads]
     if style.comment and style.line_end != b"\r":
@@ -394,6 +394,6 @@ FRAMINGS: dict[str, tuple[ResponseHead, Callable[[Payloads, Style], list[bytes]]
 
 
 def compressed(pieces: Sequence[bytes], members: int) -> bytes:
-    """A body as gzip, in several members (RFC 1952 §2.2)."""
+    """Compress a body with gzip, in several members (RFC 1952 §2.2)."""
     size = max(1, -(-len(pieces) // max(1, members)))
     return b"".join(gzip.compress(b"".join(pieces[at : at + size])) for at in range(0, len(pieces), size))

@@ -1,7 +1,6 @@
-"""What real servers do to a stream: a table of quirks, each a small function that bends the payloads of a dialect.
+"""Quirks of real servers: functions that change the payloads of a stream without changing the response.
 
-A bent stream still says the same answer. Each quirk has the server or the report where somebody met it; the rest of
-the evidence is in the tables of `mdstream_core.dialects`.
+Each quirk names the server or the report where it was observed; further sources are in `mdstream_core.dialects`.
 """
 
 import copy
@@ -33,12 +32,12 @@ NOT_YET = [
 
 @dataclass(frozen=True)
 class Quirk:
-    """One habit.
+    """One quirk.
 
     Attributes:
-        bend: Bends the payloads; it may change them in place.
-        dialects: Where it is met.
-        source: Who does it.
+        bend: Changes the payloads; it may change them in place.
+        dialects: The names of the dialects with this quirk.
+        source: The server or report where it was observed.
     """
 
     bend: Bend
@@ -183,7 +182,7 @@ def _merged(payloads: Payloads, fits: Callable[[dict[str, Any]], bool]) -> Paylo
 
 
 def _summed(payloads: Payloads) -> dict[int, dict[str, Any]]:
-    """The message of each choice, added up."""
+    """Accumulate the message of each choice."""
     messages: dict[int, dict[str, Any]] = {}
     for choice in _choices(payloads):
         message = messages.setdefault(choice["index"], {"role": "assistant", "content": "", "reason": None})
@@ -206,7 +205,7 @@ def _summed(payloads: Payloads) -> dict[int, dict[str, Any]]:
 
 
 def whole_document(payloads: Payloads) -> dict[str, Any]:
-    """The whole answer, as a server sends it to who did not ask for a stream."""
+    """Return the whole response, as for a request without `stream`."""
     usage = next((one["usage"] for one in payloads if isinstance(one, dict) and one.get("usage")), None)
     choices = [
         {"index": index, "finish_reason": message.pop("reason"), "message": message}
@@ -217,7 +216,7 @@ def whole_document(payloads: Payloads) -> dict[str, Any]:
 
 @_quirk("a whole message at the end", _OPENAI, "GCWing/OpenBitFun#792 (MiniMax)")
 def whole_message(payloads: Payloads, random: Random) -> Payloads:
-    """After the reason, or in its place; beside an empty delta, or alone; with the text trimmed."""
+    """Add the whole message after the finish reason or in its place, beside an empty delta or alone, stripped."""
     in_position, beside, trims = random.random() < 0.5, random.random() < 0.5, random.random() < 0.3
     messages = _summed(payloads)
     rest = [one for one in payloads if not (isinstance(one, dict) and one["choices"])]
@@ -246,7 +245,7 @@ def whole_message(payloads: Payloads, random: Random) -> Payloads:
     "elie222/rakazo#416, elizaOS/eliza#30904",
 )
 def half_characters(payloads: Payloads, random: Random) -> Payloads:
-    """Every payload whose text has a character outside the BMP is sent as two, cut inside of it."""
+    """Split every payload that has a character outside the BMP into two, inside of the character."""
     out: Payloads = []
     for payload in payloads:
         is_last = isinstance(payload, dict) and (
@@ -268,7 +267,7 @@ _COHERE_ENDS = {"COMPLETE", "MAX_TOKENS", "TOOL_CALL"}
 
 
 def _pairs(first: Any, second: Any) -> Iterator[tuple[Any, Any, str]]:
-    """The places in two copies of a payload where the same text stands."""
+    """Yield the positions of the same text in two copies of a payload."""
     if isinstance(first, list):
         for one, other in zip(first, second, strict=True):
             yield from _pairs(one, other)
@@ -288,7 +287,7 @@ def _pairs(first: Any, second: Any) -> Iterator[tuple[Any, Any, str]]:
 
 
 def _halve(first: dict[str, Any], second: dict[str, Any], name: str) -> bool:
-    """Cut a text in its first pair of surrogates; the second copy has all of a text without one left out."""
+    """Split a text at its first surrogate pair; texts without one are removed from the second copy."""
     units = first[name].encode("utf-16-le", "surrogatepass")
     at = next((at for at in range(0, len(units), 2) if 0xD8 <= units[at + 1] <= 0xDB), None)
     if at is None:
@@ -412,7 +411,7 @@ def repeated_names(payloads: Payloads, random: Random) -> Payloads:
 
 @_quirk("each call whole in one delta", _OPENAI, "transformers serve; OCI's own proxy")
 def whole_calls(payloads: Payloads, random: Random) -> Payloads:
-    """With an index and an id or without; arguments as text or as an object."""
+    """Send whole calls, with or without index and id; arguments are a string or an object."""
     has_index, has_id, as_object = (random.random() < 0.5 for _ in range(3))
     out: Payloads = []
     for payload in payloads:
@@ -502,7 +501,7 @@ def trimmed(payloads: Payloads, random: Random) -> Payloads:
     return payloads
 
 
-# Usage, and what stands beside an answer
+# Usage, and what stands beside a response
 
 
 @_quirk("usage in every chunk", _BOTH_OPENAI, "vLLM's continuous_usage_stats; gateways that send zeros")
@@ -587,5 +586,5 @@ _IMPOSSIBLE = [
 
 
 def can_meet(names: set[str]) -> bool:
-    """Whether these quirks can be those of one server."""
+    """Return whether one server can have all of these quirks."""
     return len(names & _CALL_SHAPES) < 2 and not any(pair <= names for pair in _IMPOSSIBLE)

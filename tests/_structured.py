@@ -1,4 +1,4 @@
-"""Responses to requests for an object, whole and streamed, and how each can end; both frameworks' tests take them."""
+"""Responses to requests for structured output, whole and streamed, with every ending; for both frameworks' tests."""
 
 import json
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ class Scripted:
     tool: str = "City"
 
     def message(self) -> dict[str, Any]:
-        """The whole message."""
+        """Return the whole message."""
         function = {"name": self.tool, "arguments": self.arguments}
         calls = [{"id": "call_1", "type": "function", "function": function}] if self.arguments is not None else None
-        named = {"content": self.text, "refusal": self.refusal, "tool_calls": calls}
-        return {"role": "assistant", **{name: value for name, value in named.items() if value}}
+        fields = {"content": self.text, "refusal": self.refusal, "tool_calls": calls}
+        return {"role": "assistant", **{name: value for name, value in fields.items() if value}}
 
     def deltas(self) -> Iterator[dict[str, Any]]:
-        """The same in pieces."""
+        """Yield the message in pieces."""
         yield {"role": "assistant", "content": ""}
         yield from ({"content": self.text[at : at + 5]} for at in range(0, len(self.text), 5))
         yield from ({"refusal": self.refusal[at : at + 5]} for at in range(0, len(self.refusal), 5))
@@ -50,7 +50,7 @@ class Scripted:
                 yield {"tool_calls": [{"index": 0, "function": {"arguments": self.arguments[at : at + 5]}}]}
 
     def body(self, request: dict[str, Any]) -> tuple[str, str]:
-        """The media type and the body for a request: a chat or a completion, whole or streamed."""
+        """Return the media type and the body for a request."""
         one = self._completion if "prompt" in request else self._chat
         if not request.get("stream"):
             return "application/json", json.dumps({"id": "1", "model": "m", "choices": [one(None)]})
@@ -71,7 +71,7 @@ class Scripted:
 
 @contextmanager
 def answering(response: Scripted) -> Iterator[RawServer]:
-    """A server that gives this response to each request, in the form that is asked for."""
+    """Serve this response to each request, as the request demands: chat or completion, whole or streamed."""
 
     def script(server: RawServer, peer: Peer) -> None:
         while requested := peer.request():
@@ -85,7 +85,7 @@ def answering(response: Scripted) -> Iterator[RawServer]:
         yield server
 
 
-#: What is no whole answer where JSON is asked for: the response, what the error says, and what it keeps of it.
+#: Incomplete responses to a request for JSON: the response, a part of the error message, and the text of the partial.
 TEXTS: dict[str, tuple[Scripted, str, str]] = {
     "truncated": (Scripted(TRUNCATED, finish="length"), "max_tokens", TRUNCATED),
     "truncated in other words": (Scripted(TRUNCATED, finish="MAX_TOKENS"), "max_tokens", TRUNCATED),
@@ -102,7 +102,7 @@ TEXTS: dict[str, tuple[Scripted, str, str]] = {
     "another object": (Scripted('{"city": "Rome"}'), "country", '{"city": "Rome"}'),
 }
 
-#: What is no whole answer where a tool must be called.
+#: What is no whole response where a tool must be called.
 CALLS: dict[str, tuple[Scripted, str, str]] = {
     "no call, truncated": (Scripted("Let me", finish="length"), "max_tokens", "Let me"),
     "nothing, truncated": (Scripted(finish="length"), "max_tokens", ""),

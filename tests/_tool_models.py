@@ -1,4 +1,4 @@
-"""Models of both frameworks on an emulator, as the tests of tools ask them."""
+"""Models of both frameworks on an emulator, for the tests of tools."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ USER = {"role": "user", "content": "Hi"}
 
 
 def deployment(emulator: Emulator, **options: Any) -> ChatOCIModelDeployment:
-    """LangChain's, on a deployment."""
+    """Create a LangChain model on a model deployment."""
     return ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **options)
 
 
 def llama(emulator: Emulator, **options: Any) -> OCIDataScience:
-    """LlamaIndex's, on a deployment."""
+    """Create a LlamaIndex model on a model deployment."""
     return OCIDataScience(endpoint=emulator.endpoint, auth_type="none", max_retries=0, **options)
 
 
 def genai(emulator: Emulator, model: str, **options: Any) -> OCIGenAI:
-    """LlamaIndex's, on OCI Generative AI."""
-    at = emulator.oci_generative_ai
-    platform_case = {"service_endpoint": at.endpoint, "compartment_id": at.compartment_id, "auth_type": "none"}
-    return OCIGenAI(model=model, **platform_case, **options)
+    """Create a LlamaIndex model on OCI Generative AI."""
+    service = emulator.oci_generative_ai
+    fields = {"service_endpoint": service.endpoint, "compartment_id": service.compartment_id, "auth_type": "none"}
+    return OCIGenAI(model=model, **fields, **options)

@@ -39,7 +39,7 @@ SENTENCES: dict[str, int] = {
     "batch size is invalid, it should not be larger than 10.: input.contents": 10,
     "Value error, batch size is invalid, it should not be larger than 25.": 25,
     "The inputs array cannot be longer than 40": 40,
-    "input has 50 texts; embedText takes 40 at most: send them in batches": 40,
+    "input has 50 texts; embedText takes 40 at most (hint: use batches)": 40,
     "32 instance(s) is allowed per prediction. Actual: 50": 32,
     "the service accepts up to 12 texts per request": 12,
     "input数组最大不得超过64条": 0,

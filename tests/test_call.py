@@ -146,7 +146,7 @@ def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
 
     assert "Hi" == events[-1].text
     assert (True, False) == (attempt.should_stop_reading, attempt.is_complete)
-    with pytest.raises(StreamFailure, match="gave up"):
+    with pytest.raises(StreamFailure, match="the model server failed"):
         attempt.finish()
 
 

@@ -1,4 +1,4 @@
-"""What is spoken is found out from the first payload, and the question is turned once if it must be."""
+"""The dialect is detected by the first payload, and a request is converted once if it must be."""
 
 import warnings
 from typing import Any
@@ -24,7 +24,7 @@ def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
     return events + decoder.finish()
 
 
-#: name: the payloads of an answer that says "Hi"
+#: name: the payloads of a response that says "Hi"
 DIALECT: dict[str, list[bytes]] = {
     "chat": [b'{"choices":[{"delta":{"content":"Hi"}}]}', b'{"choices":[{"delta":{},"finish_reason":"stop"}]}', b"[DONE]"],
     "a whole chat": [b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'],
@@ -40,10 +40,8 @@ DIALECT: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("payloads", DIALECT.values(), ids=DIALECT)
-def test_the_first_payload_states_it(payloads: list[bytes]) -> None:
-    """
-    Every format that a container may answer in.
-    """
+def test_the_dialect_is_detected_by_the_first_payload(payloads: list[bytes]) -> None:
+    """All formats that a container may return."""
     decoder = Auto().create_decoder()
     model_response = ModelResponse.from_events(read(decoder, *payloads))
 
@@ -54,23 +52,21 @@ def test_the_first_payload_states_it(payloads: list[bytes]) -> None:
 
 #: name: (payloads, the error, some words)
 BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
-    "nothing": ([], StreamInterrupted, "without an answer"),
-    "only [DONE]": ([b"[DONE]"], StreamInterrupted, "without an answer"),
+    "nothing": ([], StreamInterrupted, "without output"),
+    "only [DONE]": ([b"[DONE]"], StreamInterrupted, "without output"),
     "an error": ([b'{"error":{"message":"no","type":"x","code":500}}'], StreamFailure, "no"),
     "TGI's error": ([b'{"error":"Model is overloaded","error_type":"overloaded"}'], StreamFailure, "overloaded"),
     "an error in the middle": ([b'{"token":{"text":"H"}}', b'{"error":"no","error_type":"x"}'], StreamFailure, "no"),
     "no JSON": ([b"<p>"], MalformedStream, "not JSON"),
     "vectors": ([b"[[0.5]]"], MalformedStream, "an embedding model"),
-    "unknown": ([b'{"predictions":[]}'], MalformedStream, "'predictions'; no dialect is known"),
+    "unknown": ([b'{"predictions":[]}'], MalformedStream, "'predictions': .*no known dialect"),
     "changed in the middle": ([b'{"token":{"text":"H"}}', b'{"choices":[]}'], MalformedStream, "openai-chat"),
 }
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
-    """
-    Whatever was found out, the end is judged as strictly.
-    """
+def test_an_incomplete_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """The end of a response is checked as strictly as with a fixed dialect."""
     with pytest.raises(kind, match=words):
         read(Auto().create_decoder(), *payloads)
 
@@ -83,10 +79,8 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_a_container_that_wants_inputs_is_requested_so(words: str) -> None:
-    """
-    Once, and with a warning: the words are the same, but they come without a chat template.
-    """
+def test_a_request_is_converted_to_inputs(words: str) -> None:
+    """Once, with a warning: the messages are sent without a chat template."""
     requested = Auto().build_payload({"messages": [STATES], "max_tokens": 3}, stream=True)
     with pytest.warns(RuntimeWarning, match="without the model's chat template"):
         again = Auto().relax_payload(requested, InvalidRequest(words))
@@ -95,8 +89,8 @@ def test_a_container_that_wants_inputs_is_requested_so(words: str) -> None:
     assert None is Auto().relax_payload(again, InvalidRequest(words))
 
 
-#: name: (the question, the refusal)
-STANDING: dict[str, tuple[dict[str, Any], Exception]] = {
+#: name: (the request, the refusal)
+UNCHANGED: dict[str, tuple[dict[str, Any], Exception]] = {
     "tools": ({"messages": [STATES], "tools": [{"type": "function"}]}, InvalidRequest("missing field `inputs`")),
     "too long": ({"messages": [STATES]}, ContextOverflow("`inputs` must have less than 10 tokens, which is required")),
     "something else": ({"messages": [STATES]}, InvalidRequest("temperature must be positive")),
@@ -108,31 +102,25 @@ STANDING: dict[str, tuple[dict[str, Any], Exception]] = {
 }
 
 
-@pytest.mark.parametrize(("question", "refusal"), STANDING.values(), ids=STANDING)
-def test_other_refusals_stand(question: dict[str, Any], refusal: Any) -> None:
-    """
-    What cannot be said with `inputs`, and what has another reason.
-    """
+@pytest.mark.parametrize(("params", "refusal"), UNCHANGED.values(), ids=UNCHANGED)
+def test_other_errors_do_not_convert_a_request(params: dict[str, Any], refusal: Any) -> None:
+    """Requests that `inputs` cannot express, and errors with another cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
-        assert None is Auto().relax_payload(Auto().build_payload(question, stream=False), refusal)
+        assert None is Auto().relax_payload(Auto().build_payload(params, stream=False), refusal)
 
 
 def test_stream_options_are_dropped_as_for_openai() -> None:
-    """
-    A server that does not know them is asked without.
-    """
+    """A server that does not know them receives the request without them."""
     requested = Auto().build_payload({"messages": [STATES]}, stream=True)
     again = Auto().relax_payload(requested, InvalidRequest("stream_options: extra fields not permitted"))
 
     assert again == {"messages": [STATES], "stream": True}
 
 
-def test_the_table_names_them() -> None:
-    """
-    As a model's field does.
-    """
+def test_the_dialects_are_registered() -> None:
+    """By the names that the field `dialect` accepts."""
     names = ["auto", "tgi", "lmi", "jumpstart-llama"]
 
     assert names == [dialect(name).name for name in names]

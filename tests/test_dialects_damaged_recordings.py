@@ -1,4 +1,4 @@
-"""Recordings that were damaged: whatever comes, the end is an answer or an error of ours."""
+"""Damaged recordings end in a response or an mdstream error."""
 
 import json
 import random
@@ -23,7 +23,7 @@ def damaged(body: bytes, chance: random.Random) -> bytes:
 
 
 def misshapen(value: Any, chance: random.Random) -> Any:
-    """The same document with something else in some of its places."""
+    """Replace some values of a document by values of other types."""
     if chance.random() < 0.06:
         return chance.choice(JUNK)
     if isinstance(value, dict):
@@ -34,10 +34,8 @@ def misshapen(value: Any, chance: random.Random) -> Any:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_damaged_bytes_end_in_a_response_or_an_error_of_ours(name: str) -> None:
-    """
-    No exception of any other kind, and the partial is what was handed out.
-    """
+def test_damaged_bytes_end_in_a_response_or_an_mdstream_error(name: str) -> None:
+    """No exception of another kind, and the partial has the events that were returned."""
     chance = random.Random(name)
     head, body = sample(name)
     for _ in range(20):
@@ -46,10 +44,8 @@ def test_damaged_bytes_end_in_a_response_or_an_error_of_ours(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_misshapen_payloads_end_in_a_response_or_an_error_of_ours(name: str) -> None:
-    """
-    The same for JSON that is JSON, and not what it should be; what comes out can be added up and written.
-    """
+def test_misshapen_payloads_end_in_a_response_or_an_mdstream_error(name: str) -> None:
+    """Valid JSON of an unexpected shape; the events can be accumulated and serialized."""
     chance = random.Random(name)
     head, body = sample(name)
     payloads = [json.loads(line[6:]) for line in body.split(b"\n") if line.startswith(b"data: {")]

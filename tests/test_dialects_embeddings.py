@@ -1,4 +1,4 @@
-"""Embeddings and rankings: every shape that servers answer, and every service that gives them."""
+"""Embeddings and rankings: every shape that servers return, on every service."""
 
 import base64
 import json
@@ -44,21 +44,21 @@ RANKINGS: dict[str, Any] = {
 
 
 def read(name: str, document: Any) -> ModelResponse:
-    """What a document says in a dialect."""
+    """Decode a document with a dialect."""
     decoder = dialect(name).create_decoder()
     events = decoder.feed(json.dumps(document).encode())
     return ModelResponse.from_events([*events, *decoder.finish()])
 
 
 @pytest.mark.parametrize("document", VECTORS.values(), ids=VECTORS)
-def test_vectors(document: Any) -> None:
+def test_vectors_of_each_shape(document: Any) -> None:
     """Each shape gives the same vectors, in the order of the texts."""
     assert [[0.5, -0.25], [1, 0]] == [one.vector for one in read("openai-embeddings", document).embeddings]
 
 
 @pytest.mark.parametrize("document", RANKINGS.values(), ids=RANKINGS)
-def test_rankings(document: Any) -> None:
-    """Each shape gives the same ranking, the best first."""
+def test_rankings_of_each_shape(document: Any) -> None:
+    """Each shape gives the same ranking, best first."""
     assert [(1, 0.9), (0, 0.1)] == [(one.index, one.score) for one in read("rerank", document).ranking]
 
 
@@ -74,20 +74,20 @@ BAD: dict[str, tuple[Any, type[MDStreamError]]] = {
 
 
 @pytest.mark.parametrize(("document", "error"), BAD.values(), ids=BAD)
-def test_what_is_no_vector_is_an_error(document: Any, error: type[MDStreamError]) -> None:
-    """Nothing is guessed, and no text goes without its vector."""
+def test_an_invalid_vector_is_an_error(document: Any, error: type[MDStreamError]) -> None:
+    """Nothing is guessed, and no text is left without its vector."""
     with pytest.raises(error):
         read("openai-embeddings", document)
 
 
 def test_an_empty_response_is_an_error() -> None:
-    """No document is no success."""
+    """A missing document is not a success."""
     with pytest.raises(StreamInterrupted):
         dialect("openai-embeddings").create_decoder().finish()
 
 
-def test_requests() -> None:
-    """Each dialect has its own names."""
+def test_requests_use_the_names_of_the_dialect() -> None:
+    """Each dialect has its own field names."""
     requested = {"input": ["a"], "model": "m", "dimensions": 8, "input_type": "query"}
 
     assert {"encoding_format": "base64", "input": ["a"], "model": "m", "dimensions": 8} == dialect(
@@ -150,8 +150,8 @@ RANKING: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("service", "name"), RANKING.values(), ids=RANKING)
-def test_platforms_rank(emulator: Emulator, service: Any, name: str) -> None:
-    """The document that speaks of the query comes first."""
+def test_every_platform_ranks(emulator: Emulator, service: Any, name: str) -> None:
+    """The document about the query is ranked first."""
     there = service(emulator)
     requested = {"query": "the longest river", "documents": ["a high mountain", "the Nile is the longest river"]}
     model_response = there.client.complete(there.call(dialect(name), requested, stream=False))
@@ -160,8 +160,8 @@ def test_platforms_rank(emulator: Emulator, service: Any, name: str) -> None:
     assert model_response.ranking[0].score > model_response.ranking[1].score
 
 
-def test_a_refused_embedding_is_an_error(emulator: Emulator) -> None:
-    """A refusal is one here too."""
+def test_a_rejected_embedding_request_is_an_error(emulator: Emulator) -> None:
+    """Error responses are mapped as for chat."""
     emulator.script(Fault("refuse", "lb_bandwidth"))
     there = Service(OCIModelDeployment(emulator.endpoint), retry=Retry(0))
 

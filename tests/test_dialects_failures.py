@@ -83,33 +83,27 @@ def test_an_error_event_is_a_failure(
 
 
 def test_an_error_event_without_data_is_a_failure() -> None:
-    """
-    The event's name says enough.
-    """
+    """The event name is sufficient."""
     outcome = read(sse(HI, STOP) + b"event: error\n\n")
 
     assert isinstance(outcome.error, StreamFailure)
-    assert "no words" in str(outcome.error)
+    assert "no error message" in str(outcome.error)
 
 
 @pytest.mark.parametrize(
     "reason",
     "abort Canceled ERROR insufficient_system_resource MALFORMED_FUNCTION_CALL network_error timeout".split(),
 )
-def test_a_reason_that_is_none_is_a_failure(reason: str) -> None:
-    """
-    However it is spelled, and as the server spells it in the error's code.
-    """
+def test_a_finish_reason_that_reports_a_failure_is_a_failure(reason: str) -> None:
+    """In any spelling; the error code keeps the server's spelling."""
     outcome = read(sse(HI, delta(reason)) + DONE)
 
     assert isinstance(outcome.error, StreamFailure)
     assert reason == outcome.error.code
 
 
-def test_a_reason_in_capitals_is_the_same_reason() -> None:
-    """
-    Gemini's gateways write STOP.
-    """
+def test_a_finish_reason_is_case_insensitive() -> None:
+    """Gemini's gateways send STOP."""
     assert "stop" == read(sse(HI, delta("STOP")) + DONE).model_response.finish_reason
 
 
@@ -118,10 +112,8 @@ def test_a_reason_in_capitals_is_the_same_reason() -> None:
     "around",
     ["%s", '{"error":{"message":%s}}', '{"choices":[{"logprobs":%s}]}', '{"message":%s}', '{"code":%s,"message":"a"}'],
 )
-def test_what_is_nested_too_deeply_is_an_error_of_ours(name: str, around: str) -> None:
-    """
-    Python's limit of recursion is no way out for a stream.
-    """
+def test_deeply_nested_json_is_an_mdstream_error(name: str, around: str) -> None:
+    """A stream never raises `RecursionError`."""
     decoder = dialect(name).create_decoder()
     data = (around % ("[" * 1000 + "1" + "]" * 1000)).encode()
 
@@ -130,10 +122,8 @@ def test_what_is_nested_too_deeply_is_an_error_of_ours(name: str, around: str) -
             [*decoder.feed(data, event), *decoder.finish()]
 
 
-def test_an_error_without_words_is_a_failure() -> None:
-    """
-    An error object says enough by being there.
-    """
+def test_an_error_object_without_a_message_is_a_failure() -> None:
+    """The presence of an error object is sufficient."""
     for payload in (
         {"error": {"code": 500}},
         {"error": True},
@@ -143,17 +133,13 @@ def test_an_error_without_words_is_a_failure() -> None:
         assert isinstance(read(sse(HI, STOP, payload)).error, StreamFailure)
 
 
-def test_a_timeout_has_its_class() -> None:
-    """
-    408 is a StreamTimeout, which a caller may want to tell apart.
-    """
+def test_a_408_is_a_stream_timeout() -> None:
+    """So that a caller can tell timeouts from other failures."""
     assert StreamTimeout is type(read(sse({"error": {"message": "slow", "code": 408}})).error)
 
 
-def test_only_failures_of_the_server_may_be_retried() -> None:
-    """
-    A 4xx would fail the same way again; 408, 429 and 5xx may not.
-    """
+def test_only_server_failures_are_retryable() -> None:
+    """A 4xx would fail again; 408, 429 and 5xx may not."""
     retryable = {
         code: read(sse({"error": {"message": "x", "code": code}})).error for code in (400, 404, 408, 429, 500, 503)
     }
@@ -162,10 +148,8 @@ def test_only_failures_of_the_server_may_be_retried() -> None:
 
 
 @pytest.mark.parametrize("reason", ["abort", "error", "cancelled"])
-def test_a_server_that_gives_up_fails_and_its_last_words_are_kept(reason: str) -> None:
-    """
-    Text in the same chunk as the finish reason that spells a failure is delivered before the error.
-    """
+def test_text_beside_a_failing_finish_reason_is_returned_first(reason: str) -> None:
+    """Text in the same chunk as the finish reason is delivered before the error."""
     outcome = read(sse(HI, delta(reason, content=" there")) + DONE)
 
     assert isinstance(outcome.error, StreamFailure)
@@ -174,9 +158,7 @@ def test_a_server_that_gives_up_fails_and_its_last_words_are_kept(reason: str) -
 
 
 def test_text_beside_an_error_object_is_kept() -> None:
-    """
-    One payload with both is read in both ways.
-    """
+    """A payload with both is decoded as both."""
     outcome = read(sse({**delta(content="Hi"), "error": {"message": "boom", "code": 500}}, STOP) + DONE)
 
     assert isinstance(outcome.error, StreamFailure)
@@ -204,10 +186,8 @@ ENDS: dict[str, tuple[bytes, bool]] = {
 
 @pytest.mark.parametrize("step", [1, 4096])
 @pytest.mark.parametrize(("wire", "whole"), ENDS.values(), ids=ENDS)
-def test_only_a_finish_reason_makes_a_response_whole(wire: bytes, whole: bool, step: int) -> None:
-    """
-    The end of the bytes is never a success by itself, and [DONE] neither.
-    """
+def test_only_a_finish_reason_completes_a_response(wire: bytes, whole: bool, step: int) -> None:
+    """Neither the end of the body nor [DONE] is a success by itself."""
     error = read(wire, step=step).error
 
     assert whole is (error is None)
@@ -235,10 +215,8 @@ MALFORMED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
-def test_what_cannot_be_read_is_an_error_of_ours(wire: bytes) -> None:
-    """
-    A payload in another shape is a MalformedStream that shows it, and the text before it is kept.
-    """
+def test_an_unexpected_shape_is_malformed(wire: bytes) -> None:
+    """A payload of another shape raises `MalformedStream` with the payload, and the text before it is kept."""
     outcome = read(sse(HI) + wire + sse(STOP) + DONE)
 
     assert isinstance(outcome.error, MalformedStream)
@@ -247,10 +225,8 @@ def test_what_cannot_be_read_is_an_error_of_ours(wire: bytes) -> None:
     assert "Hi" == outcome.model_response.text
 
 
-def test_an_error_in_position_of_a_whole_response_is_a_failure() -> None:
-    """
-    Status 200 with an error object for a body is not an empty answer.
-    """
+def test_a_whole_body_with_an_error_object_is_a_failure() -> None:
+    """Status 200 with an error object as body is not an empty response."""
     for body in (
         b'{"error": {"message": "boom", "code": 500}}',
         b'{"code": "X", "message": "boom"}',

@@ -1,4 +1,4 @@
-"""Parts of other providers' formats in a conversation: left out of a model's message, refused in anybody else's."""
+"""Parts of other providers' formats in a conversation: left out of a model's message, rejected in anybody else's."""
 
 import json
 import warnings
@@ -26,16 +26,14 @@ FOREIGN: dict[str, list[Any]] = {
 
 def _request(name: str, content: Any, role: str = "assistant") -> str:
     messages = [{"role": "user", "content": "weather?"}, {"role": role, "content": content}]
-    question = {"model": "m", "messages": [*messages, {"role": "user", "content": "and now?"}]}
-    return json.dumps(dialect(name).build_payload(question, stream=False), ensure_ascii=False)
+    params = {"model": "m", "messages": [*messages, {"role": "user", "content": "and now?"}]}
+    return json.dumps(dialect(name).build_payload(params, stream=False), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("parts", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("name", FORMATS)
-def test_foreign_parts_of_a_model_are_left_out(name: str, parts: list[Any]) -> None:
-    """
-    The request is the one without them; the text is kept, whatever its part is called.
-    """
+def test_unsupported_parts_of_assistant_messages_are_dropped(name: str, parts: list[Any]) -> None:
+    """The request equals the one without them; text is kept in any part."""
     bare = _request(name, [TEXT])
     for text in (TEXT, TEXT["text"], {**TEXT, "type": "output_text"}, {"type": "refusal", "refusal": TEXT["text"]}):
         assert bare == _request(name, [*parts, text]) == _request(name, [text, *parts])
@@ -43,20 +41,16 @@ def test_foreign_parts_of_a_model_are_left_out(name: str, parts: list[Any]) -> N
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"oci-generic", "oci-cohere-v2"}])
-def test_media_of_a_model_is_left_out_with_a_warning(name: str) -> None:
-    """
-    Where the format has no place for it.
-    """
+def test_unsupported_media_of_assistant_messages_is_dropped_with_a_warning(name: str) -> None:
+    """If the format does not support it."""
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}}
-    with pytest.warns(RuntimeWarning, match="'image_url'.* left out"):
+    with pytest.warns(RuntimeWarning, match="'image_url'.* not sent"):
         assert _request(name, [TEXT]) == _request(name, [TEXT, picture])
 
 
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
-def test_media_of_a_model_is_sent_where_there_is_a_position_for_it(name: str) -> None:
-    """
-    As before, and without a warning.
-    """
+def test_supported_media_of_assistant_messages_is_sent(name: str) -> None:
+    """Without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "QQ==" in _request(
@@ -66,17 +60,13 @@ def test_media_of_a_model_is_sent_where_there_is_a_position_for_it(name: str) ->
 
 @pytest.mark.parametrize("role", ["user", "system", "tool"])
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere", "oci-cohere-v2", "tgi"])
-def test_everybody_elses_parts_are_refused(name: str, role: str) -> None:
-    """
-    What cannot be said is not left out of what a person, the system or a tool says.
-    """
+def test_unsupported_parts_of_other_messages_are_rejected(name: str, role: str) -> None:
+    """Nothing is dropped silently from user, system or tool messages."""
     with pytest.raises(InvalidRequest):
         _request(name, [TEXT, {"type": "hologram"}], role)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_message_of_such_parts_alone_can_be_sent(name: str) -> None:
-    """
-    Its place in the conversation stays.
-    """
+def test_a_message_of_unsupported_parts_only_can_be_sent(name: str) -> None:
+    """The message keeps its position in the conversation."""
     assert _request(name, "") == _request(name, FOREIGN["server tools"])

@@ -16,10 +16,8 @@ def read(decoder: Decoder, *payloads: bytes) -> list[Event]:
     return events + decoder.finish()
 
 
-def test_the_request() -> None:
-    """
-    LMI's own name for the stop sequences; a response format passes on to the engine.
-    """
+def test_the_request_uses_lmis_names() -> None:
+    """LMI's name for stop sequences; a response format is passed through."""
     requested = LMI().build_payload({"messages": [STATES], "stop": ["END"], "max_completion_tokens": 5, "response_format": {"type": "json_object"}}, stream=True)  # fmt: skip
 
     assert "Hi" == requested["inputs"]
@@ -58,10 +56,8 @@ RESPONSES: dict[str, tuple[list[bytes], list[Event]]] = {
 
 
 @pytest.mark.parametrize(("payloads", "events"), RESPONSES.values(), ids=RESPONSES)
-def test_responses_are_read(payloads: list[bytes], events: list[Event]) -> None:
-    """
-    Each batching mode's lines. Dynamic batch has no mark of the end: the end of the body is it.
-    """
+def test_responses_of_each_batching_mode_are_decoded(payloads: list[bytes], events: list[Event]) -> None:
+    """Dynamic batch has no end marker: the response ends with the body."""
     assert events == read(LMI().create_decoder(), *payloads)
 
 
@@ -71,15 +67,13 @@ BROKEN: dict[str, tuple[list[bytes], type[Exception], str]] = {
     "an error before inference": ([b'{"error":"prediction failure","code":424}'], StreamFailure, "prediction failure"),
     "vLLM's error line": ([b'{"error":{"message":"bad","type":"BadRequestError","code":400}}'], StreamFailure, "bad"),
     "no end": ([b'{"token":{"id":304,"text":"Deep ","log_prob":-0.05}}'], StreamInterrupted, "before"),
-    "another dialect": ([b'{"choices":[]}'], MalformedStream, "dialect='openai-chat' would fit"),
+    "another dialect": ([b'{"choices":[]}'], MalformedStream, "set dialect='openai-chat'"),
 }
 
 
 @pytest.mark.parametrize(("payloads", "kind", "words"), BROKEN.values(), ids=BROKEN)
-def test_what_is_no_whole_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
-    """
-    The kind of error, and the server's words.
-    """
+def test_an_incomplete_response_is_an_error(payloads: list[bytes], kind: type[Exception], words: str) -> None:
+    """The class of the error, and the server's message."""
     with pytest.raises(kind, match=words):
         read(LMI().create_decoder(), *payloads)
 
@@ -95,15 +89,13 @@ def test_chunks_without_done_end_with_their_finish_reason() -> None:
         read(OpenAIChat().create_decoder(), chunk % b"null")
 
 
-def test_jumpstarts_llama_takes_a_dialogue_and_responses_whole() -> None:
-    """
-    Messages as they are; `generation` as an object or as text.
-    """
+def test_jumpstarts_llama_accepts_a_dialog_and_does_not_stream() -> None:
+    """Messages are unchanged; `generation` may be an object or a string."""
     requested: dict[str, Any] = JumpStartLlama().build_payload({"messages": [STATES], "max_tokens": 9, "temperature": 0.1}, stream=True)  # fmt: skip
 
     assert {
         "inputs": [[STATES]],
         "parameters": {"max_new_tokens": 9, "do_sample": True, "temperature": 0.1},
     } == requested
-    for answer in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
-        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().create_decoder(), answer)
+    for data in (b'[{"generation":{"role":"assistant","content":"Yo"}}]', b'{"generation":"Yo"}'):
+        assert [TextDelta("Yo"), Finish("stop")] == read(JumpStartLlama().create_decoder(), data)

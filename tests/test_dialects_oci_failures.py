@@ -68,18 +68,14 @@ def test_an_error_event_is_a_failure(
     assert "Hi" * before == outcome.model_response.text == (outcome.error.partial or ModelResponse()).text
 
 
-def test_an_error_without_words_is_a_failure() -> None:
-    """
-    An empty error object says enough by being there; a 408 is a timeout.
-    """
+def test_an_error_object_without_a_message_is_a_failure() -> None:
+    """The presence of an error object is sufficient; a 408 is a timeout."""
     assert isinstance(read(GENERIC, sse(text("Hi"), {"error": {}})).error, StreamFailure)
     assert isinstance(read(GENERIC, sse({"code": "408", "message": "slow"})).error, StreamTimeout)
 
 
 def test_an_error_after_the_finish_event_is_a_failure() -> None:
-    """
-    While the usage is awaited.
-    """
+    """While the decoder waits for the usage."""
     assert isinstance(
         read(GENERIC, sse(text("Hi"), finish("stop"), {"code": "x", "message": "it died"})).error, StreamFailure
     )
@@ -87,10 +83,8 @@ def test_an_error_after_the_finish_event_is_a_failure() -> None:
 
 @pytest.mark.parametrize("reason", ["ERROR", "ERROR_TOXIC", "ERROR_LIMIT", "USER_CANCEL"])
 @pytest.mark.parametrize("name", [COHERE, V2])
-def test_a_model_that_gives_up_is_a_failure(name: str, reason: str) -> None:
-    """
-    Its own words are in the error; only a plain ERROR may go better the next time.
-    """
+def test_a_finish_reason_of_a_failed_model_is_a_failure(name: str, reason: str) -> None:
+    """The error has the model's message; only a plain ERROR is retryable."""
     end = {
         "apiFormat": "COHERE" if name == COHERE else "COHEREV2",
         "finishReason": reason,
@@ -104,30 +98,24 @@ def test_a_model_that_gives_up_is_a_failure(name: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", ["MALFORMED_FUNCTION_CALL", "timeout", "Canceled", "network_error"])
-def test_a_reason_that_is_none_is_a_failure(reason: str) -> None:
-    """
-    GENERIC hands on the words of whichever model is behind it.
-    """
+def test_a_finish_reason_that_reports_a_failure_is_a_failure(reason: str) -> None:
+    """GENERIC passes through the finish reasons of any model."""
     error = read(GENERIC, sse(text("Hi"), finish(reason))).error
 
     assert isinstance(error, StreamFailure)
     assert (reason, True) == (error.code, error.retryable)
 
 
-def test_nothing_at_all_is_an_error() -> None:
-    """
-    An empty body, and payloads that say nothing, which are shown.
-    """
+def test_an_empty_response_is_an_error() -> None:
+    """An empty body, and payloads without content, which the error quotes."""
     silent = read(GENERIC, sse({"pad": "aaa"}) + DONE).error
 
     assert "EmptyStream" == getattr(read(GENERIC, b"").error, "code", None) == getattr(silent, "code", None)
     assert "aaa" in str(silent)
 
 
-def test_usage_of_a_choice_counts_where_the_response_has_none() -> None:
-    """
-    Oracle's models have a place for it in both.
-    """
+def test_usage_of_a_choice_is_used_if_the_response_has_none() -> None:
+    """Oracle's models have the field in both."""
     choice = {**text("Hi"), "finishReason": "stop", "usage": COUNTED}
 
     assert (
@@ -138,10 +126,8 @@ def test_usage_of_a_choice_counts_where_the_response_has_none() -> None:
     )
 
 
-def test_arguments_that_stop_in_the_middle_are_no_call() -> None:
-    """
-    Never repaired, never handed over as whole; nor is a call whose arguments the limit cut off before they began.
-    """
+def test_truncated_arguments_raise() -> None:
+    """They are never repaired or returned as complete; nor is a call without arguments at the token limit."""
     assert isinstance(read(GENERIC, sse(calls({**CALL, "arguments": ""}), finish("length"))).error, IncompleteToolCall)
     error = read(GENERIC, sse(calls({**CALL, "arguments": '{"city": "Par'}), finish("length"))).error
 
@@ -159,24 +145,20 @@ MISFITS = {
 
 
 @pytest.mark.parametrize(("payload", "name", "fitting"), MISFITS.values(), ids=MISFITS)
-def test_a_dialect_that_does_not_fit_names_the_one_that_does(payload: Any, name: str, fitting: str) -> None:
-    """
-    What was seen is said, too.
-    """
+def test_the_wrong_dialect_names_the_right_one(payload: Any, name: str, fitting: str) -> None:
+    """The error has the format of the response, too."""
     error = read(name, sse(payload)).error
 
     assert isinstance(error, MalformedStream)
-    assert f"dialect={fitting!r} would fit" in str(error)
+    assert f"set dialect={fitting!r}" in str(error)
 
 
 @pytest.mark.parametrize(
     "payload",
     [b"{", b"[1]", b"null", b'{"index": 0, "message": {"content": [1]}}', b'{"message": {"content": 1}}', b'{"index": "x", "message": {"content": "a"}}', b'{"message": {"toolCalls": [1]}}'],
 )  # fmt: skip
-def test_what_cannot_be_read_is_malformed(payload: bytes) -> None:
-    """
-    And is shown.
-    """
+def test_an_unexpected_shape_is_malformed(payload: bytes) -> None:
+    """The error quotes the payload."""
     error = read(GENERIC, b"data: " + payload + b"\n\n").error
 
     assert isinstance(error, MalformedStream)

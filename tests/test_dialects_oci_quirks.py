@@ -1,4 +1,4 @@
-"""What the families of OCI Generative AI do differently: names, schemas, refused parameters."""
+"""What the families of OCI Generative AI do differently: names, schemas, rejected parameters."""
 
 import json
 import warnings
@@ -18,10 +18,8 @@ USER = {"role": "user", "content": "Hello"}
     ("model", "name"),
     [("openai.gpt-5", "maxCompletionTokens"), ("openai.gpt-oss-120b", "maxCompletionTokens"), ("meta.llama-3.3-70b-instruct", "maxTokens"), ("google.gemini-2.5-pro", "maxTokens"), ("ocid1.generativeaiendpoint.oc1..x", "maxTokens")],
 )  # fmt: skip
-def test_the_limit_has_the_familys_name(model: str, name: str) -> None:
-    """
-    OpenAI's models call it otherwise.
-    """
+def test_the_token_limit_has_the_name_of_the_family(model: str, name: str) -> None:
+    """OpenAI's models use another name."""
     assert 5 == GENERIC.build_payload({"messages": [USER], "model": model, "max_tokens": 5}, stream=False)[name]
 
 
@@ -38,19 +36,17 @@ CHOSEN = {
 
 
 @pytest.mark.parametrize(("requested", "name"), CHOSEN.items(), ids=str)
-def test_the_model_chooses_the_format(requested: tuple[str, str | None], name: str) -> None:
-    """
-    By its name, unless a format is given; both dialects and formats have that name.
-    """
+def test_the_format_is_chosen_by_the_model_name(requested: tuple[str, str | None], name: str) -> None:
+    """Unless a format is given; formats and dialects have the same names."""
     assert name == oci_dialect_name(*requested)
     assert name == dialect(name).name
 
 
-def test_an_unknown_format_names_those_that_exist() -> None:
-    """
-    And the field that is wrong.
-    """
-    with pytest.raises(ValueError, match=r"api_format='COHERE3' is unknown; there are: GENERIC, COHERE, COHEREV2"):
+def test_an_unknown_format_lists_the_known_ones() -> None:
+    """The message names the field."""
+    with pytest.raises(
+        ValueError, match=r"api_format='COHERE3' is unknown .hint: use one of GENERIC, COHERE, COHEREV2"
+    ):
         oci_dialect_name("x", "COHERE3")
 
 
@@ -72,39 +68,31 @@ def tool(model: str) -> dict[str, Any]:
     return parameters
 
 
-def test_a_tools_schema_has_no_references() -> None:
-    """
-    Nor alternatives that are only null; what was said beside a reference stays.
-    """
+def test_a_tool_schema_has_no_references() -> None:
+    """Nor alternatives that are only null; keywords beside a reference stay."""
     parameters = tool("meta.llama-3.3-70b-instruct")
 
     assert {"type": "object", "properties": {"name": {"type": "string"}}, "description": "Where"} == parameters["city"]
     assert {"type": "integer", "exclusiveMinimum": 0} == parameters["hour"]
 
 
-def test_google_does_not_take_exclusive_limits() -> None:
-    """
-    They become inclusive ones. A property may be called like one.
-    """
+def test_google_receives_inclusive_bounds() -> None:
+    """A property may have the name of such a keyword."""
     parameters = tool("google.gemini-2.5-pro")
 
     assert {"type": "integer", "minimum": 1} == parameters["hour"]
     assert {"type": "string"} == parameters["exclusiveMinimum"]
 
 
-def test_a_schema_that_refers_to_itself_ends() -> None:
-    """
-    From the second time on anything goes.
-    """
+def test_a_recursive_schema_ends() -> None:
+    """The second level accepts any value."""
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
 
     assert {"type": "object", "properties": {"next": {"type": "object"}}} == resolve_references({"$ref": "#/$defs/Node", "$defs": {"Node": node}})  # fmt: skip
 
 
-def test_a_responses_schema_keeps_its_null() -> None:
-    """
-    There `null` is a value that the model may want to say; only a tool's parameters do without.
-    """
+def test_a_response_schema_keeps_null() -> None:
+    """There the model may return `null`; only parameters of tools do without."""
     schema = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
     body = GENERIC.build_payload({"messages": [USER], "response_format": wanted}, stream=False)
@@ -115,10 +103,8 @@ def test_a_responses_schema_keeps_its_null() -> None:
     )
 
 
-def test_google_is_shown_one_call_at_a_time() -> None:
-    """
-    Parallel calls of the history stand each in a message of its own, followed by its own result.
-    """
+def test_parallel_calls_are_split_for_google() -> None:
+    """Each call of the history is a message of its own, followed by its own result."""
     calls = [{"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in "ab"]
     results = [{"role": "tool", "tool_call_id": id, "content": id} for id in "ba"]
     conversation = [USER, {"role": "assistant", "content": "I look.", "tool_calls": calls}, *results, USER]
@@ -161,10 +147,8 @@ REFUSED: dict[str, tuple[MDStreamError, dict[str, Any] | None]] = {
 
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere", "oci-cohere-v2", "oci-generate-text-llama"])
 @pytest.mark.parametrize(("error", "changed"), REFUSED.values(), ids=REFUSED)
-def test_a_refused_parameter_is_left_out_once_and_never_silently(error: MDStreamError, changed: dict[str, Any] | None, name: str) -> None:  # fmt: skip
-    """
-    Only one that the answer can do without, or that has another name; a warning says which.
-    """
+def test_a_rejected_parameter_is_dropped_with_a_warning(error: MDStreamError, changed: dict[str, Any] | None, name: str) -> None:  # fmt: skip
+    """Only an optional parameter, or one that has another name."""
     if changed is None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -14,12 +14,12 @@ USER = {"role": "user", "content": "Hello"}
 DATA = "data:image/png;base64,AAAA"
 
 
-def requested(name: str, *, stream: bool = False, **question: Any) -> dict[str, Any]:
-    body = dialect(name).build_payload({"messages": [USER], **question}, stream=stream)
+def requested(name: str, *, stream: bool = False, **params: Any) -> dict[str, Any]:
+    body = dialect(name).build_payload({"messages": [USER], **params}, stream=stream)
     return {key: value for key, value in body.items() if key not in {"apiFormat", "messages", "message", "chatHistory"}}
 
 
-#: name: (a field of the question, the fields of the GENERIC request, of COHERE, of COHEREV2)
+#: name: (a field of the request, the fields of the GENERIC request, of COHERE, of COHEREV2)
 FIELDS: dict[str, tuple[dict[str, Any], Any, Any, Any]] = {
     "numbers": (
         {"temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 7, "frequency_penalty": 0.1, "presence_penalty": 0.2},
@@ -60,25 +60,21 @@ FIELDS: dict[str, tuple[dict[str, Any], Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize("at", range(3), ids=["GENERIC", "COHERE", "COHEREV2"])
-@pytest.mark.parametrize(("question", "wanted"), [(row[0], row[1:]) for row in FIELDS.values()], ids=FIELDS)
-def test_fields_have_their_names(question: dict[str, Any], wanted: tuple[Any, ...], at: int) -> None:
-    """
-    Each field under the format's own name; one that would be lost is refused before it is sent.
-    """
+@pytest.mark.parametrize(("params", "wanted"), [(row[0], row[1:]) for row in FIELDS.values()], ids=FIELDS)
+def test_parameters_are_renamed(params: dict[str, Any], wanted: tuple[Any, ...], at: int) -> None:
+    """Each parameter has the name of the format; one that would be lost raises before the request is sent."""
     name = (GENERIC, COHERE, V2)[at]
     match wanted[at]:
         case None:
-            with pytest.raises(InvalidRequest, match="|".join(question)):
-                requested(name, **question)
+            with pytest.raises(InvalidRequest, match="|".join(params)):
+                requested(name, **params)
         case dict():
-            assert wanted[at] == requested(name, **question)
+            assert wanted[at] == requested(name, **params)
 
 
 @pytest.mark.parametrize("name", [GENERIC, COHERE, V2])
-def test_a_stream_is_requested_for_with_its_usage(name: str) -> None:
-    """
-    Unless the question does not want it.
-    """
+def test_a_stream_is_requested_with_its_usage(name: str) -> None:
+    """Unless the request parameters disable it."""
     assert {"isStream": True, "streamOptions": {"isIncludeUsage": True}} == requested(name, stream=True)
     assert {"isStream": True, "streamOptions": {"isIncludeUsage": False}} == requested(name, stream=True, stream_options={"include_usage": False})  # fmt: skip
     assert {} == requested(name)
@@ -113,9 +109,7 @@ def test_messages_of_generic() -> None:
 
 
 def test_messages_of_cohere() -> None:
-    """
-    The last word is the tool's: its result stands beside the call that it answers, everything before is history.
-    """
+    """The last message is a tool result, which has its call beside it; everything before it is history."""
     call = {"name": "get_weather", "parameters": {"city": "Paris"}}
     body = dialect(COHERE).build_payload({"messages": CONVERSATION}, stream=False)
 
@@ -131,10 +125,8 @@ def test_messages_of_cohere() -> None:
     } == body
 
 
-def test_a_cohere_conversation_goes_on_after_its_tools() -> None:
-    """
-    Earlier results are turns of the history, several in one; the user's last word is the message.
-    """
+def test_a_cohere_conversation_continues_after_tool_results() -> None:
+    """Earlier results are entries of the history; the user's last message is `message`."""
     two = [CALLS[0], {"id": "c2", "type": "function", "function": {"name": "now", "arguments": ""}}]
     conversation = [
         *CONVERSATION[:2],
@@ -215,24 +207,22 @@ PARTS: dict[str, tuple[dict[str, Any], Any, Any]] = {
 @pytest.mark.parametrize(("part", "wanted"), [(row[0], row[1:]) for row in PARTS.values()], ids=PARTS)
 def test_parts_of_a_message(part: dict[str, Any], wanted: tuple[Any, Any], at: int) -> None:
     """
-    Pictures, sounds and files where the format takes them; elsewhere the part is named instead of lost.
+    Images, sounds and files where the format takes them; elsewhere the part is named instead of lost.
     """
     name, wanted_part = (GENERIC, V2, COHERE)[at], (*wanted, None)[at]
-    question = {"messages": [{"role": "user", "content": [{"type": "text", "text": "See: "}, part]}]}
+    params = {"messages": [{"role": "user", "content": [{"type": "text", "text": "See: "}, part]}]}
     if wanted_part is None:
         with pytest.raises(InvalidRequest, match=f"type '{part['type']}'"):
-            dialect(name).build_payload(question, stream=False)
+            dialect(name).build_payload(params, stream=False)
     else:
-        assert [*content("See: "), wanted_part] == dialect(name).build_payload(question, stream=False)["messages"][0][
+        assert [*content("See: "), wanted_part] == dialect(name).build_payload(params, stream=False)["messages"][0][
             "content"
         ]
 
 
 @pytest.mark.parametrize("name", [GENERIC, COHERE, V2])
 def test_an_unknown_role_is_named(name: str) -> None:
-    """
-    With those that exist; a developer is a system where the format knows no other.
-    """
+    """With the known ones; a developer message is a system message if the format has no developer role."""
     with pytest.raises(InvalidRequest, match=r"'king'.*assistant"):
         dialect(name).build_payload({"messages": [{"role": "king", "content": "Kneel."}, USER]}, stream=False)
 
@@ -261,10 +251,8 @@ def test_tools() -> None:
     } == requested(COHERE, tools=[WEATHER])
 
 
-def test_what_a_python_type_cannot_state_is_in_the_description() -> None:
-    """
-    Choices, items and limits of a parameter are not lost.
-    """
+def test_keywords_without_a_python_type_are_in_the_description() -> None:
+    """Enums, items and bounds of a parameter are not lost."""
     schema = {
         "type": "object",
         "properties": {
@@ -305,32 +293,28 @@ CHOICES: dict[str, tuple[Any, Any, Any, list[str], list[str]]] = {
 @pytest.mark.filterwarnings("ignore:tool_choice")
 @pytest.mark.parametrize(("choice", "generic", "v2", "offered", "v1"), CHOICES.values(), ids=CHOICES)
 def test_tool_choice(choice: Any, generic: Any, v2: Any, offered: list[str], v1: list[str]) -> None:
-    """
-    In each format's own words; where a format has none, the tools that are offered say it.
-    """
-    question: dict[str, Any] = {"tools": [WEATHER, OTHER], "tool_choice": choice}
+    """In the terms of each format; a format without a tool choice receives only the tools to choose from."""
+    params: dict[str, Any] = {"tools": [WEATHER, OTHER], "tool_choice": choice}
 
-    assert generic == requested(GENERIC, **question)["toolChoice"]
-    assert (v2, offered) == (requested(V2, **question).get("toolsChoice"), [tool["function"]["name"] for tool in requested(V2, **question)["tools"]])  # fmt: skip
-    assert v1 == [tool["name"] for tool in requested(COHERE, **question).get("tools", [])]
+    assert generic == requested(GENERIC, **params)["toolChoice"]
+    assert (v2, offered) == (requested(V2, **params).get("toolsChoice"), [tool["function"]["name"] for tool in requested(V2, **params)["tools"]])  # fmt: skip
+    assert v1 == [tool["name"] for tool in requested(COHERE, **params).get("tools", [])]
 
 
 @pytest.mark.parametrize(
-    "question", [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"parallel_tool_calls": False}]
+    "params", [{"tool_choice": "required"}, {"tool_choice": NAMED}, {"parallel_tool_calls": False}]
 )
-def test_what_cohere_cannot_be_made_to_do_is_reported(question: dict[str, Any]) -> None:
-    """
-    The answer may be right without it, so it is asked for, with a warning.
-    """
-    with pytest.warns(RuntimeWarning, match=next(iter(question))):
-        requested(COHERE, tools=[WEATHER, OTHER], **question)
+def test_unsupported_options_of_cohere_emit_a_warning(params: dict[str, Any]) -> None:
+    """The response may be right without them, so the request is sent."""
+    with pytest.warns(RuntimeWarning, match=next(iter(params))):
+        requested(COHERE, tools=[WEATHER, OTHER], **params)
 
 
 def test_generate_text() -> None:
     """
     A prompt; the runtimes differ in the names of stop and likelihoods.
     """
-    question = {
+    params = {
         "prompt": "Why",
         "max_tokens": 5,
         "stop": "END",
@@ -343,24 +327,20 @@ def test_generate_text() -> None:
 
     assert {
         "runtimeType": "COHERE", **same, "stopSequences": ["END"], "returnLikelihoods": "GENERATION", "isStream": True,
-    } == dialect("oci-generate-text-cohere").build_payload(question, stream=True)  # fmt: skip
-    assert {"runtimeType": "LLAMA", **same, "stop": ["END"], "logProbs": 2} == dialect("oci-generate-text-llama").build_payload(question, stream=False)  # fmt: skip
+    } == dialect("oci-generate-text-cohere").build_payload(params, stream=True)  # fmt: skip
+    assert {"runtimeType": "LLAMA", **same, "stop": ["END"], "logProbs": 2} == dialect("oci-generate-text-llama").build_payload(params, stream=False)  # fmt: skip
 
 
-def test_generate_text_takes_no_messages() -> None:
-    """
-    And says what does.
-    """
+def test_generate_text_rejects_messages() -> None:
+    """With a hint to the operation that accepts them."""
     with pytest.raises(InvalidRequest, match="/actions/chat"):
         dialect("oci-generate-text-llama").build_payload({"messages": [USER]}, stream=False)
 
 
-def test_the_request_is_left_alone() -> None:
-    """
-    Asking twice asks the same.
-    """
-    question = {"messages": CONVERSATION, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
-    before = json.dumps(question)
+def test_request_parameters_are_not_changed() -> None:
+    """Building the payload twice gives the same result."""
+    params = {"messages": CONVERSATION, "tools": [WEATHER], "model": "google.gemini", "stop": ["a"]}
+    before = json.dumps(params)
     for name in (GENERIC, COHERE, V2):
-        assert dialect(name).build_payload(question, stream=True) == dialect(name).build_payload(question, stream=True)
-    assert before == json.dumps(question)
+        assert dialect(name).build_payload(params, stream=True) == dialect(name).build_payload(params, stream=True)
+    assert before == json.dumps(params)

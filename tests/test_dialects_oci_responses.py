@@ -199,12 +199,10 @@ RESPONSES: dict[str, tuple[str, bytes, str, list[Any], str, Usage | None]] = {
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(("name", "wire", "content", "called", "reason", "usage"), RESPONSES.values(), ids=RESPONSES)
-def test_a_response_is_read_wherever_it_is_truncated(
+def test_a_response_is_decoded_the_same_for_any_split(
     name: str, wire: bytes, content: str, called: list[Any], reason: str, usage: Usage | None, step: int
 ) -> None:
-    """
-    Text, calls, finish reason and usage are the same for every cut of the bytes, and each is said once.
-    """
+    """Text, calls, finish reason and usage are emitted once, wherever the bytes are split."""
     outcome = read(name, wire, step=step)
     model_response = outcome.model_response
 
@@ -216,10 +214,8 @@ def test_a_response_is_read_wherever_it_is_truncated(
 
 
 @pytest.mark.parametrize(("name", "wire"), [row[:2] for row in RESPONSES.values()], ids=RESPONSES)
-def test_a_stream_without_its_finish_event_is_no_success(name: str, wire: bytes) -> None:
-    """
-    Every beginning of an answer is an error that carries what came, and never looks whole.
-    """
+def test_a_stream_without_a_finish_event_is_interrupted(name: str, wire: bytes) -> None:
+    """Every prefix of a response is an error with a partial that never looks complete."""
     events = wire.replace(DONE, b"").split(b"\n\n")[:-1]
     last = next(at for at, event in enumerate(events) if b'"finishReason"' in event)
     for count in range(last + 1):
@@ -240,10 +236,8 @@ STOPS: dict[str, tuple[str, list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize(("name", "before", "end"), STOPS.values(), ids=STOPS)
-def test_it_is_known_where_to_stop(name: str, before: list[Any], end: list[Any]) -> None:
-    """
-    The connection may stay open behind the last event, so the decoder says which one that is.
-    """
+def test_the_decoder_is_complete_at_the_last_event(name: str, before: list[Any], end: list[Any]) -> None:
+    """The connection may stay open after it."""
     decoder = dialect(name).create_decoder()
     for payload in before:
         decoder.feed(json.dumps(payload).encode())
@@ -254,10 +248,8 @@ def test_it_is_known_where_to_stop(name: str, before: list[Any], end: list[Any])
     assert [] == decoder.finish()
 
 
-def test_a_finished_response_is_whole_though_its_usage_never_comes() -> None:
-    """
-    Until the usage is there the decoder is finished but not over, and its end is no error.
-    """
+def test_a_finished_response_without_usage_is_complete() -> None:
+    """Until the usage is received the decoder is finished, not complete; its end is no error."""
     decoder: Any = dialect(GENERIC).create_decoder()
     assert not decoder.is_finished
     decoder.feed(json.dumps(text("Hi")).encode())
@@ -287,10 +279,8 @@ def test_reasoning_and_refusals_have_their_events() -> None:
     assert [ReasoningDelta("I look."), Finish("stop")] == planned.events
 
 
-def test_several_responses_are_distinguished() -> None:
-    """
-    `numGenerations`: each choice has its own text and end; an end without an index belongs to the first that is open.
-    """
+def test_several_choices_are_kept_apart() -> None:
+    """With `numGenerations`; a finish reason without an index belongs to the first unfinished choice."""
     outcome = read(GENERIC, sse(text("A"), text("B", 1), finish("stop"), finish("length"), {"usage": COUNTED}))
 
     assert [("A", "stop"), ("B", "length")] == [(one.text, one.finish_reason) for one in outcome.model_response.choices]
@@ -322,8 +312,8 @@ def test_a_whole_generic_response() -> None:
         "finishReason": "stop",
         "logprobs": {"tokens": ["Hi"], "tokenLogprobs": [-0.5]},
     }
-    answer = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00Z", "choices": [choice], "usage": COUNTED}
-    model_response = read(GENERIC, document("chatResponse", answer), JSON).model_response
+    response = {"apiFormat": "GENERIC", "timeCreated": "2026-11-20T12:00:00Z", "choices": [choice], "usage": COUNTED}
+    model_response = read(GENERIC, document("chatResponse", response), JSON).model_response
 
     assert ("Hi", "Hm.", "tool_calls", USAGE) == (
         model_response.text,
@@ -344,28 +334,28 @@ def test_a_whole_response_with_null_fields() -> None:
     Without text the content is null, as are the fields that a model does not have.
     """
     message = {"role": "ASSISTANT", "content": None, "name": None, "refusal": None, "toolCalls": [{**CALL, "id": None}]}
-    answer = {
+    response = {
         "apiFormat": "GENERIC",
         "choices": [{"index": 0, "message": message, "finishReason": "stop", "logprobs": None}],
     }
-    model_response = read(GENERIC, document("chatResponse", answer), JSON).model_response
+    model_response = read(GENERIC, document("chatResponse", response), JSON).model_response
 
     assert ("", "tool_calls") == (model_response.text, model_response.finish_reason)
     assert model_response.tool_calls[0].id
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
+    ("name", "response"),
     [
         (COHERE, {"apiFormat": "COHERE", "text": "Hi", "finishReason": "COMPLETE", "usage": COUNTED}),
         (V2, {"apiFormat": "COHEREV2", "id": "x", "message": {"content": [{"type": "TEXT", "text": "Hi"}]}, "finishReason": "COMPLETE", "usage": COUNTED}),
     ],
 )  # fmt: skip
-def test_a_whole_cohere_response(name: str, answer: dict[str, Any]) -> None:
+def test_a_whole_cohere_response(name: str, response: dict[str, Any]) -> None:
     """
     Of either format.
     """
-    outcome = read(name, document("chatResponse", answer), JSON)
+    outcome = read(name, document("chatResponse", response), JSON)
 
     assert (None, "Hi", "stop", USAGE) == (
         outcome.error,
@@ -377,25 +367,23 @@ def test_a_whole_cohere_response(name: str, answer: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
+    ("name", "response"),
     [
         ("oci-generate-text-cohere", {"runtimeType": "COHERE", "generatedTexts": [{"id": "x", "text": "Hi", "finishReason": None}]}),
         ("oci-generate-text-llama", {"runtimeType": "LLAMA", "choices": [{"index": 0, "text": "Hi", "finishReason": "stop"}]}),
     ],
 )  # fmt: skip
-def test_a_whole_generated_text(name: str, answer: dict[str, Any]) -> None:
+def test_a_whole_generated_text(name: str, response: dict[str, Any]) -> None:
     """
     Of either runtime; old models leave out why they finished, and a document that can be read is whole.
     """
-    model_response = read(name, document("inferenceResponse", answer), JSON).model_response
+    model_response = read(name, document("inferenceResponse", response), JSON).model_response
 
     assert ("Hi", "stop", "m") == (model_response.text, model_response.finish_reason, model_response.metadata.model)
 
 
-def test_what_is_stated_beside_the_response_is_kept_as_plain_data() -> None:
-    """
-    Citations, documents and search queries of Cohere, annotations and grounding of the others.
-    """
+def test_fields_beside_the_output_are_provider_data() -> None:
+    """Citations, documents and search queries of Cohere, annotations and grounding of the others."""
     cited = [{"start": 0, "end": 2, "text": "Hi", "documentIds": ["0"]}]
     last = cohere("Hi", finishReason="COMPLETE", citations=cited, documents=[{"id": "0"}])
     model_response = ModelResponse.from_events(dialect(COHERE).create_decoder().feed(json.dumps(last).encode()))
@@ -422,10 +410,8 @@ LAST = {
 
 
 @pytest.mark.parametrize(("content", "last", "rest"), LAST.values(), ids=LAST)
-def test_of_a_last_text_the_rest_is_stated(content: str, last: str, rest: str) -> None:
-    """
-    What was said is not said again, and nothing of the last text is lost.
-    """
+def test_only_the_rest_of_a_last_text_is_emitted(content: str, last: str, rest: str) -> None:
+    """Nothing is emitted twice, and nothing of the last text is lost."""
     decoder = dialect(COHERE).create_decoder()
     decoder.feed(json.dumps(cohere(content)).encode())
     events = decoder.feed(json.dumps(cohere(last, finishReason="COMPLETE")).encode())
@@ -433,12 +419,10 @@ def test_of_a_last_text_the_rest_is_stated(content: str, last: str, rest: str) -
     assert rest == ModelResponse.from_events(events).text
 
 
-def test_a_last_text_that_states_something_else_is_malformed() -> None:
-    """
-    It opens like the answer and goes on differently: one of the two lacks something.
-    """
+def test_a_last_text_that_contradicts_the_output_is_malformed() -> None:
+    """It starts like the output and continues differently: one of the two lacks something."""
     decoder = dialect(COHERE).create_decoder()
     decoder.feed(json.dumps(cohere("The Nile, the Danube")).encode())
 
-    with pytest.raises(MalformedStream, match="another answer"):
+    with pytest.raises(MalformedStream, match="another output"):
         decoder.feed(json.dumps(cohere("The Nile, the Amazon, the Danube", finishReason="COMPLETE")).encode())

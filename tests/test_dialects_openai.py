@@ -91,7 +91,7 @@ def test_null_usage_is_none() -> None:
 
 def test_choices_are_distinguished() -> None:
     """
-    With n > 1 chunks interleave, and the answer is over when each choice has finished.
+    With n > 1 chunks interleave, and the response is over when each choice has finished.
     """
     wire = sse(
         delta(content="a"), delta(index=1, content="x"), delta("stop", content="b"), delta("length", 1, content="y")
@@ -103,14 +103,12 @@ def test_choices_are_distinguished() -> None:
     ]
 
 
-def test_one_choice_of_two_that_does_not_finish_is_an_interruption() -> None:
-    """
-    Every choice that was begun must say why it ended.
-    """
+def test_an_unfinished_choice_is_an_interruption() -> None:
+    """Every choice that has started must have a finish reason."""
     assert isinstance(read(sse(delta(content="a"), delta(index=1, content="x"), STOP) + DONE).error, StreamInterrupted)
 
 
-def test_a_refusal_is_no_text() -> None:
+def test_a_refusal_is_an_event_of_its_own() -> None:
     """
     A refusal comes as its own kind of event.
     """
@@ -164,24 +162,20 @@ FINISH = {"stop": "stop", "length": "length", "tool_calls": "tool_calls", "conte
 
 
 @pytest.mark.parametrize(("wire", "expected"), FINISH.items())
-def test_finish_reasons_have_one_spelling(wire: str, expected: str) -> None:
-    """
-    What servers call the same thing comes out under OpenAI's word.
-    """
+def test_finish_reasons_have_openais_spelling(wire: str, expected: str) -> None:
+    """Synonyms of different servers are mapped to OpenAI's value."""
     assert Finish(expected) == read(sse(HI, delta(wire))).events[-1]
 
 
 def test_the_finish_is_reported_once() -> None:
     """
-    A gateway that repeats its last chunk does not finish the answer twice.
+    A gateway that repeats its last chunk does not finish the response twice.
     """
     assert 1 == sum(isinstance(event, Finish) for event in read(sse(HI, STOP, STOP)).events)
 
 
-def test_bytes_that_are_no_characters_are_replaced() -> None:
-    """
-    Invalid UTF-8 and half an emoji become U+FFFD and end nothing: such text could be neither printed nor stored.
-    """
+def test_invalid_characters_are_replaced() -> None:
+    """Invalid UTF-8 and half a surrogate pair become U+FFFD and end nothing: such text could not be printed or stored."""
     body = sse(
         b'{"choices":[{"delta":{"content":"a\xff"}}]}',
         b'{"choices":[{"delta":{"content":"\\ud83d \\ud83d\\ude00 \\\\ud83d"}}]}',
@@ -191,10 +185,8 @@ def test_bytes_that_are_no_characters_are_replaced() -> None:
     assert "a\ufffd\ufffd 😀 \\ud83d" == read(body).model_response.text
 
 
-def test_numbers_that_are_none_are_read() -> None:
-    """
-    A log probability of -Infinity is not JSON, and servers write it.
-    """
+def test_infinite_numbers_are_accepted() -> None:
+    """A log probability of -Infinity is not JSON, but servers send it."""
     body = sse(
         b'{"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"token":"a","logprob":-Infinity}]}}]}', STOP
     )
@@ -202,29 +194,23 @@ def test_numbers_that_are_none_are_read() -> None:
     assert float("-inf") == read(body).model_response.choices[0].logprobs[0]["logprob"]
 
 
-def test_who_responded_is_reported_with_the_first_news() -> None:
-    """
-    A chunk that only names the role is no event; the first that has one is preceded by the model's name and id.
-    """
+def test_metadata_precedes_the_first_output() -> None:
+    """A chunk with only a role gives no event; the first output is preceded by model and id."""
     head = {"id": "c1", "model": "m", "system_fingerprint": "fp"}
     outcome = read(sse({**head, **delta(role="assistant", content="")}, {**head, **HI}, {**head, **STOP}))
 
     assert [ResponseMetadata("m", "c1", "fp"), TextDelta("Hi"), Finish("stop")] == outcome.events
 
 
-def test_a_fingerprint_beside_the_usage_is_not_lost() -> None:
-    """
-    vLLM names its fingerprint in the usage chunk only.
-    """
+def test_a_fingerprint_beside_the_usage_is_kept() -> None:
+    """vLLM sends its fingerprint in the usage chunk only."""
     usage = {"choices": [], "model": "m", "usage": {"prompt_tokens": 1}, "system_fingerprint": "fp"}
 
     assert "fp" == read(sse({"model": "m", **HI}, STOP, usage)).model_response.metadata.fingerprint
 
 
-def test_a_whole_response_is_read_where_a_stream_was_requested_for() -> None:
-    """
-    A container that ignores `stream` sends `message` in place of `delta`, under either label.
-    """
+def test_a_whole_response_to_a_streaming_request_is_decoded() -> None:
+    """A server that ignores `stream` sends `message` in place of `delta`, with either content type."""
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     message = {"role": "assistant", "content": "Hi", "reasoning_content": "hm", "tool_calls": [call]}
     body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}, indent=1).encode()
@@ -234,10 +220,8 @@ def test_a_whole_response_is_read_where_a_stream_was_requested_for() -> None:
         assert ("Hi", "hm", "f") == (model_response.text, model_response.reasoning, model_response.tool_calls[0].name)
 
 
-def test_completions_state_text() -> None:
-    """
-    The completions format has `text` in place of `delta`.
-    """
+def test_completions_have_text() -> None:
+    """The completions format has `text` in place of `delta`."""
     body = sse(
         {"choices": [{"index": 0, "text": "Hi"}]}, {"choices": [{"index": 0, "text": "", "finish_reason": "length"}]}
     )
@@ -245,10 +229,8 @@ def test_completions_state_text() -> None:
     assert ("Hi", "length") == (read(body).model_response.text, read(body).model_response.finish_reason)
 
 
-def test_a_streaming_request_requests_for_usage() -> None:
-    """
-    Values of None are left out, and what the user set is not overwritten.
-    """
+def test_a_streaming_request_includes_usage() -> None:
+    """Values of None are dropped, and options of the user are not overwritten."""
     body = OpenAIChat().build_payload({"messages": [], "stop": None}, stream=True)
 
     assert {"messages": [], "stream": True, "stream_options": {"include_usage": True}} == body
@@ -257,10 +239,8 @@ def test_a_streaming_request_requests_for_usage() -> None:
     assert own == OpenAIChat().build_payload({"stream_options": own}, stream=True)["stream_options"]
 
 
-def test_only_a_refusal_that_names_stream_options_is_responded_without_them() -> None:
-    """
-    The usage may be given up, the question may not be changed otherwise.
-    """
+def test_only_an_error_about_stream_options_drops_them() -> None:
+    """The usage is optional; nothing else of the request is changed."""
     body = {"messages": [], "stream": True, "stream_options": {}}
     refusal = InvalidRequest("400: extra inputs are not permitted", raw='{"loc": ["body", "stream_options"]}')
 
@@ -271,9 +251,7 @@ def test_only_a_refusal_that_names_stream_options_is_responded_without_them() ->
 
 
 def test_dialects_are_found_by_name() -> None:
-    """
-    A name that is unknown is answered with those that are known.
-    """
+    """The error for an unknown name lists the known ones."""
     assert isinstance(dialect("openai-completions"), OpenAICompletions)
     with pytest.raises(ValueError, match="openai-chat, openai-completions"):
         dialect("latin")

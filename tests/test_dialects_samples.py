@@ -1,4 +1,4 @@
-"""Every recording of a real server, read at several cuts, and what must come out of it."""
+"""Recordings of real servers are decoded the same for any split of the bytes."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from mdstream_core.events import Choice
 
 
 class Expected(NamedTuple):
-    """What a recording says."""
+    """The expected events of a recording."""
 
     choices: tuple[tuple[Any, ...], ...] = ()
     usage: tuple[int, int] | None = None
@@ -233,7 +233,7 @@ def as_stated(choice: Choice) -> tuple[Any, ...]:
     )
 
 
-def test_the_table_names_every_recording() -> None:
+def test_every_recording_is_in_the_table() -> None:
     """
     No recording is left out of the table.
     """
@@ -242,10 +242,8 @@ def test_the_table_names_every_recording() -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000, 1 << 20])
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_recording_is_read_the_same_at_any_truncated(name: str, step: int) -> None:
-    """
-    Text, calls, finish reason and usage of a recording are those that were written down, however it is cut.
-    """
+def test_a_recording_is_decoded_the_same_for_any_split(name: str, step: int) -> None:
+    """Text, calls, finish reason and usage are as expected, wherever the bytes are split."""
     expected = EXPECTED[name]
     head, body = sample(name)
 
@@ -261,10 +259,8 @@ def test_a_recording_is_read_the_same_at_any_truncated(name: str, step: int) -> 
 
 
 @pytest.mark.parametrize("name", [name for name, row in EXPECTED.items() if row.error is None and "chat" in name])
-def test_a_recording_that_is_truncated_anywhere_is_never_a_success(name: str) -> None:
-    """
-    Whatever is missing before the finish reason is an error, and what came before it is the partial.
-    """
+def test_a_truncated_recording_is_never_a_success(name: str) -> None:
+    """Anything missing before the finish reason is an error, with what was received as partial."""
     head, body = sample(name)
     whole = read(body, head).model_response
     end = body.index(b'"stop"')
@@ -276,10 +272,8 @@ def test_a_recording_that_is_truncated_anywhere_is_never_a_success(name: str) ->
         assert outcome.error.partial is None or outcome.model_response.text == outcome.error.partial.text
 
 
-def test_every_id_of_a_call_is_unique_in_its_response() -> None:
-    """
-    Calls can be told apart by their ids, in every recording.
-    """
+def test_call_ids_are_unique_in_a_response() -> None:
+    """In every recording."""
     for name in names():
         head, body = sample(name)
         for choice in read(body, head).model_response.choices:

@@ -71,7 +71,7 @@ def test_a_wrong_number_in_base64_is_an_error(number: float) -> None:
     """At every position, and also two infinities whose sum is finite."""
     for vector in ([number, 1, 2], [1, number, 2], [1, 2, number], [number, 1, -number]):
         document = {"data": [{"embedding": packed(1, 2, 3)}, {"embedding": packed(*vector)}]}
-        with pytest.raises(MalformedStream, match=r"vector 1 has -?(nan|inf) at \d, which is no finite number"):
+        with pytest.raises(MalformedStream, match=r"vector 1 has -?(nan|inf) at \d, which is not a finite number"):
             read(json.dumps(document).encode())
 
 
@@ -102,7 +102,7 @@ def test_the_types_of_oci(name: str) -> None:
 def test_several_types_of_oci() -> None:
     """The floats are returned, and a warning reports the others."""
     document = {"embeddingsByType": {"int8": [[1]], "float": [[0.5]], "base64": None}}
-    with pytest.warns(RuntimeWarning, match=r"several types came \(float, int8\)"):
+    with pytest.warns(RuntimeWarning, match=r"several types \(float, int8\)"):
         assert [[0.5]] == read(json.dumps(document).encode())
 
 
@@ -192,13 +192,13 @@ async def test_hugging_faces_toolkit_on_sagemaker(framework: str) -> None:
 
 
 def test_token_vectors_come_with_a_warning() -> None:
-    """Not every model expects their mean."""
-    with pytest.warns(RuntimeWarning, match="one vector for each token: their mean is taken"):
+    """The mean is not what every model wants."""
+    with pytest.warns(RuntimeWarning, match="one vector for each token: their mean is returned"):
         read(b"[[[1,2],[3,4]]]")
 
 
 REFUSED = {
-    b"[[[[1],[2]],[[3],[4]]]]": "2 lists of token vectors, 3 deep, where text 0 has one",
+    b"[[[[1],[2]],[[3],[4]]]]": "text 0 has 2 lists of token vectors, 3 levels deep",
     b"[[[[[[1]]]]]]": "deep",
     b"[[[1,2],[3]]]": "token vectors of text 0 differ in length",
     b"[[[1],[]]]": "vector 0 has no numbers",

@@ -64,15 +64,15 @@ TRANSLATED["the lower limit in parameters"] = (
 
 @pytest.mark.parametrize(("given", "sent"), TRANSLATED.values(), ids=TRANSLATED)
 @pytest.mark.parametrize("name", ["openai-chat", "openai-completions"])
-def test_what_has_a_counterpart(name: str, given: dict[str, Any], sent: dict[str, Any]) -> None:
+def test_parameters_with_a_counterpart_are_renamed(name: str, given: dict[str, Any], sent: dict[str, Any]) -> None:
     """It is sent under OpenAI's name, without a warning; the caller's dictionary stays as it is."""
     requested = {"prompt": "Hi"} if name == "openai-completions" else {"messages": STATES}
-    question = {**requested, **given}
-    before = repr(question)
+    params = {**requested, **given}
+    before = repr(params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert {**requested, **sent} == dialect(name).build_payload(question, stream=False)
-    assert before == repr(question)
+        assert {**requested, **sent} == dialect(name).build_payload(params, stream=False)
+    assert before == repr(params)
 
 
 #: What is given, and what the warning names.
@@ -92,14 +92,14 @@ WARNED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("given", "named"), WARNED, ids=[named for _, named in WARNED])
 @pytest.mark.parametrize("name", ["openai-chat", "auto"])
-def test_what_has_none(name: str, given: dict[str, Any], named: str) -> None:
+def test_parameters_without_a_counterpart_emit_a_warning(name: str, given: dict[str, Any], named: str) -> None:
     """It is sent as it is, and a warning names it; what the caller has set in OpenAI's words stays."""
-    with pytest.warns(RuntimeWarning, match=rf"^{named}: servers of OpenAI's API"):
+    with pytest.warns(RuntimeWarning, match=rf"^{named}: servers of the OpenAI API"):
         body = dialect(name).build_payload({"messages": STATES, **given}, stream=False)
     assert {name: value for name, value in given.items() if name in {"max_tokens", "stop", "n"}}.items() <= body.items()
 
 
-def test_the_native_dialects_take_them_as_they_are() -> None:
+def test_native_dialects_accept_them_unchanged() -> None:
     """Also in `parameters`, and also where the form is found out: nothing is lost on the way."""
     given = {"parameters": {"max_new_tokens": 50, "do_sample": True, "typical_p": 0.9, "stop_sequences": ["a"]}}
     requested = {"messages": STATES, **given}
@@ -114,8 +114,8 @@ def test_the_native_dialects_take_them_as_they_are() -> None:
     assert {**expected, "stop_sequences": ["a"], "details": True} == lmi
 
 
-def test_an_explicit_do_sample_stays() -> None:
-    """The temperature decides only where nothing is said."""
+def test_an_explicit_do_sample_is_kept() -> None:
+    """The temperature decides only if it is not set."""
     requested = {"messages": STATES, "temperature": 0.7}
     assert True is dialect("tgi").build_payload(requested, stream=False)["parameters"]["do_sample"]
     assert (
@@ -154,7 +154,7 @@ async def test_every_class(framework: str, platform: str) -> None:
             assert not body.keys() & {"max_new_tokens", "do_sample", "return_full_text"}  # type: ignore[attr-defined]
 
 
-def test_a_container_that_takes_inputs_gets_the_native_names_back() -> None:
+def test_a_request_converted_to_inputs_has_the_native_names() -> None:
     """`auto` translates there and back."""
 
     def respond(body: dict[str, Any]) -> tuple[int, Any]:
@@ -165,7 +165,7 @@ def test_a_container_that_takes_inputs_gets_the_native_names_back() -> None:
     given = {"max_new_tokens": 50, "do_sample": True, "top_k": 3, "min_new_tokens": 2}
     with responding(respond) as server:
         chat = lc.ChatSagemakerEndpoint(**FIELDS["SageMaker"](server), model_kwargs=given)
-        with pytest.warns(RuntimeWarning, match="takes no messages but `inputs`"):
+        with pytest.warns(RuntimeWarning, match="accepts `inputs`, not messages"):
             content = chat.invoke("Hi").text
         assert "Hi" == content
         assert given.items() <= server.notes[-1]["parameters"].items()  # type: ignore[index]

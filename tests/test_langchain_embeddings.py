@@ -427,7 +427,10 @@ def test_rate_limits_have_their_own_class(emulator: Emulator) -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "a chat dialect": ({"dialect": "openai-chat"}, "dialect='openai-chat' is unknown; there are: openai-embeddings"),
+    "a chat dialect": (
+        {"dialect": "openai-chat"},
+        "dialect='openai-chat' is unknown .hint: use one of openai-embeddings",
+    ),
     "a misspelt option": ({"chunksize": 3}, "chunksize"),
 }
 

@@ -161,7 +161,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
             "compartment_id": "ocid1.compartment.oc1..a",
             "api_format": "LATIN",
         },
-        "api_format='LATIN' is unknown; there are: GENERIC",
+        "api_format='LATIN' is unknown .hint: use one of GENERIC",
     ),
     "no model": (
         ChatOCIGenAI,
@@ -255,5 +255,5 @@ def test_a_wrong_dialect_names_the_right_one(emulator: Emulator) -> None:
         Fault("body", data=b'data:{"token":{"id":1,"text":"Hi","special":false},"generated_text":null}\n\n')
     )
 
-    with pytest.raises(MDStreamError, match="dialect='tgi' would fit"):
+    with pytest.raises(MDStreamError, match="set dialect='tgi'"):
         list(chat_at(platform_case, emulator).stream("hi"))

@@ -1,7 +1,7 @@
-"""Streams that other people's servers sent, in both frameworks, sync and async: the answer, or an error, never a hole.
+"""Quirks of real servers, in both frameworks, sync and async: the response or an error, and nothing lost.
 
-Each table is one class of fault, with several spellings. `_stream_quirks` has the same habits as functions, for answers
-that are generated.
+Each table is one class of quirk, with several spellings. `_stream_quirks` has the same quirks as functions, for generated
+responses.
 """
 
 import gzip
@@ -61,10 +61,8 @@ NOT_YET = ["null", "None", "none", "NULL", "undefined", "nil", "", {}, {"type": 
 
 @every_method
 @pytest.mark.parametrize("word", NOT_YET, ids=repr)
-def test_a_word_for_not_yet_is_no_ending(call_method: Method, word: Any) -> None:
-    """
-    Whatever comes later wins; where nothing comes, the answer has been cut, and no call is handed out.
-    """
+def test_a_value_for_not_finished_does_not_end_a_choice(call_method: Method, word: Any) -> None:
+    """A later finish reason counts; without one the response is interrupted, and no call is returned."""
     assert Response("The Nile") == send_request(call_method, sse(*text("The ", "Nile", word=word), STOP))
 
     for pieces, done in (
@@ -97,10 +95,10 @@ UNKNOWN: dict[str, tuple[bytes, Response | None]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), UNKNOWN.values(), ids=UNKNOWN)
-def test_an_unknown_ending_is_kept_and_checked(call_method: Method, body: bytes, expected: Response | None) -> None:
-    """
-    A word that nobody knows ends an answer only where the rest of the stream agrees.
-    """
+def test_an_unknown_finish_reason_must_be_confirmed(
+    call_method: Method, body: bytes, expected: Response | None
+) -> None:
+    """An unknown value ends a response only if the rest of the stream confirms it."""
     if expected is not None:
         assert expected == send_request(call_method, body)
         return
@@ -161,7 +159,7 @@ WHOLE: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), WHOLE.values(), ids=WHOLE)
-def test_a_whole_message_at_the_end_states_nothing_twice(call_method: Method, body: bytes, expected: Response) -> None:
+def test_a_whole_message_at_the_end_emits_nothing_twice(call_method: Method, body: bytes, expected: Response) -> None:
     """
     It is the sum of what was streamed: only what was not delivered is.
     """
@@ -183,9 +181,7 @@ CONTRADICTIONS = {
 @every_method
 @pytest.mark.parametrize("body", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_a_whole_message_that_contradicts_the_stream_is_an_error(call_method: Method, body: bytes) -> None:
-    """
-    Where the sum says something else than its parts, nobody can tell which is right.
-    """
+    """It cannot be known which of the two is right."""
     with pytest.raises(MDStreamError, match="contradicts itself") as caught:
         send_request(call_method, body)
     assert "InconsistentMessage" == caught.value.code
@@ -238,7 +234,7 @@ HALVES: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), HALVES.values(), ids=HALVES)
-def test_half_a_character_waits_for_the_other_half(call_method: Method, body: bytes, expected: Response) -> None:
+def test_surrogate_pairs_are_joined(call_method: Method, body: bytes, expected: Response) -> None:
     """
     The halves of a surrogate pair in two chunks are one character; one that stays alone is U+FFFD.
     """
@@ -248,10 +244,8 @@ def test_half_a_character_waits_for_the_other_half(call_method: Method, body: by
     (got.text + got.reasoning).encode()
 
 
-def test_half_a_character_is_in_the_partial() -> None:
-    """
-    What was held back when the stream broke was received, too.
-    """
+def test_a_lone_surrogate_is_in_the_partial() -> None:
+    """It was buffered when the stream was interrupted."""
     for call_method in METHODS:
         with pytest.raises(MDStreamError) as caught:
             send_request(call_method, sse(*text("Hi \ud83d"), done=False))
@@ -270,7 +264,7 @@ NO_OBJECT = {
 @every_method
 @pytest.mark.parametrize("arguments", NO_OBJECT.values(), ids=NO_OBJECT)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
-def test_arguments_with_something_behind_them_are_never_executable(
+def test_arguments_followed_by_other_text_are_never_executable(
     call_method: Method, arguments: str, *, is_stream: bool
 ) -> None:
     """
@@ -292,10 +286,8 @@ NO_CALL = {"a list": '["Ann"]', "a number": "5", "a text": '"Ann"', "null": "nul
 
 @pytest.mark.parametrize("arguments", NO_CALL.values(), ids=NO_CALL)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
-def test_arguments_that_are_no_object_are_invalid_calls(arguments: str, *, is_stream: bool) -> None:
-    """
-    LangChain has its own place for them, streamed and whole; LlamaIndex raises where the calls are asked for.
-    """
+def test_arguments_that_are_not_an_object_are_invalid_calls(arguments: str, *, is_stream: bool) -> None:
+    """LangChain returns invalid tool calls, streamed and whole; LlamaIndex raises when the calls are read."""
     wire = {"index": 0, "id": "a", "type": "function", "function": {"name": "pay", "arguments": arguments}}
     body = (
         sse(chunk({"tool_calls": [wire]}), CALLED)
@@ -327,7 +319,7 @@ LENIENT = {
 @every_method
 @pytest.mark.parametrize(("arguments", "expected"), LENIENT.values(), ids=LENIENT)
 @pytest.mark.parametrize("is_stream", [True, False], ids=["streamed", "whole"])
-def test_arguments_that_all_can_read_are_read_alike(
+def test_valid_arguments_are_parsed_alike(
     call_method: Method, arguments: str, expected: tuple[str, str], *, is_stream: bool
 ) -> None:
     """
@@ -368,10 +360,8 @@ FAILURES = {
 
 @every_method
 @pytest.mark.parametrize("payloads", FAILURES.values(), ids=FAILURES)
-def test_an_error_inside_a_choice_is_a_failure_in_the_providers_words(call_method: Method, payloads: list[Any]) -> None:
-    """
-    Wherever the error object stands, it is heard, and a later reason does not take it back.
-    """
+def test_an_error_inside_a_choice_is_a_failure_with_its_message(call_method: Method, payloads: list[Any]) -> None:
+    """In any position; a later finish reason does not hide it."""
     with pytest.raises(MDStreamError, match="engine died") as caught:
         send_request(call_method, sse(*payloads))
     assert "half" == caught.value.partial.text  # type: ignore[union-attr]
@@ -412,10 +402,8 @@ PARTS: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), PARTS.values(), ids=PARTS)
-def test_every_part_of_a_content_is_delivered(call_method: Method, body: bytes, expected: Response) -> None:
-    """
-    Reasoning in parts is reasoning; a part of any type has its text told.
-    """
+def test_every_content_part_is_delivered(call_method: Method, body: bytes, expected: Response) -> None:
+    """Reasoning parts are reasoning; the text of any other part is text."""
     assert expected == send_request(call_method, body)
 
 
@@ -444,7 +432,7 @@ BOM = b"\xef\xbb\xbf"
 @pytest.mark.parametrize(
     "line", [b"data: ", b"data:", b"event: x\n" + BOM + b"data: "], ids=["data", "no space", "after an event's name"]
 )
-def test_a_byte_order_mark_in_mid_stream_is_no_hole(call_method: Method, line: bytes) -> None:
+def test_a_byte_order_mark_inside_a_stream_loses_nothing(call_method: Method, line: bytes) -> None:
     """
     At the beginning it is dropped; later it would make an event vanish, which is an error with what had come.
     """
@@ -540,9 +528,7 @@ del UNMARKED["no reason"]["choices"][0]["finish_reason"]
 @every_method
 @pytest.mark.parametrize("name", UNMARKED)
 def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str) -> None:
-    """
-    The body is complete by its length: the answer is what it says.
-    """
+    """The body is complete by its length."""
     expected = Response("The Nile", finish="eot" if name == "unknown" else "stop")
 
     assert expected == send_request(call_method, json.dumps(UNMARKED[name]).encode(), b"application/json")
@@ -550,10 +536,8 @@ def test_a_whole_response_needs_no_finish_reason(call_method: Method, name: str)
 
 @every_method
 @pytest.mark.parametrize("sizes", [(1,), (1, 1, 1), (2, 1), (0, 3, 0)], ids=str)
-def test_all_members_of_a_gzip_body_are_read(call_method: Method, sizes: tuple[int, ...]) -> None:
-    """
-    The answer is in all members together, and an error in the last one is heard.
-    """
+def test_all_members_of_a_gzip_body_are_decoded(call_method: Method, sizes: tuple[int, ...]) -> None:
+    """The response may be in any member, and so may an error."""
     events = [encode(json.dumps(one).encode()) for one in (*text("The ", "Nile"), STOP)]
     bounds = [sum(sizes[:at]) for at in range(len(sizes) + 1)]
     members = [b"".join(events[start:end]) for start, end in zip(bounds, [*bounds[1:-1], len(events)], strict=False)]
@@ -587,10 +571,8 @@ REPEATED: dict[str, tuple[bytes, Response]] = {
 
 @every_method
 @pytest.mark.parametrize(("body", "expected"), REPEATED.values(), ids=REPEATED)
-def test_what_is_stated_twice_or_beside_is_taken_once(call_method: Method, body: bytes, expected: Response) -> None:
-    """
-    Repetitions, other names of a field, and what says nothing new change nothing.
-    """
+def test_repeated_fields_are_emitted_once(call_method: Method, body: bytes, expected: Response) -> None:
+    """Repetitions, other names of a field, and empty values change nothing."""
     assert expected == send_request(call_method, body)
 
 
@@ -602,7 +584,7 @@ NOT_WHOLE = {
 
 @every_method
 @pytest.mark.parametrize("body", NOT_WHOLE.values(), ids=NOT_WHOLE)
-def test_a_piece_is_no_whole_response(call_method: Method, body: bytes) -> None:
+def test_a_chunk_is_not_a_whole_response(call_method: Method, body: bytes) -> None:
     """
     One chunk that is labelled a document is the beginning of a stream.
     """
@@ -613,7 +595,7 @@ def test_a_piece_is_no_whole_response(call_method: Method, body: bytes) -> None:
 @every_method
 def test_usage_in_every_chunk_confirms_nothing(call_method: Method) -> None:
     """
-    An unknown word in each chunk, and the usage beside it: a cut is a cut.
+    An unknown word in each chunk, and the usage beside it: an interruption is an interruption.
     """
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
     with pytest.raises(MDStreamError, match="before a finish reason"):
@@ -625,7 +607,7 @@ def test_usage_in_every_chunk_confirms_nothing(call_method: Method) -> None:
 
 @every_method
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb\xbf ", b"\xe2\x80\x8b", b"\x00"], ids=repr)
-def test_what_nobody_sees_before_an_event_is_no_hole(call_method: Method, mark: bytes) -> None:
+def test_invisible_characters_before_an_event_are_an_error(call_method: Method, mark: bytes) -> None:
     """
     Two byte-order marks, a zero-width space: the line would be ignored, so it is an error.
     """

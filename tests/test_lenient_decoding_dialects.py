@@ -29,7 +29,7 @@ def output(text: str) -> dict[str, Any]:
 
 
 def generic(**fields: Any) -> dict[str, Any]:
-    """A whole answer in GENERIC."""
+    """A whole response in GENERIC."""
     return {"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": [fields]}}
 
 
@@ -50,9 +50,7 @@ DOCUMENTS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("name", "document", "reason"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_whole_response_of_oci_needs_no_finish_reason(name: str, document: dict[str, Any], reason: str) -> None:
-    """
-    The envelope came whole, by the body's length; a stream without a reason is cut all the same.
-    """
+    """The body is complete by its length; a stream without a reason is interrupted."""
     outcome = read_oci(name, json.dumps(document).encode(), JSON)
 
     assert outcome.error is None
@@ -86,10 +84,8 @@ GENERIC_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(("payloads", "expected"), GENERIC_STREAMS.values(), ids=GENERIC_STREAMS)
-def test_awkward_streams_of_generic(payloads: list[Any], expected: str | type[MDStreamError], step: int) -> None:
-    """
-    What is said about OpenAI's streams holds for OCI's.
-    """
+def test_quirks_of_generic(payloads: list[Any], expected: str | type[MDStreamError], step: int) -> None:
+    """As for OpenAI's streams."""
     outcome = read_oci(GENERIC, sse(*payloads), step=step)
 
     if isinstance(expected, str):
@@ -112,7 +108,7 @@ def test_reasoning_parts_of_generic_are_reasoning() -> None:
     assert ("Hi", "hm") == (model_response.text, model_response.reasoning)
 
 
-def test_cohere_repeats_a_response_whose_characters_were_halved() -> None:
+def test_cohere_repeats_a_response_with_split_surrogate_pairs() -> None:
     """
     The repetition in the last event is whole: it is known again.
     """
@@ -144,7 +140,7 @@ TGI_STREAMS: dict[str, tuple[list[Any], str | type[MDStreamError]]] = {
 
 
 def finished(attempt: Any, *reads: bytes) -> Outcome:
-    """What comes out of these reads, and how it ends."""
+    """Return the text and the end of these payloads."""
     events: list[Event] = []
     try:
         for data in reads:
@@ -165,7 +161,7 @@ def read_tgi(body: bytes) -> Outcome:
 
 
 @pytest.mark.parametrize(("payloads", "expected"), TGI_STREAMS.values(), ids=TGI_STREAMS)
-def test_awkward_streams_of_tgi(payloads: list[Any], expected: str | type[MDStreamError]) -> None:
+def test_quirks_of_tgi(payloads: list[Any], expected: str | type[MDStreamError]) -> None:
     """
     The same for the containers' own format.
     """
@@ -190,16 +186,14 @@ EVENTS = [
 
 
 def over_websocket(*messages: bytes, code: int = 1000) -> Outcome:
-    """What comes out of these messages."""
+    """Return the text of these messages."""
     attempt = Call(PLATFORM, OpenAIChat(), {"messages": []}, retry=Retry(0)).create_attempt()
     attempt.start(ResponseHead(200, {"content-type": CONTENT_TYPE}))
     return finished(attempt, *(encode_frame(TEXT, one) for one in messages), encode_frame(CLOSE, close_data(code)))
 
 
-def test_an_event_may_be_truncated_over_two_messages() -> None:
-    """
-    Wherever the cut is, inside a field's name, a character or the JSON, the answer is the same.
-    """
+def test_an_event_may_be_split_over_two_messages() -> None:
+    """Inside the name of a field, a character or the JSON."""
     body = b"".join(EVENTS)
     for at in range(len(body) + 1):
         outcome = over_websocket(*(piece for piece in (body[:at], body[at:]) if piece))
@@ -209,10 +203,8 @@ def test_an_event_may_be_truncated_over_two_messages() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 30, 70])
-def test_an_event_may_be_truncated_over_many_messages(size: int) -> None:
-    """
-    Up to a bound, which is there because each message is looked at together with those before it.
-    """
+def test_an_event_may_be_split_over_many_messages(size: int) -> None:
+    """Up to a limit, because each message is parsed with those before it."""
     body = b"".join(EVENTS).replace(b"caf", b"caf" + b"e" * 40)
     outcome = over_websocket(*(body[at : at + size] for at in range(0, len(body), size)))
 
@@ -223,9 +215,9 @@ def test_an_event_may_be_truncated_over_many_messages(size: int) -> None:
         assert f'caf{"e" * 40}é {{"a"' == outcome.model_response.text
 
 
-def test_events_without_their_blank_line_do_not_wait() -> None:
+def test_events_without_a_blank_line_are_emitted_at_once() -> None:
     """
-    A message that is a whole event is handed out at once.
+    A message that is a whole event is returned at once.
     """
     decoder = MessageDecoder()
 
@@ -234,10 +226,8 @@ def test_events_without_their_blank_line_do_not_wait() -> None:
     assert [(b"boom", "error")] == decoder.feed(encode_frame(TEXT, b"event: error\ndata: boom"))
 
 
-def test_an_event_that_nothing_goes_on_with_is_no_success() -> None:
-    """
-    The close code is heard, and what was cut is an error.
-    """
+def test_an_unfinished_event_at_the_end_is_an_error() -> None:
+    """The close code is checked, and the truncated event is an error."""
     outcome = over_websocket(EVENTS[0], EVENTS[1][:30])
     assert isinstance(outcome.error, StreamInterrupted)
 

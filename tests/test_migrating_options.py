@@ -364,7 +364,11 @@ REJECTED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "max_token": (ChatOCIModelDeploymentTGI, {"max_token": 512}, "max_token"),
     "context_size": (OCIGenAI, {"context_size": "128000"}, "context_size"),
     "the Responses API": (ChatOCIGenAI, {"use_responses_api": True}, "use_responses_api: the Responses API"),
-    "an unknown family": (ChatOCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown; there are: cohere"),
+    "an unknown family": (
+        ChatOCIGenAI,
+        {"provider": "mistral"},
+        "family='mistral' is unknown .hint: use one of cohere",
+    ),
     "an unknown family of completions": (OCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown"),
     "a family and a dialect": (ChatOCIGenAI, {"provider": "openai", "dialect": "openai-chat"}, "remove one of them"),
     "no limit": (ChatOCIGenAI, {"max_sequential_tool_calls": 0}, "must be at least 1"),

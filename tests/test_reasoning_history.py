@@ -1,4 +1,4 @@
-"""Reasoning of earlier responses: which models get it back, under which name, and what servers say about it."""
+"""Reasoning of earlier responses: the models that receive it, the name of the field, and error responses about it."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL], "reasonin
 RESULT = {"role": "tool", "tool_call_id": "t1", "content": "5"}
 USER = {"role": "user", "content": "2+3?"}
 
-#: user, call, result, answer; user, answer; user, call, result
+#: user, call, result, response; user, response; user, call, result
 HISTORY: list[Json] = [USER, CALLING, RESULT, ASSISTANT, USER, ASSISTANT, USER, CALLING, RESULT]
 
 MODES: dict[str, list[int]] = {"never": [], "tool_turns": [7], "always": [1, 3, 5, 7]}
@@ -43,8 +43,8 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **question: Any) -> list[Json]:
-    requested = {"messages": messages, **question}
+def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **params: Any) -> list[Json]:
+    requested = {"messages": messages, **params}
     sent: list[Json] = ReasoningHistory(dialect(name), mode).build_payload(requested, stream=False)["messages"]
     return sent
 
@@ -59,9 +59,9 @@ def body_of(messages: list[Json], mode: Any, name: str = "openai-chat", **questi
         ("oci-generic-openai", {"reasoningContent"}),
     ],
 )
-def test_which_messages_have_their_reasoning(mode: Any, platforms: list[int], name: str, fields: set[str]) -> None:
+def test_reasoning_is_sent_by_mode(mode: Any, platforms: list[int], name: str, fields: set[str]) -> None:
     """
-    Under both names in the OpenAI shape, under its own in OCI's; the question is left alone.
+    Under both names in the OpenAI shape, under its own in OCI's; the request is left alone.
     """
     before = json.dumps(HISTORY)
     sent = body_of(HISTORY, mode, name)
@@ -72,10 +72,8 @@ def test_which_messages_have_their_reasoning(mode: Any, platforms: list[int], na
     assert before == json.dumps(HISTORY)
 
 
-def test_cohere_s_second_format_has_it_as_a_part() -> None:
-    """
-    The first format has no place for it.
-    """
+def test_cohere_v2_sends_reasoning_as_a_part() -> None:
+    """The first format has no field for it."""
     sent = body_of([USER, ASSISTANT], "always", "oci-cohere-v2")
     first = ReasoningHistory(dialect("oci-cohere"), "always").build_payload(
         {"messages": [USER, ASSISTANT, USER]}, stream=False
@@ -86,19 +84,15 @@ def test_cohere_s_second_format_has_it_as_a_part() -> None:
 
 
 @pytest.mark.parametrize(("model", "mode"), [(model, mode) for mode, models in FAMILIES.items() for model in models])
-def test_families(model: str, mode: str) -> None:
-    """
-    By the model's name, where nothing is said.
-    """
+def test_known_families_have_a_default_mode(model: str, mode: str) -> None:
+    """By the model name, if no mode is set."""
     assert mode == default_send_reasoning(model)
     found = [at for at, one in enumerate(body_of(HISTORY, None, model=model)) if "reasoning" in one]
     assert MODES[mode] == found
 
 
-def test_pictures_of_a_tool_do_not_begin_a_turn() -> None:
-    """
-    They stand in a message of the user's behind the result.
-    """
+def test_images_of_a_tool_do_not_start_a_turn() -> None:
+    """They are in a user message after the result."""
     shown = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
 
     assert "I add." == body_of([USER, CALLING, RESULT, shown], "tool_turns")[1]["reasoning_content"]
@@ -162,24 +156,21 @@ OTHERS: list[MDStreamError] = [
 
 @pytest.mark.parametrize("words", DEMANDS.values(), ids=DEMANDS)
 @pytest.mark.parametrize("mode", [None, "tool_turns", "always"])
-def test_a_server_that_demands_it_gets_all_of_it(words: str, mode: Any) -> None:
-    """
-    A message without any has a placeholder. What was learnt holds for the next request to the same model, and is
-    asked for once.
-    """
+def test_a_server_that_requires_reasoning_receives_all_of_it(words: str, mode: Any) -> None:
+    """Messages without reasoning get a placeholder. The next request to the model has it from the start."""
     learned: dict[str, ReasoningRule] = {}
-    question = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
+    params = {"model": "m", "messages": [USER, {"role": "assistant", "content": "Hi"}, *HISTORY]}
     dialect_name = ReasoningHistory(dialect("openai-chat"), mode, learned)
-    body = dialect_name.build_payload(question, stream=True)
+    body = dialect_name.build_payload(params, stream=True)
     again = dialect_name.relax_payload(body, refusal(words))
     assert again is not None
     texts = [one.get("reasoning_content") for one in again["messages"] if one["role"] == "assistant"]
 
     assert [" ", "I add.", "Five.", "Five.", "I add."] == texts
     assert {**body, "messages": again["messages"]} == again
-    assert again == ReasoningHistory(dialect("openai-chat"), mode, learned).build_payload(question, stream=True)
+    assert again == ReasoningHistory(dialect("openai-chat"), mode, learned).build_payload(params, stream=True)
     other = ReasoningHistory(dialect("openai-chat"), "never", learned).build_payload(
-        {**question, "model": "n"}, stream=True
+        {**params, "model": "n"}, stream=True
     )
     assert "reasoning_content" not in json.dumps(other)
     assert dialect_name.relax_payload(again, refusal(words)) is None
@@ -203,7 +194,7 @@ WRAPPED = {
 
 @pytest.mark.parametrize("error", WRAPPED.values(), ids=WRAPPED)
 @pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
-def test_a_demand_inside_of_another_error_is_responded(name: str, error: MDStreamError) -> None:
+def test_a_requirement_inside_of_another_error_is_recognized(name: str, error: MDStreamError) -> None:
     """
     Containers and streams wrap the words of the model server.
     """
@@ -217,14 +208,12 @@ def test_a_demand_inside_of_another_error_is_responded(name: str, error: MDStrea
 
 
 @pytest.mark.parametrize(("words", "names"), REFUSALS.values(), ids=REFUSALS)
-def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[str]) -> None:
-    """
-    It is said, and remembered.
-    """
+def test_a_rejected_field_is_not_sent(words: str, names: set[str]) -> None:
+    """With a warning, and it is remembered."""
     learned: dict[str, ReasoningRule] = {}
     dialect_name = ReasoningHistory(dialect("openai-chat"), "always", learned)
     body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=False)
-    with pytest.warns(RuntimeWarning, match="refuses"):
+    with pytest.warns(RuntimeWarning, match="rejects"):
         again = dialect_name.relax_payload(body, refusal(words, 422))
 
     assert again is not None
@@ -236,10 +225,8 @@ def test_a_server_that_refuses_a_field_does_not_get_it(words: str, names: set[st
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=str)
-def test_other_errors_are_other_errors(error: MDStreamError) -> None:
-    """
-    The inner dialect has its say.
-    """
+def test_other_errors_change_nothing(error: MDStreamError) -> None:
+    """They are passed to the inner dialect."""
     dialect_name = ReasoningHistory(dialect("openai-chat"), None)
     body = dialect_name.build_payload({"model": "m", "messages": HISTORY}, stream=True)
 
@@ -248,7 +235,7 @@ def test_other_errors_are_other_errors(error: MDStreamError) -> None:
     assert {name: value for name, value in body.items() if name != "stream_options"} == with_options
 
 
-def test_never_means_never() -> None:
+def test_never_disables_reasoning() -> None:
     """
     Also for a server that demands it.
     """

@@ -25,7 +25,7 @@ DEMAND = "The `reasoning_content` in the thinking mode must be passed back to th
 
 
 def demanding(body: Json) -> Any:
-    """A server of a thinking model in a tool loop; it refuses a request without the earlier reasoning."""
+    """A server of a thinking model in a tool loop; it rejects a request without the earlier reasoning."""
     messages, stream = body["messages"], bool(body.get("stream"))
     if any(one["role"] == "assistant" and not one.get("reasoning_content") for one in messages):
         return 400, {"error": {"message": DEMAND, "type": "invalid_request_error"}}
@@ -62,9 +62,9 @@ METHODS: dict[str, Json] = {
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("options", METHODS.values(), ids=METHODS)
 @pytest.mark.parametrize(("model", "refused"), [("odsc-llm", 1), ("deepseek-v4-pro", 0), ("kimi-k2.5", 0)])
-def test_a_langchain_agent_goes_on(model: str, refused: int, options: Json, asynchronous: bool) -> None:
+def test_a_langchain_agent_continues(model: str, refused: int, options: Json, asynchronous: bool) -> None:
     """
-    Over two questions; a model of an unknown name costs one refused request, and no more.
+    Over two requests; a model of an unknown name costs one rejected request, and no more.
     """
     with scripted(demanding) as server:
         agent = create_agent(lc(server, model=model, **options), [tool(add)])
@@ -88,7 +88,7 @@ def test_a_langchain_agent_goes_on(model: str, refused: int, options: Json, asyn
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("memory", [None, Memory, ChatMemoryBuffer])
 @pytest.mark.parametrize(("model", "refused"), [("odsc-llm", 1), ("deepseek-v4-pro", 0)])
-def test_a_llamaindex_agent_goes_on(model: str, refused: int, memory: Any, streaming: bool) -> None:
+def test_a_llamaindex_agent_continues(model: str, refused: int, memory: Any, streaming: bool) -> None:
     """
     Its memory keeps thoughts.
     """
@@ -171,16 +171,14 @@ DIALECT: dict[str, tuple[BaseMessage, str | None]] = {
 }  # fmt: skip
 
 
-def plain(body: Json) -> Any:
+def respond_with_text(body: Json) -> Any:
     return chat_response({"content": "Fine."}, stream=bool(body.get("stream")))
 
 
 @pytest.mark.parametrize(("message", "wanted"), DIALECT.values(), ids=DIALECT)
-def test_whose_reasoning_langchain_sends(message: BaseMessage, wanted: str | None) -> None:
-    """
-    Ours, or a plain text of nobody's; what another provider thought is its own.
-    """
-    with scripted(plain) as server:
+def test_langchain_sends_reasoning_of_assistant_messages(message: BaseMessage, wanted: str | None) -> None:
+    """Reasoning of mdstream or without a provider; that of other providers is not sent."""
+    with scripted(respond_with_text) as server:
         lc(server, send_reasoning="always").invoke([HumanMessage("Hi"), message, HumanMessage("And?")])
 
         assert [wanted] == of_assistants(server.bodies[-1])
@@ -203,11 +201,11 @@ THOUGHTS: dict[str, tuple[ChatMessage, str | None]] = {
 
 
 @pytest.mark.parametrize(("message", "wanted"), THOUGHTS.values(), ids=THOUGHTS)
-def test_whose_reasoning_llamaindex_sends(message: ChatMessage, wanted: str | None) -> None:
+def test_llamaindex_sends_reasoning_of_assistant_messages(message: ChatMessage, wanted: str | None) -> None:
     """
     Blocks without a signature.
     """
-    with scripted(plain) as server:
+    with scripted(respond_with_text) as server:
         li(server, send_reasoning="always").chat([ChatMessage("Hi"), message, ChatMessage("And?")])
 
         assert [wanted] == of_assistants(server.bodies[-1])
@@ -237,7 +235,7 @@ def test_the_field_of_both_frameworks(build: Callable[..., Any], mode: str) -> N
         ChatMessage(role="tool", content="5", additional_kwargs={"tool_call_id": "t1"}),
     ]  # fmt: skip
     wanted = {"never": [None, None], "tool_turns": [None, "I add."], "always": ["Five.", "I add."]}
-    with scripted(plain) as server:
+    with scripted(respond_with_text) as server:
         model = build(server, model="deepseek-v4-pro", send_reasoning=mode)
         if build is lc:
             model.invoke(of_langchain)
@@ -247,10 +245,8 @@ def test_the_field_of_both_frameworks(build: Callable[..., Any], mode: str) -> N
         assert wanted[mode] == of_assistants(server.bodies[-1])
 
 
-def test_a_copy_requests_for_itself() -> None:
-    """
-    What was learnt belongs to the model object and to the name that was asked.
-    """
+def test_a_copy_has_its_own_memory() -> None:
+    """Rules belong to the model object and the model name."""
     messages = [
         HumanMessage("2+3?"),
         AIMessage("5", additional_kwargs={"reasoning_content": "Five."}),

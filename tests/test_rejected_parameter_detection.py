@@ -26,7 +26,7 @@ def worded(message: str, **facts: Any) -> InvalidRequest:
     return refusal({"error": {"message": message, **facts}})
 
 
-#: sentence: what it refuses
+#: sentence: what it rejects
 NAMED = {
     "Unsupported parameter: 'top_p' is not supported with this model; use temperature": "top_p",
     "Unsupported parameters: ['seed', 'top_p']": "seed",
@@ -49,12 +49,12 @@ NAMED = {
 
 
 @pytest.mark.parametrize(("message", "name"), NAMED.items())
-def test_a_sentence_names_what_it_refuses(message: str, name: str) -> None:
+def test_a_rejected_parameter_is_found_in_a_sentence(message: str, name: str) -> None:
     """
     As JSON and as plain text.
     """
     for error in (worded(message), refusal(message), InvalidRequest(message)):
-        with pytest.warns(RuntimeWarning, match=f"the model refuses {name}"):
+        with pytest.warns(RuntimeWarning, match=f"the model rejects {name}"):
             simpler = OpenAIChat().relax_payload(BODY, error)
         assert simpler is not None
         assert {name} == BODY.keys() - simpler.keys() - {"top_logprobs"}
@@ -87,10 +87,8 @@ FOREIGN = {
 
 @pytest.mark.parametrize("error", FOREIGN.values(), ids=FOREIGN)
 @pytest.mark.parametrize("name", ["openai-chat", "auto", "oci-generic"])
-def test_a_name_elsewhere_in_a_refusal_is_not_what_is_refused(error: InvalidRequest, name: str) -> None:
-    """
-    In a tool's schema, as a role, as what is taken, in a quotation of the prompt.
-    """
+def test_other_names_in_an_error_are_not_rejected(error: InvalidRequest, name: str) -> None:
+    """In a tool's schema, as a role, as an alternative, in a quotation of the prompt."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert dialect(name).relax_payload(BODY, error) is None
@@ -106,7 +104,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("error", LIMITS.values(), ids=LIMITS)
-def test_a_limit_that_is_too_high_is_not_sent_under_another_name(error: InvalidRequest) -> None:
+def test_a_token_limit_that_is_too_high_is_not_renamed(error: InvalidRequest) -> None:
     """
     The refusal is raised.
     """
@@ -126,7 +124,7 @@ def test_a_limit_that_is_too_high_is_not_sent_under_another_name(error: InvalidR
         ("logprobs", True, "logprobs=True"),
     ],
 )
-def test_a_warning_shows_neither_texts_of_the_user_nor_of_the_server(name: str, value: Any, shown: str) -> None:
+def test_a_warning_quotes_neither_the_user_nor_the_server(name: str, value: Any, shown: str) -> None:
     """
     The parameter, the status, the code; the value of numbers, flags and known choices.
     """
@@ -135,13 +133,13 @@ def test_a_warning_shows_neither_texts_of_the_user_nor_of_the_server(name: str, 
     with pytest.warns(RuntimeWarning) as caught:
         assert OpenAIChat().relax_payload({**BODY, name: value}, error)
 
-    assert [f"the model refuses {shown} (400, unsupported_parameter): it is asked again without it"] == [
+    assert [f"the model rejects {shown} (400, unsupported_parameter): the request is sent again without it"] == [
         str(one.message) for one in caught
     ]
 
 
 @pytest.mark.filterwarnings("ignore:the model", "ignore:the container")
-def test_dialogs_are_requested_also_after_a_refused_parameter() -> None:
+def test_a_request_is_converted_to_dialogs_after_a_rejected_parameter() -> None:
     """
     JumpStart's Llama 2 behind `auto`; TGI's parameters by their paths.
     """

@@ -1,4 +1,4 @@
-"""What a model object remembers of refused parameters: what helped, and for which values."""
+"""What a model object remembers of rejected parameters: what helped, and for which values."""
 
 import json
 import warnings
@@ -16,7 +16,7 @@ from mdstream_core.errors import InvalidRequest, MDStreamError
 Json = dict[str, Any]
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:the model refuses", "ignore:this http_client", "ignore:the server refuses"
+    "ignore:the model rejects", "ignore:this http_client", "ignore:the server rejects"
 )
 
 
@@ -29,17 +29,17 @@ def values(bodies: list[Any], *names: str) -> list[tuple[Any, ...]]:
 
 
 def send_request(service: Service, dialect: Any = None, **fields: Any) -> None:
-    question = {"messages": [{"role": "user", "content": "Hi"}], **fields}
-    service.client.complete(service.call(dialect or OpenAIChat(), question, stream=False))
+    params = {"messages": [{"role": "user", "content": "Hi"}], **fields}
+    service.client.complete(service.call(dialect or OpenAIChat(), params, stream=False))
 
 
-def requested(answer: Callable[[Json], bytes], *requests: Json, dialect: Any = None) -> list[Any]:
-    """The bodies of requests to a server, asked by one service; its errors are left to it."""
-    with serving(scripted(answer)) as server:
+def requested(respond: Callable[[Json], bytes], *requests: Json, dialect: Any = None) -> list[Any]:
+    """Return the bodies of requests that one service sent to a server; errors are ignored."""
+    with serving(scripted(respond)) as server:
         service = Service(OCIModelDeployment(f"{server.url}/ocid1.x"), retry=Retry(0), trust_env=False)
-        for question in requests:
+        for params in requests:
             try:
-                send_request(service, dialect, **question)
+                send_request(service, dialect, **params)
             except MDStreamError:
                 server.notes.append({"failed": True})
         service.close()
@@ -57,7 +57,7 @@ def newer(body: Json) -> bytes:
 
 
 @pytest.mark.parametrize("call_method", METHODS)
-def test_a_limit_beside_its_other_name_is_renamed_and_never_lost(call_method: str) -> None:
+def test_a_token_limit_under_both_names_is_never_lost(call_method: str) -> None:
     """
     The model object's limit, and one under the other name in `extra_body`.
     """
@@ -69,7 +69,7 @@ def test_a_limit_beside_its_other_name_is_renamed_and_never_lost(call_method: st
     assert [(100, 50), (None, 50), (None, 50)] == values(server.notes, "max_tokens", "max_completion_tokens")
 
 
-def test_the_limit_of_later_calls_is_sent_under_the_name_that_is_taken() -> None:
+def test_later_calls_use_the_accepted_name_of_the_token_limit() -> None:
     """
     Whichever of the two a call has.
     """
@@ -101,15 +101,15 @@ RANGES = {
 
 
 @pytest.mark.parametrize(("message", "code"), RANGES.values(), ids=RANGES)
-def test_a_value_out_of_range_costs_no_other_value(message: str, code: str | None) -> None:
+def test_a_value_out_of_range_does_not_drop_other_values(message: str, code: str | None) -> None:
     """
     The same value is left out again, others are sent.
     """
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         return refused(message, "temperature", code) if body.get("temperature", 0) > 2 else completion(body)
 
-    bodies = requested(answer, *({"temperature": value} for value in (3.0, 0.0, 3.0, 1)))
+    bodies = requested(respond, *({"temperature": value} for value in (3.0, 0.0, 3.0, 1)))
     assert [3.0, None, 0.0, None, 1] == [body.get("temperature") for body in bodies]
 
 
@@ -120,11 +120,11 @@ def test_a_value_out_of_range_in_each_method(call_method: str) -> None:
     """
     message, code = RANGES["OpenAI"]
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         return refused(message, "temperature", code) if body.get("temperature", 0) > 2 else completion(body)
 
     model, method_of_requesting, _ = METHODS[call_method]
-    with serving(scripted(answer)) as server:
+    with serving(scripted(respond)) as server:
         chat = model("oci-model-deployment", server, temperature=3.0)
         method_of_requesting(chat)
         method_of_requesting(chat.bind(temperature=0.0))
@@ -138,16 +138,16 @@ def test_a_value_out_of_range_in_each_method(call_method: str) -> None:
         "gpt-5 models don't support temperature={}. Only temperature=1 is supported.",
     ],
 )
-def test_where_only_the_default_is_taken_it_is_sent_and_nothing_else(message: str) -> None:
+def test_only_the_accepted_default_is_sent(message: str) -> None:
     """
     One refusal for all the other values.
     """
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         value = body.get("temperature", 1)
         return completion(body) if value == 1 else refused(message.format(value), "temperature", "unsupported_value")
 
-    bodies = requested(answer, *({"temperature": value} for value in (0.1, 0.2, 1, 0.1)))
+    bodies = requested(respond, *({"temperature": value} for value in (0.1, 0.2, 1, 0.1)))
     assert [0.1, None, None, 1, None] == [body.get("temperature") for body in bodies]
 
 
@@ -163,43 +163,43 @@ STILL: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("still", STILL.values(), ids=STILL)
-def test_a_parameter_that_was_left_out_in_vain_is_sent_again(still: bytes) -> None:
+def test_a_parameter_that_was_dropped_in_vain_is_sent_again(still: bytes) -> None:
     """
-    Only an answer shows that it was the parameter.
+    Only a response shows that it was the parameter.
     """
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         if not body.get("tools"):
             return completion(body)
         return refused("temperature is not supported") if "temperature" in body else still
 
-    bodies = requested(answer, {"temperature": 0.0, "tools": [{"type": "function"}]}, {"temperature": 0.0})
+    bodies = requested(respond, {"temperature": 0.0, "tools": [{"type": "function"}]}, {"temperature": 0.0})
     assert [0.0, None, None, 0.0] == [body.get("temperature") for body in bodies]
     assert bodies[2] == {"failed": True}
 
 
-def test_what_was_left_out_before_a_failure_that_passed_is_remembered() -> None:
+def test_a_dropped_parameter_is_remembered_after_a_temporary_failure() -> None:
     """
-    A retry of the simpler request has an answer.
+    A retry of the simpler request has a response.
     """
     failures = iter([response(503, b"{}", b"content-type: application/json\r\nretry-after: 0\r\n")])
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         return refused("'seed' is not supported") if "seed" in body else next(failures, completion(body))
 
-    with serving(scripted(answer)) as server:
+    with serving(scripted(respond)) as server:
         chat = langchain("oci-model-deployment", server, max_retries=1, model_kwargs={"seed": 7})
         chat.invoke("Hello")
         chat.invoke("Hello")
     assert [7, None, None, None] == [body.get("seed") for body in server.notes]  # type: ignore[attr-defined]
 
 
-def test_what_was_left_out_before_reasoning_was_taken_away_is_remembered() -> None:
+def test_a_dropped_parameter_is_remembered_after_dropped_reasoning() -> None:
     """
     Two kinds of changes in one call.
     """
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         if "seed" in body:
             return refused("'seed' is not supported")
         if any("reasoning_content" in message for message in body["messages"]):
@@ -211,23 +211,23 @@ def test_what_was_left_out_before_reasoning_was_taken_away_is_remembered() -> No
         {"role": "assistant", "content": "Ho", "reasoning_content": "hm"},
         {"role": "user", "content": "Hi"},
     ]
-    question = {"messages": messages, "seed": 7}
-    bodies = requested(answer, question, question, dialect=ReasoningHistory(OpenAIChat(), "always"))
+    params = {"messages": messages, "seed": 7}
+    bodies = requested(respond, params, params, dialect=ReasoningHistory(OpenAIChat(), "always"))
     assert [7, None, None] == [body.get("seed") for body in bodies][:3]
     assert not any("seed" in body for body in bodies[1:])
 
 
-def test_a_server_that_changed_its_mind_is_requested_under_the_first_name() -> None:
+def test_a_renamed_parameter_can_be_renamed_back() -> None:
     """
-    A remembered name that is refused later gives way to the other one, once.
+    A remembered name that is rejected later gives way to the other one, once.
     """
     known = ["max_completion_tokens"]
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         other = {"max_tokens", "max_completion_tokens"} & body.keys() - set(known)
         return refused(f"Unknown parameter: '{other.pop()}'") if other else completion(body)
 
-    with serving(scripted(answer)) as server:
+    with serving(scripted(respond)) as server:
         chat = langchain("oci-model-deployment", server, max_tokens=5)
         chat.invoke("Hello")
         known[:] = ["max_tokens"]
@@ -241,18 +241,18 @@ def test_a_server_that_changed_its_mind_is_requested_under_the_first_name() -> N
     assert [old, new, new, old, old, old, new] == names
 
 
-def test_a_warning_is_given_for_each_value_and_none_for_what_is_remembered() -> None:
+def test_a_remembered_value_emits_no_warning() -> None:
     """
     `temperature=0.0` after `temperature=3.0` is sent, and no warning is due.
     """
     message, code = RANGES["OpenAI"]
 
-    def answer(body: Json) -> bytes:
+    def respond(body: Json) -> bytes:
         return refused(message, "temperature", code) if body.get("temperature", 0) > 2 else completion(body)
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        requested(answer, {"temperature": 3.0}, {"temperature": 0.0}, {"temperature": 3.0})
-    assert ["the model refuses temperature=3.0 (400, unsupported_value): it is asked again without it"] == [
+        requested(respond, {"temperature": 3.0}, {"temperature": 0.0}, {"temperature": 3.0})
+    assert ["the model rejects temperature=3.0 (400, unsupported_value): the request is sent again without it"] == [
         str(one.message) for one in caught if one.category is RuntimeWarning
     ]

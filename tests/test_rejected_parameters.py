@@ -1,4 +1,4 @@
-"""Parameters that a server refuses: left out once, with a warning, and remembered; in every dialect and both frameworks."""
+"""Parameters that a server rejects: left out once, with a warning, and remembered; in every dialect and both frameworks."""
 
 import json
 import threading
@@ -77,11 +77,11 @@ def refusal(body: Any, kind: type[MDStreamError] = InvalidRequest, **facts: Any)
 
 @pytest.mark.parametrize("uses", [OpenAIChat(), Auto(), TextParsingDialect(OpenAIChat(), tool_calls="hermes")], ids=["chat", "auto", "markup"])  # fmt: skip
 @pytest.mark.parametrize(("body", "gone"), REFUSED.values(), ids=REFUSED)
-def test_a_refused_parameter_is_left_out_with_a_warning(uses: Any, body: Any, gone: set[str]) -> None:
+def test_a_rejected_parameter_is_dropped_with_a_warning(uses: Any, body: Any, gone: set[str]) -> None:
     """
     However the server names it, and whatever envelope its words come in.
     """
-    with pytest.warns(RuntimeWarning, match="the model refuses"):
+    with pytest.warns(RuntimeWarning, match="the model rejects"):
         simpler = uses.relax_payload(BODY, refusal(body))
 
     assert gone == BODY.keys() - simpler.keys()
@@ -97,7 +97,7 @@ RENAMED = {
 
 
 @pytest.mark.parametrize("body", RENAMED.values(), ids=RENAMED)
-def test_a_limit_of_tokens_has_another_name(body: Any) -> None:
+def test_a_token_limit_is_renamed(body: Any) -> None:
     """
     It is never left out: each token is paid. Old servers know only the old name.
     """
@@ -134,9 +134,9 @@ KEPT: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 
 
 @pytest.mark.parametrize(("fields", "error"), KEPT.values(), ids=KEPT)
-def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error: MDStreamError) -> None:
+def test_required_parameters_are_never_dropped(fields: dict[str, Any], error: MDStreamError) -> None:
     """
-    Nor is what was not refused.
+    Nor is what was not rejected.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -144,11 +144,9 @@ def test_what_the_response_needs_is_never_left_out(fields: dict[str, Any], error
 
 
 @pytest.mark.parametrize(("kind", "status"), [(ServerError, 424), (StreamFailure, 400), (StreamFailure, 422), (InvalidRequest, 422)])  # fmt: skip
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], status: int) -> None:
-    """
-    DJL says 424 to everything, and some servers answer 200 before they look.
-    """
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_a_rejection_may_have_another_error_class(kind: type[MDStreamError], status: int) -> None:
+    """DJL returns 424 for everything, and some servers return 200 before they validate."""
     error = refusal(openai("Unknown parameter: 'seed'.", "seed"), kind, status=status)
     simpler = OpenAIChat().relax_payload(BODY, error)
 
@@ -157,10 +155,8 @@ def test_a_refusal_may_come_under_another_class(kind: type[MDStreamError], statu
 
 
 @pytest.mark.parametrize("uses", [TGI(), LMI(), Auto()], ids=["tgi", "lmi", "auto"])
-def test_the_parameters_of_native_formats_too(uses: Any) -> None:
-    """
-    They stand one level down.
-    """
+def test_parameters_of_native_formats_are_dropped(uses: Any) -> None:
+    """They are nested in `parameters`."""
     body = {"inputs": "Hi", "parameters": {"temperature": 0.1, "seed": 7, "max_new_tokens": 5}, "stream": True}
     with pytest.warns(RuntimeWarning, match="seed=7"):
         simpler = uses.relax_payload(body, refusal({"error": "unknown field `seed`, expected `temperature`"}))
@@ -169,7 +165,7 @@ def test_the_parameters_of_native_formats_too(uses: Any) -> None:
     assert uses.relax_payload(body, refusal({"error": "unknown field `max_new_tokens`"})) is None
 
 
-#: model: (the name of its limit, what of BODY it is known to refuse)
+#: model: (the name of its limit, what of BODY it is known to reject)
 _SAMPLING = {"temperature", "top_p", "logprobs", "top_logprobs"}
 FAMILIES = {
     "o1": ("max_completion_tokens", {*_SAMPLING, "parallel_tool_calls"}),
@@ -190,14 +186,14 @@ FAMILIES = {
 
 @pytest.mark.parametrize(("model", "limit", "gone"), [(model, *facts) for model, facts in FAMILIES.items()])
 @pytest.mark.filterwarnings("ignore:the model")
-def test_known_families_are_not_requested_what_they_refuse(model: str, limit: str, gone: set[str]) -> None:
+def test_known_families_are_not_sent_what_they_reject(model: str, limit: str, gone: set[str]) -> None:
     """
     A model that reasons has no sampling to set, and counts its thoughts among its tokens.
     """
-    question = {name: value for name, value in BODY.items() if name != "stream"}
-    body = OpenAIChat().build_payload({**question, "model": model}, stream=True)
+    params = {name: value for name, value in BODY.items() if name != "stream"}
+    body = OpenAIChat().build_payload({**params, "model": model}, stream=True)
 
-    assert limit == find_family(model).limit
+    assert limit == find_family(model).max_tokens_name
     assert 5 == body[limit]
     assert gone == BODY.keys() - body.keys() - {"max_tokens"}
     assert (
@@ -205,35 +201,33 @@ def test_known_families_are_not_requested_what_they_refuse(model: str, limit: st
     )
 
 
-def test_what_a_known_family_is_not_sent_is_stated() -> None:
+def test_dropping_a_parameter_for_a_known_family_emits_a_warning() -> None:
     """
     A warning names it; a completion has no families.
     """
-    with pytest.warns(RuntimeWarning, match=r"the model o3 does not take temperature=0\.1: not sent"):
+    with pytest.warns(RuntimeWarning, match=r"the model o3 does not accept temperature=0\.1: not sent"):
         OpenAIChat().build_payload({"messages": [], "model": "o3", "temperature": 0.1}, stream=False)
     requested = {"prompt": "Hi", "model": "o3", "temperature": 0.1, "max_tokens": 5}
     assert requested == OpenAICompletions().build_payload(requested, stream=False)
 
 
 def refusing(*names: str) -> Script:
-    """A script of a server that refuses these parameters, one at a time, as its envelope has it."""
+    """A script of a server that rejects these parameters, one at a time, as its envelope has it."""
 
-    def answer(body: dict[str, Any]) -> bytes:
+    def respond(body: dict[str, Any]) -> bytes:
         name = next((name for name in names if name in body), None)
         if name is None:
             return completion(body)
         return response(400, json.dumps(openai(f"Unsupported parameter: '{name}' is not supported.", name)).encode())
 
-    return scripted(answer)
+    return scripted(respond)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("call_method", METHODS)
-@pytest.mark.filterwarnings("ignore:the model refuses", "ignore:this http_client")
-def test_a_model_object_remembers_what_was_refused(platform: str, call_method: str) -> None:
-    """
-    Two refusals and an answer; then an answer at once. Another object of the same class begins anew.
-    """
+@pytest.mark.filterwarnings("ignore:the model rejects", "ignore:this http_client")
+def test_a_model_object_remembers_rejected_parameters(platform: str, call_method: str) -> None:
+    """Two rejections and a response, then a response at once. Another object of the class starts without memory."""
     model, send_request, _ = METHODS[call_method]
     fields = {"temperature": 0.1, "extra_body": {"seed": 7}}
     with serving(refusing("seed", "temperature")) as server:
@@ -247,11 +241,9 @@ def test_a_model_object_remembers_what_was_refused(platform: str, call_method: s
     assert not {"seed", "temperature"} & server.notes[3].keys()  # type: ignore[attr-defined]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_another_models_name_begins_anew() -> None:
-    """
-    The same object may ask several models: what one refuses another may take.
-    """
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_another_model_name_starts_without_memory() -> None:
+    """One object may use several models, which reject different parameters."""
     with serving(refusing("seed")) as server:
         chat = langchain("oci-model-deployment", server, model="a", model_kwargs={"seed": 7})
         for name in ("a", "a", "b", "b", "a"):
@@ -260,11 +252,9 @@ def test_another_models_name_begins_anew() -> None:
     assert ["a", "a", "a", "b", "b", "b", "a"] == [body["model"] for body in server.notes]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_threads_share_what_is_remembered() -> None:
-    """
-    Each may be refused while nobody knows yet; afterwards nobody is.
-    """
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_threads_share_the_memory() -> None:
+    """Each thread may be rejected once at the start; none later."""
     with serving(refusing("seed", "temperature", "parallel_tool_calls")) as server:
         fields = {"temperature": 0.1, "additional_kwargs": {"seed": 7, "parallel_tool_calls": True}}
         llm = llamaindex("oci-model-deployment", server, **fields)
@@ -278,8 +268,8 @@ def test_threads_share_what_is_remembered() -> None:
         assert len(server.notes) == before + 1
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_a_required_value_is_not_dropped_because_another_was() -> None:
     """
     `tool_choice="auto"` is what a server does anyway; a tool that must be called is another request.
     """
@@ -298,8 +288,8 @@ def test_a_value_that_matters_is_not_left_out_because_another_was() -> None:
     assert server.notes[-1]["tool_choice"] == "required"  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None:
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_both_names_of_a_token_limit_are_tried_once() -> None:
     """
     There is no way back within one call.
     """
@@ -308,8 +298,8 @@ def test_a_server_that_refuses_both_names_is_requested_under_each_once() -> None
     assert len(server.notes) == 2
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None:
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_a_renamed_limit_and_a_nested_parameter_are_remembered() -> None:
     """
     With the value of each call.
     """
@@ -337,13 +327,13 @@ def test_a_renamed_limit_and_a_parameter_one_level_down_are_remembered() -> None
     assert [True, False, False] == ["seed" in body["parameters"] for body in server.notes[3:]]  # type: ignore[index]
 
 
-@pytest.mark.filterwarnings("ignore:the model refuses")
-def test_the_native_formats_of_oci_remember_too() -> None:
+@pytest.mark.filterwarnings("ignore:the model rejects")
+def test_oci_formats_remember_rejected_parameters() -> None:
     """
     GENERIC: the refusal is a text inside of a text.
     """
 
-    def answer(body: dict[str, Any]) -> bytes:
+    def respond(body: dict[str, Any]) -> bytes:
         requested = body["chatRequest"]
         if "isParallelToolCalls" in requested:
             inner = openai("no", "parallel_tool_calls", "unsupported_parameter")
@@ -353,7 +343,7 @@ def test_the_native_formats_of_oci_remember_too() -> None:
         whole = {"modelId": "m", "chatResponse": {"apiFormat": "GENERIC", "choices": [choice]}}
         return response(200, json.dumps(whole).encode())
 
-    with serving(scripted(answer)) as server:
+    with serving(scripted(respond)) as server:
         chat = langchain("oci-genai", server, dialect="oci-generic", model_kwargs={"parallel_tool_calls": False})
         chat.invoke("Hello")
         chat.invoke("Hello")
@@ -393,10 +383,8 @@ UNSAID: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("send_request", "fields"), UNSAID.values(), ids=UNSAID)
-def test_none_is_the_wish_not_to_send(send_request: Any, fields: dict[str, Any]) -> None:
-    """
-    Also of what agents and structured output say in each call.
-    """
+def test_none_disables_a_parameter(send_request: Any, fields: dict[str, Any]) -> None:
+    """Also one that agents and structured output set in each call."""
     with serving(refusing()) as server:
         send_request(server)
         assert server.notes[-1]["parallel_tool_calls"] is False  # type: ignore[index]
@@ -404,10 +392,8 @@ def test_none_is_the_wish_not_to_send(send_request: Any, fields: dict[str, Any])
     assert "parallel_tool_calls" not in server.notes[-1]  # type: ignore[operator]
 
 
-def test_none_spares_a_tool_choice_and_stream_options() -> None:
-    """
-    A forced choice is said nevertheless.
-    """
+def test_none_disables_tool_choice_and_stream_options() -> None:
+    """A forced tool choice is sent nevertheless."""
     with serving(refusing()) as server:
         spared = {"additional_kwargs": {"tool_choice": None, "stream_options": None}}
         tools = [FunctionTool.from_defaults(add.func, name="add")]

@@ -32,7 +32,7 @@ TEMPLATES: dict[str, str] = {
 
 
 @pytest.mark.parametrize(("words", "form"), TEMPLATES.items(), ids=[words[:30] for words in TEMPLATES])
-def test_a_model_without_a_chat_template_is_sent_plain_text(words: str, form: str) -> None:
+def test_a_model_without_a_chat_template_receives_plain_text(words: str, form: str) -> None:
     """Once, with a warning, in the form that the server takes."""
     requested = Auto().build_payload({"messages": STATES, "max_tokens": 3, "model": "m"}, stream=False)
     with pytest.warns(RuntimeWarning, match="the model has no chat template"):
@@ -95,7 +95,7 @@ async def test_sagemaker_is_retried(server_is: Any) -> None:
 
 @pytest.mark.parametrize("server_is", [template_error, no_template])
 @pytest.mark.parametrize("platform", ["OCI", "ModelArts"])
-async def test_other_platforms_name_what_to_set(platform: str, server_is: Any) -> None:
+async def test_other_platforms_have_a_hint(platform: str, server_is: Any) -> None:
     """Their routes are of one form. What the hint names works."""
     with responding(server_is) as server:
         fields = FIELDS[platform](server)
@@ -126,19 +126,19 @@ def jumpstart(emulator: Emulator) -> dict[str, Any]:
 
 @pytest.fixture
 def unsigned() -> Any:
-    """An emulator that lets everybody in."""
+    """An emulator that accepts unsigned requests."""
     with Emulator() as emulator:
         yield emulator
 
 
 @pytest.mark.filterwarnings("ignore:the container takes")
-async def test_jumpstarts_llama_is_found_out(unsigned: Emulator) -> None:
+async def test_jumpstarts_llama_is_detected(unsigned: Emulator) -> None:
     """Whole and streamed, both frameworks, sync and async; the dialogue arrives as it was."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned))
-    question = [("system", "Be brief."), ("human", "Name three rivers.")]
-    content = [chat.invoke(question).text, (await chat.ainvoke(question)).text]
-    content.append("".join([part.text for part in chat.stream(question)]))
-    content.append("".join([part.text async for part in chat.astream(question)]))
+    messages = [("system", "Be brief."), ("human", "Name three rivers.")]
+    content = [chat.invoke(messages).text, (await chat.ainvoke(messages)).text]
+    content.append("".join([part.text for part in chat.stream(messages)]))
+    content.append("".join([part.text async for part in chat.astream(messages)]))
     llm = li.SageMakerLLM(**jumpstart(unsigned))
     content += [llm.complete("Name three rivers.").text, (await llm.acomplete("Name three rivers.")).text]
     content.append([part.text for part in llm.stream_complete("Name three rivers.")][-1])
@@ -151,7 +151,7 @@ async def test_jumpstarts_llama_is_found_out(unsigned: Emulator) -> None:
     assert [["system", "user"]] * 4 + [["user"]] * 3 == roles
 
 
-def test_jumpstarts_llama_comes_with_a_warning(unsigned: Emulator) -> None:
+def test_jumpstarts_llama_emits_a_warning(unsigned: Emulator) -> None:
     """It names the dialect that spares two requests; with it there is one, and no warning."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned))
     with pytest.warns(RuntimeWarning, match="dialect='jumpstart-llama'"):
@@ -165,8 +165,8 @@ def test_jumpstarts_llama_comes_with_a_warning(unsigned: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", ["tgi", "lmi"])
-async def test_another_dialect_names_the_right_one(unsigned: Emulator, name: str) -> None:
-    """The container's words alone would help nobody."""
+async def test_another_dialect_has_a_hint(unsigned: Emulator, name: str) -> None:
+    """The container's message alone would not help."""
     chat = lc.ChatSagemakerEndpoint(**jumpstart(unsigned), dialect=name)
     llm = li.SageMakerLLM(**jumpstart(unsigned), dialect=name)
     for send_request in (lambda: chat.invoke("Hi"), lambda: list(chat.stream("Hi")), lambda: llm.complete("Hi")):
@@ -193,7 +193,7 @@ HINTS: dict[str, tuple[str, MDStreamError, str]] = {
 
 @pytest.mark.parametrize(("name", "error", "words"), HINTS.values(), ids=HINTS)
 def test_hints(name: str, error: MDStreamError, words: str) -> None:
-    """They name what is there to be set, and the error stays what it is."""
+    """They name the option to set, and the error is otherwise unchanged."""
     kind, content = type(error), str(error)
     hinted = add_hint(error, name)
 
@@ -225,7 +225,7 @@ def test_no_hint(name: str, error: MDStreamError) -> None:
 
 
 #: name: (the request, the error): what is not asked in another form.
-STANDING: dict[str, tuple[dict[str, Any], MDStreamError]] = {
+UNCHANGED: dict[str, tuple[dict[str, Any], MDStreamError]] = {
     "tools": (
         {"messages": STATES, "tools": [{"type": "function"}]},
         InvalidRequest("Template error: template not found"),
@@ -239,9 +239,9 @@ STANDING: dict[str, tuple[dict[str, Any], MDStreamError]] = {
 }
 
 
-@pytest.mark.parametrize(("question", "error"), STANDING.values(), ids=STANDING)
-def test_what_stands(question: dict[str, Any], error: MDStreamError) -> None:
+@pytest.mark.parametrize(("messages", "error"), UNCHANGED.values(), ids=UNCHANGED)
+def test_other_errors_are_raised_unchanged(messages: dict[str, Any], error: MDStreamError) -> None:
     """The first error is raised, and nothing is warned of."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert None is Auto().relax_payload(Auto().build_payload(question, stream=False), error)
+        assert None is Auto().relax_payload(Auto().build_payload(messages, stream=False), error)

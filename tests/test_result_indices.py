@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[list[Any], int, str]] = {
     "twice and too many": ([0, 1, 1], 2, "index 1 came more than once"),
     "missing": ([0], 2, "index 1 is missing"),
     "several": ([1], 3, "indices 0, 2 are missing"),
-    "no number": ([0, "x"], 2, "result 1 has the index 'x', which is no whole number"),
+    "no number": ([0, "x"], 2, "result 1 has the index 'x', which is not an integer"),
     "a boolean": ([0, True], 2, "result 1 has the index 'True'"),
     "a fraction": ([0, 1.5], 2, "result 1 has the index '1.5'"),
 }

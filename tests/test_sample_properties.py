@@ -1,4 +1,4 @@
-"""Properties that every recorded stream has: the network's cuts and not-yet words change nothing, a beginning is an error."""
+"""Properties of every recorded stream: splits and values for "not finished" change nothing, a prefix is an error."""
 
 import json
 import os
@@ -72,10 +72,8 @@ def with_word(body: bytes, word: Any) -> bytes:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_cuts_and_not_yet_words_change_nothing(name: str) -> None:
-    """
-    The events are those of the recording, wherever it is cut and whichever word says "not yet".
-    """
+def test_splits_and_values_for_not_finished_change_nothing(name: str) -> None:
+    """The events are those of the recording, for any split and any value for "not finished yet"."""
     recorded = sample(name)
     expected = events(read(recorded.body, recorded.head))
 
@@ -103,10 +101,8 @@ def _choice_begins(got: Choice, full: Choice) -> bool:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_beginning_is_an_error_that_has_what_came(name: str) -> None:
-    """
-    A recording that is cut is an error whose partial the answer begins with, unless only its end marker is missing.
-    """
+def test_a_prefix_is_an_error_with_a_partial(name: str) -> None:
+    """The partial is a prefix of the response, unless only the end marker is missing."""
     recorded = sample(name)
     whole = read(recorded.body, recorded.head).model_response
 

@@ -1,4 +1,4 @@
-"""Schemas with many references, and with odd keywords: they stay small, and what is no schema is refused."""
+"""Schemas with many references, and with odd keywords: they stay small, and what is no schema is rejected."""
 
 import json
 from typing import Any
@@ -70,7 +70,7 @@ def test_references_do_not_multiply(schema: Json) -> None:
     assert before == json.dumps(schema)
 
 
-def test_a_schema_that_refers_to_itself_is_still_held_to() -> None:
+def test_a_recursive_schema_is_enforced_on_every_level() -> None:
     """
     The parts of a tree are trees, on every level.
     """
@@ -81,7 +81,7 @@ def test_a_schema_that_refers_to_itself_is_still_held_to() -> None:
         assert not validator.is_valid({**whole, "others": [{**whole, "others": [{"value": "x"}]}]})
 
 
-def test_a_type_beside_null_is_closed_in_any_order() -> None:
+def test_an_object_or_null_is_closed_in_any_order() -> None:
     """
     `type` may be a list.
     """
@@ -93,7 +93,7 @@ def test_a_type_beside_null_is_closed_in_any_order() -> None:
 
 def test_no_alternatives_are_lost() -> None:
     """
-    `oneOf` alone is `anyOf`; beside one, both stay, for the server to refuse or not.
+    `oneOf` alone is `anyOf`; beside one, both stay, for the server to reject or not.
     """
     one, other = [STRING], [{"type": "integer"}]
     made = strict_schema(
@@ -108,7 +108,7 @@ def test_no_alternatives_are_lost() -> None:
 
 
 @pytest.mark.parametrize("schema", [True, "x", [STRING], 5])
-def test_what_is_no_schema_is_refused_by_name(schema: Any) -> None:
+def test_an_invalid_schema_is_rejected(schema: Any) -> None:
     """
     As a request that cannot be sent.
     """
@@ -119,15 +119,13 @@ def test_what_is_no_schema_is_refused_by_name(schema: Any) -> None:
 
 @pytest.mark.parametrize("required", [None, True, "a", 5])
 def test_odd_keywords_do_not_matter(required: Any) -> None:
-    """
-    All fields are required whatever the schema says.
-    """
+    """All fields are required, whatever the schema has."""
     made = strict_schema({"type": "object", "properties": {"a": {"type": "string", "anyOf": 5}}, "required": required})
 
     assert ["a"] == made["required"]
 
 
-def test_types_that_are_truncated_keep_their_kind() -> None:
+def test_unresolved_references_keep_their_type() -> None:
     """
     Where a schema has too many ways, what is behind the last reference is of the type that it was.
     """

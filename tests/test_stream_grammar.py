@@ -1,9 +1,9 @@
-"""Correct answers of every dialect, bent as real servers bend them, cut anywhere, broken anywhere.
+"""Generated responses of every dialect, with quirks of real servers, split at any position, interrupted anywhere.
 
-The oracles: a bent but whole stream gives exactly the answer; the beginning of one, and one with a failure in it, is an
-error of ours whose partial is a beginning of the answer; nothing else ever comes out.
+Properties: a complete stream with quirks gives exactly the response; a prefix of a stream, and a stream with a failure, is
+an mdstream error whose partial is a prefix of the response.
 
-`make fuzz MINUTES=10` runs it with other seeds for as long as it is told.
+`make fuzz MINUTES=10` runs the tests with other seeds for that long.
 """
 
 import copy
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from _framework_methods import METHODS, WHOLE_METHODS, send_request
-from _framework_methods import Response as Asked
+from _framework_methods import Response as Received
 from _samples import Outcome
 from _stream_grammar import (
     DIALECTS,
@@ -59,11 +59,11 @@ ALL = [(name, platform_case) for name, dialect in DIALECTS.items() for platform_
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream as it is on the wire, and the answer that it gives."""
+    """A stream as it is on the wire, and the response that it gives."""
 
     dialect: str
     platform: str
-    answer: Response
+    response: Response
     head: ResponseHead
     pieces: tuple[bytes, ...]
     quirks: tuple[str, ...]
@@ -76,7 +76,7 @@ class Stream:
 @st.composite
 def streams(draw: st.DrawFn, dialect: str, platform: str, payloads: Any = None) -> Stream:
     """A stream with up to two quirks."""
-    answer = draw(DIALECTS[dialect].responses)
+    response = draw(DIALECTS[dialect].responses)
     fitting = [name for name, quirk in QUIRKS.items() if dialect in quirk.dialects]
     chosen = (
         draw(st.lists(st.sampled_from(fitting), max_size=2, unique=True).filter(lambda names: can_meet(set(names))))
@@ -84,11 +84,11 @@ def streams(draw: st.DrawFn, dialect: str, platform: str, payloads: Any = None) 
         else []
     )
     random = draw(st.randoms(use_true_random=False))
-    bent = bend(DIALECTS[dialect].write(answer), chosen, random)
+    bent = bend(DIALECTS[dialect].write(response), chosen, random)
     bent = payloads(draw, bent) if payloads else bent
     framing = draw(st.sampled_from(framings_of(dialect, platform)))
     head, pieces = FRAMINGS[framing][0], FRAMINGS[framing][1](bent, draw(STYLES))
-    return Stream(dialect, platform, answer, head, tuple(pieces), (*chosen, framing))
+    return Stream(dialect, platform, response, head, tuple(pieces), (*chosen, framing))
 
 
 def bend(payloads: Payloads, names: list[str], random: Random) -> Payloads:
@@ -101,7 +101,7 @@ def bend(payloads: Payloads, names: list[str], random: Random) -> Payloads:
 
 @st.composite
 def chunks(draw: st.DrawFn, stream: Stream) -> list[bytes]:
-    """The body as the network cuts it."""
+    """Split a body as a network might."""
     body = stream.body
     if draw(st.booleans()):
         return list(stream.pieces)
@@ -113,7 +113,7 @@ def chunks(draw: st.DrawFn, stream: Stream) -> list[bytes]:
 
 
 def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], ...] = ()) -> Outcome:
-    """What comes out of a body, as a client reads it."""
+    """Decode a body as a client does."""
     requested = (
         {"prompt": "Hi"}
         if "completions" in stream.dialect or "generate-text" in stream.dialect
@@ -134,8 +134,8 @@ def read(stream: Stream, data: list[bytes], *, trailers: tuple[tuple[str, str], 
     return Outcome(events, None)
 
 
-def expected(answer: Response) -> list[tuple[Any, ...]]:
-    """What the choices of an answer have to be."""
+def expected(response: Response) -> list[tuple[Any, ...]]:
+    """What the choices of a response have to be."""
     return [
         (
             "".join(choice.text),
@@ -143,11 +143,11 @@ def expected(answer: Response) -> list[tuple[Any, ...]]:
             [(call.name, call.arguments) for call in choice.calls],
             choice.ending,
         )
-        for choice in answer.choices
+        for choice in response.choices
     ]
 
 
-def found(model_response: ModelResponse) -> list[tuple[Any, ...]]:
+def received(model_response: ModelResponse) -> list[tuple[Any, ...]]:
     """What they are."""
     return [
         (
@@ -160,13 +160,13 @@ def found(model_response: ModelResponse) -> list[tuple[Any, ...]]:
     ]
 
 
-def is_beginning(partial: ModelResponse | None, answer: Response) -> bool:
-    """Whether everything that was received is what the answer begins with."""
+def is_beginning(partial: ModelResponse | None, response: Response) -> bool:
+    """Whether everything that was received is what the response begins with."""
     if partial is None:
         return True
-    if len(partial.choices) > len(answer.choices):
+    if len(partial.choices) > len(response.choices):
         return False
-    return all(starts_choice(got, choice) for got, choice in zip(partial.choices, answer.choices, strict=False))
+    return all(starts_choice(got, choice) for got, choice in zip(partial.choices, response.choices, strict=False))
 
 
 def starts_choice(got: Any, choice: Any) -> bool:
@@ -182,7 +182,7 @@ def starts_choice(got: Any, choice: Any) -> bool:
 
 
 def starts(whole: str, text: str) -> bool:
-    """Half a character at the end of what came stands as U+FFFD."""
+    """A lone surrogate at the end of what was received is U+FFFD."""
     return whole.startswith(text.removesuffix("\ufffd"))
 
 
@@ -195,10 +195,8 @@ def starts_arguments(whole: Any, arguments: str) -> bool:
 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
-def test_a_bent_stream_gives_the_response(name: str, platform_case: str) -> None:
-    """
-    Whatever the server's habits and the network's cuts, the answer is the one that the model gave.
-    """
+def test_a_stream_with_quirks_gives_the_response(name: str, platform_case: str) -> None:
+    """Quirks of servers and splits of the network do not change the response."""
 
     @fuzzed
     @given(st.data())
@@ -207,19 +205,17 @@ def test_a_bent_stream_gives_the_response(name: str, platform_case: str) -> None
         outcome = read(stream, data.draw(chunks(stream)))
 
         assert outcome.error is None, outcome.error
-        assert expected(stream.answer) == found(outcome.model_response)
+        assert expected(stream.response) == received(outcome.model_response)
         usage = outcome.model_response.usage
-        assert stream.answer.usage == ((usage.input, usage.output) if usage and usage.total else None)
+        assert stream.response.usage == ((usage.input, usage.output) if usage and usage.total else None)
         "".join(choice.text + choice.reasoning for choice in outcome.model_response.choices).encode()
 
     check()
 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
-def test_a_beginning_is_an_error_or_the_response(name: str, platform_case: str) -> None:
-    """
-    A stream that is cut is an error with a partial that the answer begins with, unless only its end marker is missing.
-    """
+def test_a_prefix_is_an_error_or_the_response(name: str, platform_case: str) -> None:
+    """A truncated stream is an error with a prefix of the response, unless only the end marker is missing."""
 
     @fuzzed
     @given(st.data())
@@ -229,9 +225,9 @@ def test_a_beginning_is_an_error_or_the_response(name: str, platform_case: str) 
         outcome = read(stream, [stream.body[:at]])
 
         if outcome.error is None:
-            assert expected(stream.answer) == found(outcome.model_response)
+            assert expected(stream.response) == received(outcome.model_response)
         else:
-            assert is_beginning(outcome.error.partial, stream.answer), (outcome.error, outcome.error.partial)
+            assert is_beginning(outcome.error.partial, stream.response), (outcome.error, outcome.error.partial)
 
     check()
 
@@ -268,7 +264,7 @@ _ERRORS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "platform_case"), ALL, ids=str)
-def test_a_failure_anywhere_is_an_error_with_its_words(name: str, platform_case: str) -> None:
+def test_a_failure_anywhere_is_an_error_with_its_message(name: str, platform_case: str) -> None:
     """
     An error before the end is a StreamFailure that quotes the server and keeps what had come.
     """
@@ -287,7 +283,7 @@ def test_a_failure_anywhere_is_an_error_with_its_words(name: str, platform_case:
 
         assert isinstance(outcome.error, StreamFailure), outcome
         assert "engine died" in str(outcome.error)
-        assert is_beginning(outcome.error.partial, stream.answer), outcome.error.partial
+        assert is_beginning(outcome.error.partial, stream.response), outcome.error.partial
 
     check()
 
@@ -316,24 +312,22 @@ def _ends(payload: Any) -> bool:
 
 @fuzzed
 @given(st.data())
-def test_a_trailer_takes_a_whole_response_back(data: st.DataObject) -> None:
+def test_a_failure_trailer_after_a_whole_response_is_an_error(data: st.DataObject) -> None:
     """
-    OCI's trailer behind a whole stream is a failure, and all of the answer is in the partial.
+    OCI's trailer behind a whole stream is a failure, and all of the response is in the partial.
     """
     stream = data.draw(streams("openai-chat", "oci-model-deployment"))
     outcome = read(stream, data.draw(chunks(stream)), trailers=(("StreamFailure", "ErrorReason=ServiceTimeout"),))
 
     assert isinstance(outcome.error, StreamFailure)
     assert outcome.error.partial is not None
-    assert expected(stream.answer) == found(outcome.error.partial)
+    assert expected(stream.response) == received(outcome.error.partial)
 
 
 @fuzzed
 @given(st.data())
 def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
-    """
-    gzip in any number of members, cut anywhere, gives what the plain body gives.
-    """
+    """gzip with any number of members and any split gives the events of the uncompressed body."""
     stream = data.draw(streams("openai-chat", "oci-model-deployment"))
     body = compressed(stream.pieces, data.draw(st.integers(1, 5)))
     step = data.draw(st.integers(1, 200))
@@ -342,27 +336,29 @@ def test_a_compressed_stream_is_the_same(data: st.DataObject) -> None:
     outcome = read(stream, inflated)
 
     assert outcome.error is None
-    assert expected(stream.answer) == found(outcome.model_response)
+    assert expected(stream.response) == received(outcome.model_response)
 
 
 @settings(fuzzed, max_examples=max(10, EXAMPLES // 4))
 @given(st.data())
-def test_both_frameworks_state_the_same(data: st.DataObject) -> None:
+def test_both_frameworks_return_the_same(data: st.DataObject) -> None:
     """
-    LangChain and LlamaIndex, sync and async, streamed and whole: one answer.
+    LangChain and LlamaIndex, sync and async, streamed and whole: one response.
     """
-    stream = data.draw(streams("openai-chat", "oci-model-deployment").filter(lambda one: len(one.answer.choices) == 1))
-    choice = stream.answer.choices[0]
+    stream = data.draw(
+        streams("openai-chat", "oci-model-deployment").filter(lambda one: len(one.response.choices) == 1)
+    )
+    choice = stream.response.choices[0]
     calls = tuple((call.name, json.dumps(call.arguments, ensure_ascii=False)) for call in choice.calls)
-    answer = Asked("".join(choice.text), "".join(choice.reasoning), calls, choice.ending)
+    response = Received("".join(choice.text), "".join(choice.reasoning), calls, choice.ending)
 
     kind = stream.head.content_type.encode()
-    assert [answer] * 4 == [send_request(call_method, stream.body, kind) for call_method in METHODS]
-    document = json.dumps(whole_document(DIALECTS["openai-chat"].write(stream.answer))).encode()
-    assert [answer] * 4 == [send_request(call_method, document, b"application/json") for call_method in WHOLE_METHODS]
+    assert [response] * 4 == [send_request(call_method, stream.body, kind) for call_method in METHODS]
+    document = json.dumps(whole_document(DIALECTS["openai-chat"].write(stream.response))).encode()
+    assert [response] * 4 == [send_request(call_method, document, b"application/json") for call_method in WHOLE_METHODS]
 
 
-def test_every_quirk_is_met() -> None:
+def test_every_quirk_is_used() -> None:
     """
     Each quirk bends something, in each dialect that it names: a table row that does nothing is a mistake.
     """
@@ -383,26 +379,26 @@ def _bends(name: str, dialect: str) -> bool:
         phases=[Phase.generate],
     )
     @given(DIALECTS[dialect].responses, st.randoms(use_true_random=False))
-    def check(answer: Response, random: Random) -> None:
+    def check(response: Response, random: Random) -> None:
         nonlocal bent
-        payloads = DIALECTS[dialect].write(answer)
+        payloads = DIALECTS[dialect].write(response)
         bent = bent or bend(payloads, [name], random) != payloads
 
     check()
     return bent
 
 
-def test_the_plain_grammar_is_read() -> None:
+def test_streams_without_quirks_are_decoded() -> None:
     """
-    Every dialect in every framing, without a quirk, with an answer that has all that the dialect has.
+    Every dialect in every framing, without a quirk, with a response that has all that the dialect has.
     """
     for name, dialect in DIALECTS.items():
-        answer = _rich(name)
+        response = _rich(name)
         for platform_case, framing in [(at, form) for at in dialect.platforms for form in framings_of(name, at)]:
             head, write = FRAMINGS[framing]
-            stream = Stream(name, platform_case, answer, head, tuple(write(dialect.write(answer), Style())), ())
+            stream = Stream(name, platform_case, response, head, tuple(write(dialect.write(response), Style())), ())
 
-            assert expected(answer) == found(read(stream, list(stream.pieces)).model_response)
+            assert expected(response) == received(read(stream, list(stream.pieces)).model_response)
 
 
 def _rich(name: str) -> Response:

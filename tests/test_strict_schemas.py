@@ -85,7 +85,7 @@ RAW = {
 
 
 def check_strict(node: Any, root: Json | None = None) -> None:
-    """What OpenAI's strict mode refuses, but for maps, which have no strict form."""
+    """What OpenAI's strict mode rejects, but for maps, which have no strict form."""
     root = node if root is None else root
     if isinstance(node, list):
         for one in node:
@@ -125,7 +125,7 @@ def test_a_strict_schema_is_closed_everywhere() -> None:
             jsonschema.validate({**ROUTE, **wrong}, strict)
 
 
-def test_a_strict_schema_of_a_class_gives_what_the_class_takes() -> None:
+def test_a_strict_schema_of_a_class_matches_the_class() -> None:
     """
     Null is allowed where the class allows `None`, and nowhere else.
     """
@@ -139,7 +139,7 @@ def test_a_strict_schema_of_a_class_gives_what_the_class_takes() -> None:
             jsonschema.validate({**TRIP, "best": {**PARIS, name: None}}, strict)
 
 
-def test_a_strict_schema_that_refers_to_itself_ends() -> None:
+def test_a_recursive_strict_schema_ends() -> None:
     """
     Also where there are words beside the reference.
     """
@@ -188,10 +188,8 @@ def test_strict_in_langchain(
     jsonschema.validate(instance, sent)
 
 
-def test_a_tool_s_own_strict_counts(emulator: Emulator) -> None:
-    """
-    LangChain tells a contradiction; LlamaIndex keeps what the tool says.
-    """
+def test_strict_of_a_tool_takes_precedence(emulator: Emulator) -> None:
+    """LangChain rejects a contradiction; LlamaIndex keeps the tool's value."""
     open_one = {"type": "function", "function": {"name": "f", "strict": False, "parameters": {"type": "object", "properties": {"a": STRING}}}}  # fmt: skip
     with pytest.raises(ValueError, match="strict=False"):
         deployment(emulator).bind_tools([open_one], strict=True)
@@ -247,9 +245,7 @@ def test_strict_in_llamaindex(emulator: Emulator, call_method: str) -> None:
 
 
 def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
-    """
-    `should_use_structured_outputs` asks by schema, a program by a tool.
-    """
+    """`should_use_structured_outputs` sends a schema, a program sends a tool."""
     for by_schema in (True, False):
         llm = llama(emulator, strict=True, should_use_structured_outputs=by_schema)
         llm.structured_predict(PlatformCase, PROMPT, x="a place")
@@ -259,10 +255,8 @@ def test_strict_predictions_of_llamaindex(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("model", ["google.gemini-2.5-pro", "xai.grok-4", "cohere.command-a-reasoning"])
-def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(emulator: Emulator, model: str) -> None:
-    """
-    OCI's formats have no null for "left out": what it stands for there is a field that is not required.
-    """
+def test_strict_on_oci_makes_nullable_fields_optional(emulator: Emulator, model: str) -> None:
+    """OCI's formats have no null for omitted fields: these are optional instead."""
     chat_at(PLATFORM_CASES["OCI GenAI GENERIC"], emulator, model=model).bind_tools([RAW], strict=True).invoke("Hi")
     tool = emulator.last.json["chatRequest"]["tools"][0]
     parameters = (tool.get("function") or tool)["parameters"]
@@ -273,7 +267,7 @@ def test_strict_on_oci_lets_the_model_leave_out_what_may_be_null(emulator: Emula
     assert "null" not in json.dumps(parameters)
 
 
-def test_parameters_of_a_tool_without_any() -> None:
+def test_a_tool_without_parameters() -> None:
     """
     Nothing is an object without fields.
     """

@@ -1,4 +1,4 @@
-"""Tool calls and thoughts that a server passes through as text: read, cut everywhere, and nothing of them lost."""
+"""Tool calls and reasoning that a server passes through as text are parsed for any split, and nothing is lost."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def payload(delta: dict[str, Any], reason: str | None = None, choice: int = 0) -
 
 
 def texts(*pieces: str, choice: int = 0) -> list[bytes]:
-    """A payload for each piece of the answer."""
+    """A payload for each piece of the response."""
     return [payload({"content": piece}, choice=choice) for piece in pieces]
 
 
@@ -53,7 +53,7 @@ def requesting(dialect: Dialect) -> Attempt:
 
 
 class Outcome(NamedTuple):
-    """What came out: the events, how it ended, and the sum, which an error has as its partial."""
+    """The events, the error at the end, and the accumulated response, which is the partial of an error."""
 
     events: list[Event]
     error: MDStreamError | None
@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 
 def read(dialect: Dialect, payloads: list[bytes]) -> Outcome:
-    """Hand an answer to an exchange, as a client would."""
+    """Hand a response to an exchange, as a client would."""
     requested = requesting(dialect)
     events: list[Event] = []
     try:
@@ -76,7 +76,7 @@ def read(dialect: Dialect, payloads: list[bytes]) -> Outcome:
     return Outcome(events, None, requested.response())
 
 
-def answer(options: Options, *pieces: str, reason: str = "stop") -> Outcome:
+def decode(options: Options, *pieces: str, reason: str = "stop") -> Outcome:
     return read(TextParsingDialect(OpenAIChat(), **options), [*texts(*pieces), payload({}, reason)])
 
 
@@ -97,7 +97,7 @@ def summed(outcome: Outcome) -> tuple[str, str, list[tuple[str, str]], str | Non
 
 
 def cuts(text: str) -> Iterator[list[str]]:
-    """The text in two pieces, cut at each character; character by character; and in pieces as they fall."""
+    """Split the text in two at each character, into characters, and at random."""
     yield from ([text[:at], text[at:]] for at in range(len(text) + 1))
     yield list(text)
     dice = random.Random(text)
@@ -256,32 +256,28 @@ VECTORS: dict[str, tuple[Options, str, Stated]] = {
 
 
 @pytest.mark.parametrize(("options", "text", "content"), VECTORS.values(), ids=VECTORS)
-def test_what_was_passed_through_is_read(options: Options, text: str, content: Stated) -> None:
-    """
-    Text, reasoning and calls, each in its place; an answer with calls finishes for them.
-    """
-    outcome = answer(options, text)
+def test_tool_calls_and_reasoning_are_parsed(options: Options, text: str, content: Stated) -> None:
+    """Text, reasoning and calls are separated; a response with calls has the finish reason `tool_calls`."""
+    outcome = decode(options, text)
 
     assert (*content, "tool_calls" if content[2] else "stop", None) == summed(outcome)
 
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
-def test_any_truncated_reads_the_same(options: Options, text: str) -> None:
-    """
-    Where the server cuts the answer makes no difference.
-    """
-    expected = summed(answer(options, text))
+def test_any_split_is_parsed_the_same(options: Options, text: str) -> None:
+    """The split of the text into deltas makes no difference."""
+    expected = summed(decode(options, text))
 
     for pieces in cuts(text):
-        assert expected == summed(answer(options, *pieces)), pieces
+        assert expected == summed(decode(options, *pieces)), pieces
 
 
 @pytest.mark.parametrize(("options", "text"), [vector[:2] for vector in VECTORS.values()], ids=VECTORS)
-def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(options: Options, text: str) -> None:
+def test_only_the_first_delta_of_a_call_has_id_and_name(options: Options, text: str) -> None:
     """
     Names and ids come once, first; no two calls share an id or an index.
     """
-    deltas = [event for event in answer(options, *text).events if isinstance(event, ToolCallDelta)]
+    deltas = [event for event in decode(options, *text).events if isinstance(event, ToolCallDelta)]
     first = {delta.index: delta for delta in reversed(deltas)}
 
     assert all((delta.name is not None) == (delta is first[delta.index]) for delta in deltas)
@@ -290,11 +286,11 @@ def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(options: 
     assert list(range(len(first))) == sorted(first)
 
 
-def test_mistrals_own_id_is_kept() -> None:
+def test_mistrals_call_id_is_kept() -> None:
     """
     The newest of its formats has one; other ids are made up.
     """
-    (call,) = answer(MISTRAL, f"[TOOL_CALLS]f[CALL_ID]abc12345[ARGS]{PARIS}").model_response.tool_calls
+    (call,) = decode(MISTRAL, f"[TOOL_CALLS]f[CALL_ID]abc12345[ARGS]{PARIS}").model_response.tool_calls
 
     assert "abc12345" == call.id
 
@@ -303,10 +299,8 @@ MARKERS = {"hermes": "<tool_call>", "mistral": "[TOOL_CALLS]", "llama3_json": "<
 
 
 @pytest.mark.parametrize(("name", "marker"), MARKERS.items())
-def test_text_waits_only_where_it_may_be_a_marker(name: str, marker: str) -> None:
-    """
-    All but an ending that may be the beginning of a marker is delivered at once; a token is handed on as it is.
-    """
+def test_only_the_start_of_a_marker_is_buffered(name: str, marker: str) -> None:
+    """All other text is emitted at once; a token is passed through unchanged."""
     text = f"a < b [0] {marker[:-1]}x {marker[0] * 3} {marker[:4]}"
     decoder = TextParsingDialect(OpenAIChat(), tool_calls=name).create_decoder()
     received = ""
@@ -319,7 +313,7 @@ def test_text_waits_only_where_it_may_be_a_marker(name: str, marker: str) -> Non
     )[1:]
 
 
-def test_arguments_come_as_they_are_written() -> None:
+def test_arguments_are_emitted_as_they_are_received() -> None:
     """
     Once the name is known nothing of a call waits: a stream that breaks has all of it in its partial.
     """
@@ -359,11 +353,11 @@ TRUNCATED: dict[str, tuple[Options, str, Stated]] = {
 
 @pytest.mark.parametrize("reason", ["stop", "length"])
 @pytest.mark.parametrize(("options", "text", "content"), TRUNCATED.values(), ids=TRUNCATED)
-def test_a_call_that_is_truncated_is_an_error(options: Options, text: str, content: Stated, reason: str) -> None:
+def test_a_truncated_call_is_an_error(options: Options, text: str, content: Stated, reason: str) -> None:
     """
     Never a success, whatever the finish reason; and what was received of it is in the partial.
     """
-    outcome = answer(options, text, reason=reason)
+    outcome = decode(options, text, reason=reason)
 
     finished = "tool_calls" if reason == "stop" and content[2] else reason
     assert (*content, finished, IncompleteToolCall) == summed(outcome)
@@ -373,37 +367,33 @@ def test_a_call_that_is_truncated_is_an_error(options: Options, text: str, conte
 
 
 @pytest.mark.parametrize(("options", "text"), [truncated[:2] for truncated in TRUNCATED.values()], ids=TRUNCATED)
-def test_any_truncated_of_a_truncated_call_reads_the_same(options: Options, text: str) -> None:
+def test_any_split_of_a_truncated_call_is_parsed_the_same(options: Options, text: str) -> None:
     """
     The same error, with the same partial.
     """
-    expected = summed(answer(options, text))
+    expected = summed(decode(options, text))
 
     for pieces in cuts(text):
-        assert expected == summed(answer(options, *pieces)), pieces
+        assert expected == summed(decode(options, *pieces)), pieces
 
 
 WHOLE_AT = {"hermes": f"<tool_call>{F}", "mistral": f"[TOOL_CALLS]f{PARIS}", "llama3_json": F}
 
 
 @pytest.mark.parametrize(("name", "text"), WHOLE_AT.items())
-def test_no_beginning_of_a_call_is_a_success(name: str, text: str) -> None:
-    """
-    From where a call can be told to its last character: an error and no call whose arguments could be read.
-    """
+def test_no_prefix_of_a_call_is_a_success(name: str, text: str) -> None:
+    """From the marker to the last character: an error, and no call with complete arguments."""
     begins = {"hermes": 11, "mistral": 12, "llama3_json": 7}[name]
     for at in range(begins, len(text)):
-        outcome = answer({"tool_calls": name}, text[:at], reason="length")
+        outcome = decode({"tool_calls": name}, text[:at], reason="length")
         assert isinstance(outcome.error, IncompleteToolCall), text[:at]
 
-    assert answer({"tool_calls": name}, text, reason="length").error is None
+    assert decode({"tool_calls": name}, text, reason="length").error is None
 
 
-def test_a_whole_call_before_a_truncated_is_a_call() -> None:
-    """
-    The reason stays what the server says.
-    """
-    outcome = answer(HERMES, f"<tool_call>{F}</tool_call> And", reason="length")
+def test_a_complete_call_before_a_truncated_one_is_kept() -> None:
+    """The finish reason of the server is kept."""
+    outcome = decode(HERMES, f"<tool_call>{F}</tool_call> And", reason="length")
 
     assert (" And", "", [FIRST], "length", None) == summed(outcome)
 
@@ -428,7 +418,7 @@ BROKEN: dict[str, tuple[list[bytes], type[MDStreamError]]] = {
         (OPEN, "Hm</th"),
     ],
 )
-def test_what_was_held_back_comes_before_the_error(
+def test_buffered_text_is_returned_before_the_error(
     options: Options, text: str, payloads: list[bytes], kind: type[MDStreamError]
 ) -> None:
     """
@@ -441,7 +431,7 @@ def test_what_was_held_back_comes_before_the_error(
     assert text == (partial.reasoning + partial.text).removesuffix("c")
 
 
-def test_a_decoder_that_failed_does_not_end_well() -> None:
+def test_a_failed_decoder_does_not_finish() -> None:
     """
     Its error is raised once more.
     """
@@ -457,9 +447,7 @@ def test_a_decoder_that_failed_does_not_end_well() -> None:
 
 
 def test_a_response_without_a_finish_reason_is_an_interruption() -> None:
-    """
-    As without the markup: a call that is whole does not stand for the end.
-    """
+    """A complete call does not end a response."""
     outcome = read(TextParsingDialect(OpenAIChat(), **HERMES), texts(f"<tool_call>{F}</tool_call>"))
 
     assert ("", "", [FIRST], None, StreamInterrupted) == summed(outcome)
@@ -475,11 +463,9 @@ def test_a_response_without_a_finish_reason_is_an_interruption() -> None:
     ],
     ids=["arguments before the name", "blanks", "blanks behind the arguments", "Python"],
 )
-def test_what_is_held_back_has_an_end(options: Options, text: str) -> None:
-    """
-    A call that cannot be told for too long is an error, with all of it in the partial.
-    """
-    outcome = answer(options, *(text[at : at + 4096] for at in range(0, len(text), 4096)), "never read")
+def test_the_buffer_is_limited(options: Options, text: str) -> None:
+    """A call that is not complete within the limit is an error with all of its text in the partial."""
+    outcome = decode(options, *(text[at : at + 4096] for at in range(0, len(text), 4096)), "never read")
 
     assert type(outcome.error) is MalformedStream
     assert "characters" in str(outcome.error)
@@ -489,20 +475,18 @@ def test_what_is_held_back_has_an_end(options: Options, text: str) -> None:
     ) + (len('<tool_call>{"name": "", "arguments": ') if outcome.model_response.tool_calls else 0)
 
 
-def test_arguments_of_any_length_are_passed_on() -> None:
+def test_arguments_of_any_length_are_emitted() -> None:
     """
     They are not held back, so they have no bound; streamed or in one piece.
     """
     text = f'<tool_call>{{"name": "f", "arguments": {{"a": "{2**21 * "x"}"}}}}</tool_call>'
 
-    assert 2**21 < len(answer(HERMES, text).model_response.tool_calls[0].arguments)
+    assert 2**21 < len(decode(HERMES, text).model_response.tool_calls[0].arguments)
 
 
-def test_a_long_wait_shows_that_the_stream_is_alive() -> None:
-    """
-    An event that says nothing now and then: silence would be taken for a stalled stream.
-    """
-    outcome = answer(PYTHONIC, "[f(a='", *(1000 * ["word "]), "')]")
+def test_buffering_emits_progress() -> None:
+    """Empty text deltas show that the stream is not stalled."""
+    outcome = decode(PYTHONIC, "[f(a='", *(1000 * ["word "]), "')]")
 
     assert 4 <= outcome.events.count(TextDelta("")) <= 6
     assert ["f"] == [call.name for call in outcome.model_response.tool_calls]
@@ -528,7 +512,7 @@ def test_choices_are_kept_apart() -> None:
     assert [Finish("tool_calls", 0), Finish("tool_calls", 1)] == outcome.events[-2:]
 
 
-def test_one_choice_that_is_truncated_is_an_error() -> None:
+def test_a_truncated_choice_is_an_error() -> None:
     """
     Though the other one is whole.
     """
@@ -541,7 +525,7 @@ def test_one_choice_that_is_truncated_is_an_error() -> None:
     assert "<tool_call>{" == outcome.error.partial.choices[1].text
 
 
-def test_a_server_that_reads_them_itself_is_left_alone() -> None:
+def test_events_of_a_server_with_parsers_are_kept() -> None:
     """
     Its reasoning and its calls are passed on; a call in the text gets an index of its own.
     """
@@ -560,7 +544,7 @@ def test_a_server_that_reads_them_itself_is_left_alone() -> None:
     assert "a" == outcome.model_response.tool_calls[1].id
 
 
-def test_other_dialects_can_carry_them_too() -> None:
+def test_other_dialects_can_be_wrapped() -> None:
     """
     What is around the text is the inner dialect's own.
     """
@@ -570,17 +554,17 @@ def test_other_dialects_can_carry_them_too() -> None:
         assert ("", "", [FIRST], "tool_calls", None) == summed(read(TextParsingDialect(inner, **HERMES), list(line)))
 
 
-def test_the_request_is_the_inner_dialects() -> None:
+def test_requests_are_those_of_the_inner_dialect() -> None:
     """
-    The same name, route and body, and the same second question.
+    The same name, route and body, and the same second request.
     """
-    inner, question = OpenAIChat(), {"messages": [{"role": "user", "content": "Hi"}]}
+    inner, create_call = OpenAIChat(), {"messages": [{"role": "user", "content": "Hi"}]}
     markup = TextParsingDialect(inner, tool_calls="hermes")
     refused = InvalidRequest("stream_options is not supported")
-    body = markup.build_payload(question, stream=True)
+    body = markup.build_payload(create_call, stream=True)
 
     assert (inner.name, inner.route) == (markup.name, markup.route)
-    assert inner.build_payload(question, stream=True) == body
+    assert inner.build_payload(create_call, stream=True) == body
     assert inner.relax_payload(body, refused) == markup.relax_payload(body, refused) != None  # noqa: E711  # one that is simpler
 
 
@@ -594,7 +578,7 @@ GOES_ON: dict[str, tuple[Options, bool]] = {
 
 
 @pytest.mark.parametrize(("options", "goes_on"), GOES_ON.values(), ids=GOES_ON)
-def test_a_response_is_gone_on_with_where_its_second_half_can_be_read(options: Options, goes_on: bool) -> None:
+def test_a_response_is_resumed_if_its_continuation_can_be_parsed(options: Options, goes_on: bool) -> None:
     """
     As the inner dialect does, or not at all.
     """
@@ -605,22 +589,22 @@ def test_a_response_is_gone_on_with_where_its_second_half_can_be_read(options: O
     ).build_continuation(REQUEST, content)
 
 
-def test_nothing_requested_for_costs_nothing() -> None:
+def test_without_parsers_the_inner_decoder_is_returned() -> None:
     """
     Without a parser the decoder is the inner one.
     """
     assert type(OpenAIChat().create_decoder()) is type(TextParsingDialect(OpenAIChat()).create_decoder())
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_names_are_rejected() -> None:
     """
     The message names those that exist.
     """
     with pytest.raises(
-        ValueError, match="tool_calls='xml' is unknown; there are: hermes, mistral, llama3_json, pythonic"
+        ValueError, match=r"tool_calls='xml' is unknown .hint: use one of hermes, mistral, llama3_json, pythonic"
     ):
         TextParsingDialect(OpenAIChat(), tool_calls="xml")
-    with pytest.raises(ValueError, match="reasoning='deepseek_r1' is unknown; there are: think, open"):
+    with pytest.raises(ValueError, match=r"reasoning='deepseek_r1' is unknown .hint: use one of think, open"):
         TextParsingDialect(OpenAIChat(), reasoning="deepseek_r1")  # type: ignore[arg-type]
 
 
@@ -649,11 +633,9 @@ HOSTILE: dict[str, tuple[Options, str]] = {
 
 
 @pytest.mark.parametrize(("options", "text"), HOSTILE.values(), ids=HOSTILE)
-def test_no_response_breaks_the_reader(options: Options, text: str) -> None:
-    """
-    Whatever a model or an attacker writes: events or an error of ours, soon.
-    """
-    outcome = answer(options, text)
+def test_no_output_breaks_the_parser(options: Options, text: str) -> None:
+    """Any output gives events or an mdstream error, in linear time."""
+    outcome = decode(options, text)
 
     assert outcome.error is None or isinstance(outcome.error, IncompleteToolCall | MalformedStream)
 
@@ -662,7 +644,7 @@ STATES = f"<think>\nThe weather: a tool.\n</think>\n\nLet me look.\n<tool_call>\
 CONTENT = ("\n\nLet me look.\n", "\nThe weather: a tool.\n", [FIRST], "tool_calls")
 
 
-def question(emulator: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
+def create_call(emulator: Emulator, *, stream: bool = True, resume: int = 0) -> Call:
     dialect = TextParsingDialect(OpenAIChat(), tool_calls="hermes", reasoning="think")
     return Call(OCIModelDeployment(emulator.endpoint), dialect, REQUEST, stream=stream, retry=Retry(0), resume=resume)
 
@@ -692,12 +674,12 @@ def test_from_end_to_end(send_request: Any) -> None:
     A real client, a server without parsers: streamed and whole, and a stream that breaks inside the call.
     """
     with Emulator(model=lambda request: STATES) as emulator:
-        replies = [send_request(question(emulator, stream=stream)) for stream in (True, False)]
+        responses = [send_request(create_call(emulator, stream=stream)) for stream in (True, False)]
         emulator.script(Fault("trailer", after=-1, reason="ModelResponseTimeExceeded"))
         with pytest.raises(StreamTimeout) as caught:
-            send_request(question(emulator))
+            send_request(create_call(emulator))
 
-    for model_response in replies:
+    for model_response in responses:
         assert (
             model_response.text,
             model_response.reasoning,
@@ -710,13 +692,11 @@ def test_from_end_to_end(send_request: Any) -> None:
 
 @pytest.mark.parametrize("after", range(4, 14))
 @pytest.mark.parametrize("send_request", [complete, acomplete])
-def test_what_was_held_back_is_stated_again_where_a_response_is_gone_on_with(send_request: Any, after: int) -> None:
-    """
-    Wherever it broke before the arguments: the text once, and one call. A call that has begun is not gone on with.
-    """
+def test_buffered_text_is_resumed(send_request: Any, after: int) -> None:
+    """Before the arguments: the text once, and one call. A call that has started is not resumed."""
     with Emulator(model=lambda request: f"Let me look.\n<tool_call>\n{F}\n</tool_call>") as emulator:
         emulator.script(Fault("cut", after=after), None)
-        model_response = send_request(question(emulator, resume=1))
+        model_response = send_request(create_call(emulator, resume=1))
 
     assert ("Let me look.\n", [FIRST], 1) == (
         model_response.text,
@@ -727,15 +707,13 @@ def test_what_was_held_back_is_stated_again_where_a_response_is_gone_on_with(sen
 
 @pytest.mark.parametrize("after", range(4, 30))
 @pytest.mark.parametrize("send_request", [complete, acomplete])
-def test_a_truncated_cable_loses_nothing(send_request: Any, after: int) -> None:
-    """
-    What could not be told as a call yet is text of the partial; of a call that has begun, its arguments.
-    """
+def test_an_interrupted_connection_loses_nothing(send_request: Any, after: int) -> None:
+    """Buffered text is in the partial as text; the arguments of a call that has started are in the call."""
     content = f"Let me look.\n<tool_call>\n{F}\n</tool_call>"
     with Emulator(model=lambda request: content) as emulator:
         emulator.always(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
-            send_request(question(emulator))
+            send_request(create_call(emulator))
 
     partial = caught.value.partial
     sent = partial.text + "".join(f"{call.name} {call.arguments}" for call in partial.tool_calls)
@@ -745,11 +723,9 @@ def test_a_truncated_cable_loses_nothing(send_request: Any, after: int) -> None:
         assert "<tool_call>" in partial.text
 
 
-def test_reasoning_of_a_thought_is_reported_as_it_comes() -> None:
-    """
-    Delta by delta, and in the order in which it was said.
-    """
-    events = answer(THINK, "<think>", "A", "B", "</think>", "C").events[1:]
+def test_reasoning_is_emitted_as_it_is_received() -> None:
+    """Delta by delta, in order."""
+    events = decode(THINK, "<think>", "A", "B", "</think>", "C").events[1:]
 
     assert [ReasoningDelta("A"), ReasoningDelta("B"), TextDelta("C"), Finish("stop")] == events
 
@@ -764,10 +740,8 @@ SURPLUS = {
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 @pytest.mark.parametrize("name", SURPLUS)
-def test_an_object_behind_that_of_a_call_is_an_error(name: str, size: int) -> None:
-    """
-    Neither of the two may run: nobody knows which one is meant.
-    """
+def test_an_object_after_a_call_is_an_error(name: str, size: int) -> None:
+    """Neither of the two may be executed."""
     text = SURPLUS[name]
     decoder = TextParsingDialect(OpenAIChat(), tool_calls=name.split(",", maxsplit=1)[0]).create_decoder()
     for at in range(0, len(text), size):

@@ -70,12 +70,12 @@ def llm_at(emulator: Emulator, **options: Any) -> OCIDataScience:
 
 @each
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-async def test_langchains_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
+async def test_langchain_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
     """The loop goes through the tool, sync and async, streamed and whole."""
     agent = create_agent(chat_at(emulator, tool_call_parser=parser, streaming=streaming), [tool(get_weather)])
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
 
-    for state in (agent.invoke(question), await agent.ainvoke(question)):
+    for state in (agent.invoke(inputs), await agent.ainvoke(inputs)):
         assert "It is sunny in Paris." == state["messages"][-1].text
         assert "tool_calls" == state["messages"][1].response_metadata["finish_reason"]
     assert ["Paris", "Paris"] == CALLED
@@ -84,34 +84,34 @@ async def test_langchains_agents(emulator: Emulator, parser: Any, streaming: boo
 
 @each
 @pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
-async def test_llamaindexs_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
+async def test_llamaindex_agents(emulator: Emulator, parser: Any, streaming: bool) -> None:
     """The same."""
     llm = llm_at(emulator, tool_call_parser=parser)
-    answer = await FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming).run("What is the weather?")
+    output = await FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming).run("What is the weather?")
 
-    assert "It is sunny in Paris." == str(answer)
+    assert "It is sunny in Paris." == str(output)
     assert ["Paris"] == CALLED
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-def test_a_call_in_text_that_breaks_off_is_not_executed(emulator: Emulator, parser: Any) -> None:
+def test_a_truncated_call_in_text_is_not_executed(emulator: Emulator, parser: Any) -> None:
     """Cut by the line or by `max_tokens`: an error, with all that came in the partial."""
     agent = create_agent(chat_at(emulator, tool_call_parser=parser, streaming=True), [tool(get_weather)])
-    question: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
+    inputs: Any = {"messages": [HumanMessage("What is the weather in Paris?")]}
     for after in range(4, 20, 3):
         emulator.script(Fault("cut", after=after))
         with pytest.raises(StreamInterrupted) as caught:
-            agent.invoke(question)
+            agent.invoke(inputs)
         assert caught.value.partial.text.startswith("Let me")  # type: ignore[union-attr]
     short = create_agent(chat_at(emulator, tool_call_parser=parser, max_tokens=14), [tool(get_weather)])
     with pytest.raises(IncompleteToolCall):
-        short.invoke(question)
+        short.invoke(inputs)
     assert [] == CALLED
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-async def test_thoughts(emulator: Emulator, parser: str) -> None:
-    """They stand apart from the text, in both frameworks, sync and async."""
+async def test_reasoning_in_text(emulator: Emulator, parser: str) -> None:
+    """Reasoning is separated from the text, in both frameworks, sync and async."""
     chat = chat_at(emulator, reasoning_parser="think")
     first, *rest = chat.stream("Where?")
     for message in (first + rest, chat.invoke("Where?"), await chat.ainvoke("Where?")):
@@ -125,7 +125,7 @@ async def test_thoughts(emulator: Emulator, parser: str) -> None:
 
 
 @pytest.mark.parametrize("parser", ["hermes"])
-def test_unknown_names_are_reported(emulator: Emulator, parser: str) -> None:
+def test_unknown_names_are_rejected(emulator: Emulator, parser: str) -> None:
     """By the field."""
     with pytest.raises(ValueError, match="tool_call_parser"):
         chat_at(emulator, tool_call_parser="latin")

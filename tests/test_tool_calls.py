@@ -178,10 +178,8 @@ def calls_of(outcome: Outcome) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
 @pytest.mark.parametrize(("wire", "expected"), VECTORS.values(), ids=VECTORS)
-def test_calls_are_whole_and_apart(wire: bytes, expected: list[tuple[str, str]], step: int) -> None:
-    """
-    Each call comes out once, with its name and its arguments, and the answer finishes for tool calls.
-    """
+def test_calls_are_complete_and_separate(wire: bytes, expected: list[tuple[str, str]], step: int) -> None:
+    """Each call is emitted once, with name and arguments, and the finish reason is `tool_calls`."""
     outcome = read(wire, step=step)
 
     assert outcome.error is None
@@ -190,7 +188,7 @@ def test_calls_are_whole_and_apart(wire: bytes, expected: list[tuple[str, str]],
 
 
 @pytest.mark.parametrize("wire", [wire for wire, _ in VECTORS.values()], ids=VECTORS)
-def test_the_first_delta_of_a_call_introduces_it_and_the_others_do_not(wire: bytes) -> None:
+def test_only_the_first_delta_of_a_call_has_id_and_name(wire: bytes) -> None:
     """
     Frameworks concatenate names and ids: they come once, first, and no two calls share an id or an index.
     """
@@ -224,7 +222,7 @@ TRUNCATED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("wire", TRUNCATED.values(), ids=TRUNCATED)
-def test_a_call_that_is_truncated_is_an_error(wire: bytes) -> None:
+def test_a_truncated_call_is_an_error(wire: bytes) -> None:
     """
     A call that stops in the middle is never a success, whatever the finish reason claims.
     """
@@ -246,16 +244,14 @@ INVALID = {
 
 @pytest.mark.parametrize("arguments", INVALID.values(), ids=INVALID)
 def test_arguments_that_are_wrong_but_whole_are_delivered(arguments: str) -> None:
-    """
-    Invalid JSON that was not cut is the model's mistake: the framework is given it as it is.
-    """
+    """Invalid JSON that is not truncated is a mistake of the model, which the framework receives unchanged."""
     outcome = read(streamed(fragment(0, "a", "f", arguments)))
 
     assert outcome.error is None
     assert [("f", arguments)] == calls_of(outcome)
 
 
-def test_every_beginning_of_a_call_is_truncated() -> None:
+def test_every_prefix_of_a_call_is_truncated() -> None:
     """
     Wherever arguments stop before their last brace, the call is incomplete.
     """

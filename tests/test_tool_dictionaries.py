@@ -66,12 +66,10 @@ FUNCTIONS: dict[str, Json] = {
 @pytest.mark.parametrize(
     "platform_case", ["OCI model deployment", "OCI GenAI GENERIC", "OCI GenAI COHERE", "OCI GenAI COHEREV2"]
 )
-def test_langchain_names_a_tool_that_is_not_run(
+def test_langchain_rejects_a_provider_tool_by_name(
     emulator: Emulator, platform_case: str, builtin: Json, name: str
 ) -> None:
-    """
-    Nothing is asked.
-    """
+    """No request is sent."""
     chat: BaseChatModel = chat_at(PLATFORM_CASES[platform_case], emulator)
 
     with pytest.raises(ValueError, match=name) as caught:
@@ -82,11 +80,11 @@ def test_langchain_names_a_tool_that_is_not_run(
 
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
 @pytest.mark.parametrize("call_method", ["chat", "achat", "chat_with_tools", "achat_with_tools"])
-def test_llamaindex_names_a_tool_that_is_not_run(
+def test_llamaindex_rejects_a_provider_tool_by_name(
     emulator: Emulator, call_method: str, builtin: Json, name: str
 ) -> None:
     """
-    With an error that its engines do not take for an empty answer.
+    With an error that its engines do not take for an empty response.
     """
     llm = llama(emulator)
     tools: list[Any] = [builtin, FunctionTool.from_defaults(get_weather)]
@@ -111,17 +109,15 @@ def test_llamaindex_names_a_tool_that_is_not_run(
 @pytest.mark.parametrize(("builtin", "name"), BUILT_IN.values(), ids=BUILT_IN)
 @pytest.mark.parametrize("dialect_name", ["oci-generic", "oci-cohere", "oci-cohere-v2"])
 @pytest.mark.parametrize("choice", [None, "auto", {"type": "function", "function": {"name": "f"}}])
-def test_oci_s_formats_name_it_too(dialect_name: str, builtin: Json, name: str, choice: Any) -> None:
-    """
-    Whoever asks the core, or binds `tools` past the frameworks' own ways.
-    """
-    question = {"messages": [USER], "tools": [FUNCTIONS["MCP's"], builtin], "tool_choice": choice}
+def test_oci_formats_reject_a_provider_tool_by_name(dialect_name: str, builtin: Json, name: str, choice: Any) -> None:
+    """For callers of the core, and for `tools` that bypass the frameworks' methods."""
+    params = {"messages": [USER], "tools": [FUNCTIONS["MCP's"], builtin], "tool_choice": choice}
     with pytest.raises(InvalidRequest, match=name):
-        dialect(dialect_name).build_payload(question, stream=False)
+        dialect(dialect_name).build_payload(params, stream=False)
 
 
 @pytest.mark.parametrize("described", FUNCTIONS.values(), ids=FUNCTIONS)
-def test_functions_in_every_shape(emulator: Emulator, described: Json) -> None:
+def test_functions_of_every_shape_are_converted(emulator: Emulator, described: Json) -> None:
     """
     Are the same function, for both frameworks and in OCI's format.
     """
@@ -202,7 +198,7 @@ EXTRA: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("described", EXTRA.values(), ids=EXTRA)
-def test_what_a_field_adds_to_its_schema_is_sent(emulator: Emulator, described: Any) -> None:
+def test_constraints_of_a_field_are_sent(emulator: Emulator, described: Any) -> None:
     """
     Core loses it. Injected arguments stay out. Twice is the same as once.
     """
@@ -215,7 +211,7 @@ def test_what_a_field_adds_to_its_schema_is_sent(emulator: Emulator, described: 
 
 
 @pytest.mark.parametrize("name", ["StructuredTool", "BaseTool"])
-def test_all_that_fields_add(emulator: Emulator, name: str) -> None:
+def test_all_constraints_of_fields(emulator: Emulator, name: str) -> None:
     """
     Formats, examples, functions, and what was there before.
     """
@@ -227,7 +223,7 @@ def test_all_that_fields_add(emulator: Emulator, name: str) -> None:
     assert {"default": 3, "minimum": 1, "type": "integer"} == properties["plain"]
 
 
-def test_a_server_that_runs_such_a_tool_can_be_requested(emulator: Emulator) -> None:
+def test_a_provider_tool_can_be_sent_in_extra_body(emulator: Emulator) -> None:
     """
     Past the check: the OpenAI dialects send what they are given.
     """
@@ -253,7 +249,9 @@ NO_SCHEMA: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("strict", [None, True])
 @pytest.mark.parametrize("given", NO_SCHEMA.values(), ids=NO_SCHEMA)
-def test_a_schema_that_is_no_object_is_refused(emulator: Emulator, given: dict[str, Any], strict: bool | None) -> None:
+def test_a_schema_that_is_not_an_object_is_rejected(
+    emulator: Emulator, given: dict[str, Any], strict: bool | None
+) -> None:
     """
     With the tool's name, in both frameworks, before anything is sent.
     """

@@ -165,7 +165,7 @@ def test_a_result_belongs_to_the_call_before_it(messages: list[Message], wanted:
 
 
 @pytest.mark.parametrize(("messages", "wanted"), ROUNDS.values(), ids=ROUNDS)
-def test_gemini_has_each_result_behind_its_call(messages: list[Message], wanted: Reported) -> None:
+def test_gemini_receives_each_result_after_its_call(messages: list[Message], wanted: Reported) -> None:
     """
     One call in each message, and its result, if there is one, is the next message.
     """
@@ -198,7 +198,7 @@ def test_openai_servers_get_an_id_for_each_call(name: str) -> None:
     assert (["call_0", "call_1"], ["call_1", "call_0"]) == sent("no ids, results by place in another order")
 
 
-def test_an_orphan_and_a_second_result_stay() -> None:
+def test_results_without_a_call_and_second_results_stay() -> None:
     """
     A result that answers no call keeps its id; a second one for the same call stays with that call.
     """
@@ -209,7 +209,7 @@ def test_an_orphan_and_a_second_result_stay() -> None:
     assert "zz" == body["messages"][-1]["toolCallId"]
 
 
-def test_reasoning_and_text_of_parallel_calls_are_stated_once() -> None:
+def test_reasoning_and_text_of_split_calls_are_sent_once() -> None:
     """
     Where one message becomes several, only the first has its text and its reasoning.
     """
@@ -305,7 +305,7 @@ def test_llamaindex_sends_each_result_with_its_call(
     assert sorted(wanted, key=str) == sorted(SEEN[model](emulator.last.json["chatRequest"]), key=str)
 
 
-def test_llamaindex_names_calls_without_ids_by_their_position(emulator: Emulator) -> None:
+def test_llamaindex_gives_calls_without_ids_an_id_by_index(emulator: Emulator) -> None:
     """
     Its own names repeat in every message.
     """
@@ -319,7 +319,7 @@ def test_llamaindex_names_calls_without_ids_by_their_position(emulator: Emulator
 
 
 @pytest.mark.parametrize("case", ["a result is missing in the first round", "in another order", "ids of another round"])
-def test_the_emulator_reads_cohere_s_results_by_their_calls(case: str) -> None:
+def test_the_emulator_matches_cohere_results_with_calls(case: str) -> None:
     """
     The first format of Cohere has no ids; a result repeats its call.
     """

@@ -57,7 +57,7 @@ TYPES: dict[str, tuple[Json, Json, Json]] = {
 
 
 @pytest.mark.parametrize(("schema", "wanted", "without_null"), TYPES.values(), ids=TYPES)
-def test_one_type_in_each_position(schema: Json, wanted: Json, without_null: Json) -> None:
+def test_lists_of_types_are_replaced(schema: Json, wanted: Json, without_null: Json) -> None:
     """
     A list of types means the same as alternatives; the schema that was given is left alone.
     """
@@ -101,7 +101,7 @@ BOUNDS: dict[str, tuple[Json, Json, Json]] = {
 @pytest.mark.parametrize(("schema", "gemini", "others"), BOUNDS.values(), ids=BOUNDS)
 def test_exclusive_bounds(schema: Json, gemini: Json, others: Json) -> None:
     """
-    Gemini gets the inclusive ones that are nearest; in the schema of an answer, too.
+    Gemini gets the inclusive ones that are nearest; in the schema of a response, too.
     """
     inside = {"type": "object", "properties": {"n": schema}}
     wanted = {"google.gemini-2.5-pro": gemini, "openai.gpt-5": others, "xai.grok-4": others}

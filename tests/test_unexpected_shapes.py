@@ -1,4 +1,4 @@
-"""Payloads, error bodies, trailers and credentials in shapes that nobody expects: only errors of ours come out."""
+"""Payloads, error bodies, trailers and credentials of unexpected shapes raise mdstream errors only."""
 
 import asyncio
 import copy
@@ -75,7 +75,7 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize(("name", "payload"), PAYLOADS.values(), ids=PAYLOADS)
-def test_a_payload_of_any_shape_is_an_error_of_ours(name: str, payload: bytes) -> None:
+def test_a_payload_of_any_shape_is_an_mdstream_error(name: str, payload: bytes) -> None:
     """
     The error has the beginning of the payload, can be pickled and copied, and its fields are texts and numbers.
     """
@@ -95,7 +95,7 @@ def test_a_payload_of_any_shape_is_an_error_of_ours(name: str, payload: bytes) -
 
 
 @pytest.mark.parametrize("bad", [b'{"choices": 5}', b'{"choices":[{"index":[0],"delta":{}}]}', b"[%b]" % nested(2000)])
-def test_the_text_before_it_is_handed_out(bad: bytes) -> None:
+def test_the_text_before_an_unexpected_payload_is_returned(bad: bytes) -> None:
     """
     In one read: first the events, then the error with the payload that could not be read.
     """
@@ -131,7 +131,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda error: type(error).__name__)
-def test_an_attempt_is_the_position_where_foreign_errors_end(foreign: Exception) -> None:
+def test_an_attempt_maps_unexpected_exceptions(foreign: Exception) -> None:
     """
     Whatever a decoder raises in `feed`, `end` or `held` is a MalformedStream with its cause, and a refusal keeps its status.
     """
@@ -151,7 +151,7 @@ def test_an_attempt_is_the_position_where_foreign_errors_end(foreign: Exception)
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda error: type(error).__name__)
-def test_an_error_body_that_no_parser_reads_keeps_its_status(foreign: Exception) -> None:
+def test_an_unreadable_error_body_keeps_its_status(foreign: Exception) -> None:
     """
     Where a platform's parser fails, the error is the one of the status, with the body.
     """
@@ -190,7 +190,7 @@ STATUSES = (400, 401, 404, 429, 500, 503)
 @pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_an_error_body_of_any_shape_is_the_error_of_its_status(platform: str, body: bytes) -> None:
+def test_an_error_body_of_any_shape_maps_to_the_error_of_its_status(platform: str, body: bytes) -> None:
     """
     On each platform, for each status: an error of its class, that can be pickled.
     """
@@ -206,7 +206,7 @@ def test_an_error_body_of_any_shape_is_the_error_of_its_status(platform: str, bo
 
 @pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.parametrize("platform", MODELS)
-def test_both_frameworks_raise_errors_of_ours(platform: str, call_method: str) -> None:
+def test_both_frameworks_raise_mdstream_errors(platform: str, call_method: str) -> None:
     """
     Through LangChain and LlamaIndex, sync and async, streamed and whole: a body whose code is an object of digits.
     """
@@ -221,7 +221,7 @@ def test_both_frameworks_raise_errors_of_ours(platform: str, call_method: str) -
     check_error(caught.value)
 
 
-def test_fields_of_an_error_have_their_types_whatever_is_given() -> None:
+def test_fields_of_an_error_have_their_types() -> None:
     """
     Objects as code, digits as status, an infinite wait: the error can be pickled, copied and compared.
     """
@@ -255,10 +255,8 @@ TOKENS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", TOKENS.values(), ids=TOKENS)
-def test_an_iam_response_of_any_shape_is_read(body: bytes) -> None:
-    """
-    The token is taken, for a day where the answer does not say how long; a refusal is an error of its status.
-    """
+def test_an_iam_response_of_any_shape_is_parsed(body: bytes) -> None:
+    """A token without an expiry is used for a day; an error response is an error of its status."""
     signer = iam(body)
     signer.fetch_credential()
 
@@ -272,9 +270,9 @@ CLAIMS = [b'{"exp": 3093527980799}', b'{"exp": %b}' % HUGE, b'{"exp": Infinity}'
 
 
 @pytest.mark.parametrize("claims", CLAIMS, ids=lambda claims: claims[:20].decode("latin-1"))
-def test_a_token_whose_end_is_no_date_has_none(claims: bytes) -> None:
+def test_a_token_with_an_invalid_expiry_does_not_expire(claims: bytes) -> None:
     """
-    Dates beyond the year 9999, infinities, objects: the token is used until it is refused.
+    Dates beyond the year 9999, infinities, objects: the token is used until it is rejected.
     """
     import base64  # noqa: PLC0415
 
@@ -289,9 +287,9 @@ def _raising(error: Exception) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda error: type(error).__name__)
-def test_sdks_that_fail_on_what_they_read_are_errors_of_ours(foreign: Exception) -> None:
+def test_failures_of_sdks_are_authentication_errors(foreign: Exception) -> None:
     """
-    botocore on a credentials file, the oci SDK on a metadata answer: an AuthenticationError, synchronously and in a thread.
+    botocore on a credentials file, the oci SDK on a metadata response: an AuthenticationError, synchronously and in a thread.
     """
 
     class Principal:

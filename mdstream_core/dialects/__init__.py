@@ -1,6 +1,7 @@
-"""What is spoken inside: payloads ⇄ events. One file per API format, one table that names them.
+"""Dialects: API formats that turn request parameters into payloads and payloads into events.
 
-The core speaks the OpenAI JSON shape for questions, which both frameworks produce; other dialects translate from it.
+One module per API format; the tables below map names to dialects. Request parameters have the shape of the OpenAI API,
+which both frameworks produce; other dialects translate them.
 """
 
 from collections.abc import Mapping
@@ -120,37 +121,43 @@ _EMBEDDINGS: dict[str, ListDialect] = {
     for known in (OpenAIEmbeddings(), TEIEmbeddings(), JumpStartEmbeddings(), AutoEmbeddings(), OCIEmbedText())
 }
 _RERANKERS: dict[str, ListDialect] = {
-    known.name: known for known in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
+    entry.name: entry for entry in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
 _OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
-_TABLE: dict[str, Dialect] = {
-    **{known.name: known for known in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
+_DIALECTS: dict[str, Dialect] = {
+    **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
     **_RERANKERS,
 }
 
 
 def dialect(name: str) -> Dialect:
-    """The dialect of this name; `ValueError` names those that exist.
+    """Return the dialect of this name.
+
+    Args:
+        name: For example `openai-chat`, `tgi` or `oci-generic`.
+
+    Raises:
+        ValueError: The name is unknown; the message lists the known names.
 
     >>> dialect("openai-chat").route
     '/v1/chat/completions'
     """
-    return _find(_TABLE, name)
+    return _find(_DIALECTS, name)
 
 
 def generation_dialect(name: str) -> Dialect:
     """The dialect of this name among those of chat and completion models."""
-    return _find({known: _TABLE[known] for known in get_args(GenerationDialectName)}, name)
+    return _find({known: _DIALECTS[known] for known in get_args(GenerationDialectName)}, name)
 
 
 def embedding_dialect(name: str) -> ListDialect:
-    """The dialect of this name among those that ask for vectors."""
+    """Return the embedding dialect of this name. Raises `ValueError` like `dialect`."""
     return _find(_EMBEDDINGS, name)
 
 
 def rerank_dialect(name: str) -> ListDialect:
-    """The dialect of this name among those that ask for a ranking."""
+    """Return the rerank dialect of this name. Raises `ValueError` like `dialect`."""
     return _find(_RERANKERS, name)
 
 

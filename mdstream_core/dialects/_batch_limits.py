@@ -1,4 +1,4 @@
-"""How many inputs one request may have, read from the error of a server that got too many.
+"""Find the most inputs per request in the error response of a server that received too many.
 
 Sources: text-embeddings-inference (`router/src/http/server.rs`), Triton, pydantic 1 and 2 (infinity and other FastAPI
 servers), the public APIs of OpenAI, Azure, Cohere, Voyage AI, DashScope, SiliconFlow and Zhipu AI.
@@ -12,55 +12,60 @@ from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError,
 
 @dataclass(frozen=True, slots=True)
 class BatchLimit:
-    """The most that one request may hold: in inputs, in bytes of all inputs, or both. `None` is without a limit."""
+    """The most inputs of one request.
+
+    Attributes:
+        inputs: The most inputs; `None` (the default) without a limit.
+        bytes: The most bytes of all inputs together; `None` (the default) without a limit.
+    """
 
     inputs: int | None = None
     bytes: int | None = None
 
     def combine(self, other: "BatchLimit") -> "BatchLimit":
-        """The stricter of both, number by number."""
+        """Return the stricter of both limits, field by field."""
         return BatchLimit(_lower_limit(self.inputs, other.inputs), _lower_limit(self.bytes, other.bytes))
 
 
 def find_batch_limit(error: MDStreamError, inputs: int, size: int) -> BatchLimit | None:
-    """The limit that an error reports; `None` where the error has another reason, or one input cannot be less.
+    """Return the limit that an error reports; `None` if it has another cause, or the request had a single input.
 
-    A server that names no number is asked with half as much.
+    If the error has no number, the limit is half of the request.
 
     Args:
-        error: What the request was answered with.
-        inputs: How many inputs it had.
-        size: How many bytes all these inputs have.
+        error: The error response of the request.
+        inputs: The number of inputs of the request.
+        size: The size of all inputs together, in bytes.
 
-    >>> find_batch_limit(InvalidRequest("batch bytes 50 > maximum allowed batch bytes 32"), 50, 5000)
-    BatchLimit(inputs=32, size=None)
+    >>> find_batch_limit(InvalidRequest("batch size 50 > maximum allowed batch size 32"), 50, 5000)
+    BatchLimit(inputs=32, bytes=None)
     """
     if inputs < 2 or isinstance(error, ContextOverflow) or not isinstance(error, InvalidRequest | ServerError):
         return None
-    words = f"{error} {error.raw or ''}"
-    if isinstance(error, ServerError) and _is_busy(error.status, words.lower()):
+    message = f"{error} {error.raw or ''}"
+    if isinstance(error, ServerError) and _is_overloaded(error.status, message.lower()):
         return None
-    found = (match for match in _LIMIT.finditer(words) if not _is_unrelated(words, match))
-    numbers = (int(number) for match in found for number in match.groups() if number)
+    matches = (match for match in _LIMIT.finditer(message) if not _is_unrelated(message, match))
+    numbers = (int(number) for match in matches for number in match.groups() if number)
     if (limit := next((number for number in numbers if 0 < number < inputs), None)) is not None:
         return BatchLimit(inputs=limit)
-    if _TOO_MANY.search(words):
+    if _TOO_MANY.search(message):
         return BatchLimit(inputs=inputs // 2)
-    if error.status == 413 or _TOO_LARGE.search(words):
+    if error.status == 413 or _TOO_LARGE.search(message):
         return BatchLimit(bytes=size // 2)
     return None
 
 
-#: The statuses of a failed server under which a container reports that a request is wrong.
+#: Statuses of server errors with which containers also report invalid requests.
 _CONTAINER_STATUSES = frozenset({424, 500})
 
 
-def _is_busy(status: int | None, words: str) -> bool:
-    """Whether a failed server speaks of its own load, and not of the request's batch."""
-    return "queue" in words or (status not in _CONTAINER_STATUSES and "batch" not in words)
+def _is_overloaded(status: int | None, message: str) -> bool:
+    """Return whether a server error is about the server's load, and not about the batch size."""
+    return "queue" in message or (status not in _CONTAINER_STATUSES and "batch" not in message)
 
 
-#: What a limit's sentence is about where it is not a batch: the server's load, or the length of one text.
+#: Sentences with a limit that is not a batch size: the server's load, or the length of one text.
 _OTHER_CAUSES = re.compile(
     r"queue|overload|\bbusy\b|\bworkers?\b|\bwaiting\b|\bconcurren"
     r"|\b(?:input|text|document|sentence|string|query)[ _-]length\b"
@@ -69,15 +74,15 @@ _OTHER_CAUSES = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.;\n]\s|[{}]")
 
-#: How far a sentence is read before and behind its number, in characters.
+#: How much of a sentence is searched before and after its number, in characters.
 _CONTEXT_LENGTH = 80
 
 
-def _is_unrelated(words: str, match: re.Match[str]) -> bool:
-    """Whether the sentence of a number is about something else than how many inputs there are."""
-    before = _SENTENCE_END.split(words[max(0, match.start() - _CONTEXT_LENGTH) : match.start()])[-1]
-    behind = _SENTENCE_END.split(words[match.end() : match.end() + _CONTEXT_LENGTH])[0]
-    return _OTHER_CAUSES.search(f"{before}{match[0]}{behind}") is not None
+def _is_unrelated(message: str, match: re.Match[str]) -> bool:
+    """Return whether the sentence around a number is not about the number of inputs."""
+    before = _SENTENCE_END.split(message[max(0, match.start() - _CONTEXT_LENGTH) : match.start()])[-1]
+    after = _SENTENCE_END.split(message[match.end() : match.end() + _CONTEXT_LENGTH])[0]
+    return _OTHER_CAUSES.search(f"{before}{match[0]}{after}") is not None
 
 
 _INPUTS = r"(?:inputs?|texts?|documents?|sentences?|strings?|items?|instances?|elements?|queries|array|list)"
@@ -85,10 +90,10 @@ _AT_MOST = (
     r"(?:at most|up to|no more than|limited to|limit(?: is| of|:)?|less than or equal to|max(?:imum)?(?: is| of|:)?"
     r"|<=|≤|(?:not|cannot|can't)(?: be)? (?:exceed|larger than|greater than|more than|longer than)|exceeds(?: the)?)"
 )
-#: A number, unless it counts something else than inputs.
+#: A number that is not followed by another unit than inputs.
 _NUMBER = r"\b(\d{1,6})\b(?!\s*(?:tokens?|characters|chars|bytes|words|dimensions|[kmg]i?b)\b)"
 
-#: Sentences with the number in them.
+#: Sentences with a number.
 _LIMIT = re.compile(
     "|".join(
         (
@@ -111,7 +116,7 @@ _LIMIT = re.compile(
 #: Sentences without a number.
 _TOO_MANY = re.compile(rf"too many {_INPUTS}\b|batch(?: size)?(?: is)? too (?:large|big|long)", re.IGNORECASE)
 
-#: The inputs of a request are too large together.
+#: Sentences about the total size of the inputs.
 _TOO_LARGE = re.compile(
     r"length limit exceeded|payload too large|request entity too large|tokens per (?:submitted )?(?:batch|request)",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""What the decoders of OpenAI's and OCI's formats share: the choices of an answer, its end, its first error."""
+"""Base decoder of OpenAI's and OCI's formats: the choices of a response, their finish reasons, the first error."""
 
 from collections.abc import Iterable, Mapping
 from io import StringIO
@@ -24,18 +24,16 @@ from mdstream_core.errors import (
 )
 from mdstream_core.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
-# One choice of an answer while it is received: what it has said so far, and whether it has ended.
-
 
 class ChoiceState:
-    """The state of one choice.
+    """State of one choice of a response: the output received so far, and whether the choice has finished.
 
-    A known finish reason ends it. An unknown one has to be confirmed: by `[DONE]`, by the usage, or by a body that is
-    one document. What comes after a reason shows that it was no ending: the choice is open again, and a word that is
-    unknown ends nothing any more.
+    A known finish reason finishes the choice. An unknown one must be confirmed: by `[DONE]`, by the usage, or by a body
+    that is a single JSON document. Output after a finish reason reopens the choice; the same unknown reason cannot
+    finish it any more.
 
     Args:
-        index: Its index, as `read_index` gives it.
+        index: The index of the choice, as returned by `read_index`.
     """
 
     __slots__ = (
@@ -65,51 +63,51 @@ class ChoiceState:
         self.refusal = StringIO()
         #: The last finish reason, confirmed or not.
         self.reason = ""
-        #: Whether it ends the choice.
+        #: Whether the choice has finished.
         self.is_finished = False
-        #: Whether the text comes in `message` in place of `delta`, or in `text`.
+        #: Whether the text is received in `message` in place of `delta`, or in `text`.
         self.has_whole_messages = self.has_whole_text = False
         self._reopened: set[str] = set()
         self._is_reported = False
 
     @property
     def has_output(self) -> bool:
-        """Whether anything was received of it."""
+        """Whether any output was received."""
         return bool(self.text.tell() or self.calls or self.reasoning.tell() or self.refusal.tell() or self.media)
 
     def add_text(self, value: Any, events: list[Event]) -> None:
-        """Take the next piece of text."""
+        """Add the next piece of text."""
         self.text.write(require_text(value))
         events.append(TextDelta(value, self.index))
 
     def add_reasoning(self, value: Any, events: list[Event]) -> None:
-        """Take the next piece of reasoning."""
+        """Add the next piece of reasoning."""
         self.reasoning.write(require_text(value))
         events.append(ReasoningDelta(value, self.index))
 
     def add_refusal(self, value: Any, events: list[Event]) -> None:
-        """Take the next piece of a refusal."""
+        """Add the next piece of a refusal."""
         self.refusal.write(require_text(value))
         events.append(RefusalDelta(value, self.index))
 
     def add_calls(self, value: Any, events: list[Event]) -> None:
-        """Take the next pieces of tool calls. An entry that is `null` says nothing."""
+        """Add the next pieces of tool calls. Entries that are `null` are skipped."""
         if not isinstance(value, list):
-            raise TypeError("tool calls are no list")
+            raise TypeError("tool calls must be a list")
         events.extend(self.calls.read(value))
 
     def add_media(self, name: str, value: Any, events: list[Event]) -> None:
-        """Take what came beside the text: pictures, sound, annotations, parts of another type."""
+        """Add images, audio, annotations, or content parts of another type."""
         self.media = self.media or Media(self.index)
         events.extend(self.media.read(name, value))
 
     def merge_media(self, name: str, value: Any, events: list[Event]) -> None:
-        """Take the same of a whole message: what was streamed of it is not told again."""
+        """Add media of a whole message, without the entries that were streamed before."""
         self.media = self.media or Media(self.index)
         events.extend(self.media.merge_message(name, value))
 
     def set_finish_reason(self, reason: Any, events: list[Event]) -> bool:
-        """Take a finish reason. Returns whether the choice has finished now."""
+        """Set the finish reason. Return whether the choice has finished with it."""
         word = read_finish_reason(reason)
         if not word or self.is_finished:
             return False
@@ -120,7 +118,7 @@ class ChoiceState:
         return self.is_finished
 
     def reopen(self) -> bool:
-        """There is more behind the reason, so it was no ending. Returns whether the choice had finished."""
+        """Discard the finish reason, because more output follows. Return whether the choice had finished."""
         had_finished = self.is_finished
         if not is_known(self.reason):
             self._reopened.add(self.reason)
@@ -128,7 +126,7 @@ class ChoiceState:
         return had_finished
 
     def confirm(self, events: list[Event]) -> bool:
-        """Take what says that the answer is over. Returns whether the choice has finished now."""
+        """Confirm an unknown finish reason. Return whether the choice has finished with it."""
         if self.is_finished or not self.reason or self.reason in self._reopened:
             return False
         self._emit_finish(events)
@@ -137,15 +135,15 @@ class ChoiceState:
 
     def _emit_finish(self, events: list[Event]) -> None:
         if self.media:
-            events.extend(self.media.rest())
+            events.extend(self.media.flush())
         if not self._is_reported:
             self._is_reported = True
-            called = self.reason == "stop" and self.calls
-            events.append(Finish("tool_calls" if called else self.reason, self.index))
+            has_called_tools = self.reason == "stop" and self.calls
+            events.append(Finish("tool_calls" if has_called_tools else self.reason, self.index))
 
 
 def read_index(value: Any) -> int:
-    """The index of a choice, which some gateways write as a string.
+    """Return the index of a choice; some gateways send it as a string.
 
     >>> read_index("1"), read_index(None)
     (1, 0)
@@ -154,44 +152,44 @@ def read_index(value: Any) -> int:
         return int(value)
     if value is None or isinstance(value, int):
         return int(value or 0)
-    raise TypeError(f"the index {value!r} of a choice is no number")
+    raise TypeError(f"the index {value!r} of a choice is not a number")
 
 
 def require_text(value: Any) -> str:
-    """The value, which has to be a text."""
+    """Return the value if it is a string, else raise `TypeError`."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
 def finish_reason_failure(value: Any, details: Mapping[str, Any]) -> StreamFailure | None:
-    """The failure where a finish reason says that the server gave up.
+    """Return the failure if a finish reason reports that the server failed, else `None`.
 
     Args:
         value: The finish reason.
-        details: The choice, in which the provider may say more.
+        details: The choice that it stands in, which may have an error message.
     """
     word = read_finish_reason(value)
     if word.lower() not in FAILURE_REASONS:
         return None
-    said = parse_error_object({name: found for name, found in details.items() if name not in _OUTPUT_FIELDS})
-    why = f": {said.message}" if said else ""
-    code = (said.code if said else None) or word
-    status = said.status if said else None
-    return StreamFailure(f"the model server gave up: finish_reason is {word!r}{why}", code=code, status=status)
+    error_body = parse_error_object({name: field for name, field in details.items() if name not in _OUTPUT_FIELDS})
+    message = f": {error_body.message}" if error_body else ""
+    code = (error_body.code if error_body else None) or word
+    status = error_body.status if error_body else None
+    return StreamFailure(f"the model server failed: finish_reason is {word!r}{message}", code=code, status=status)
 
 
-#: Of a choice, what `parse_error_object` would take for an error's words.
+#: Fields of a choice that `parse_error_object` would mistake for an error message.
 _OUTPUT_FIELDS = frozenset({"message", "delta", "text"})
 
 
 def build_stream_failure(error_body: ErrorBody, raw: str, *, retryable: frozenset[int] = frozenset()) -> StreamFailure:
-    """The failure that an error object in a stream spells.
+    """Build the failure for an error object in a stream.
 
     Args:
-        error_body: What it says.
-        raw: The payload, for the error.
-        retryable: Further statuses below 500 after which another request may help.
+        error_body: The parsed error object.
+        raw: The payload, for the error's `raw`.
+        retryable: Further statuses below 500 that are retryable, beside 408 and 429.
     """
     status = error_body.status
     return (StreamTimeout if status == 408 else StreamFailure)(
@@ -204,18 +202,20 @@ def build_stream_failure(error_body: ErrorBody, raw: str, *, retryable: frozense
 
 
 def has_output(events: Iterable[Event]) -> bool:
-    """Whether something of an answer is among these events."""
+    """Return whether any of these events is output of the model."""
     return any(isinstance(event, _OUTPUT) for event in events)
 
 
 _OUTPUT = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
 
-#: Words of an error object that is there and reports none.
+#: Values in an error object that reports no error.
 _NOT_ERRORS = frozenset({"", "0", "200", "null", "none", "ok", "success", "false"})
 
 
 def is_error(error: Any) -> bool:
-    """Whether what stands under `error` reports one: gateways with a fixed schema send it empty, or `success`.
+    """Return whether the value of an `error` field reports an error.
+
+    Gateways with a fixed schema always send the field, empty or with `success`.
 
     >>> is_error({"code": 0, "message": "success"}), is_error("null"), is_error({"message": "boom"})
     (False, False, True)
@@ -226,28 +226,28 @@ def is_error(error: Any) -> bool:
 
 
 def error_in_choice(error: Any, wire: Mapping[str, Any]) -> StreamFailure:
-    """The failure that an error object inside a choice or a delta spells.
+    """Build the failure for an error object inside a choice or a delta.
 
     Args:
-        error: The object, or its text.
-        wire: What it stands in.
+        error: The error object, or its text.
+        wire: The choice or delta that it stands in.
     """
-    words = parse_error_object({"error": error}) or ErrorBody(_json.to_text(error)[:300])
-    return build_stream_failure(words, _json.to_text(wire)[:2000])
+    error_body = parse_error_object({"error": error}) or ErrorBody(_json.to_text(error)[:300])
+    return build_stream_failure(error_body, _json.to_text(wire)[:2000])
 
 
 C = TypeVar("C", bound=ChoiceState)
 
-#: In place of a payload: `[DONE]`, nothing, or what no parser reads.
+#: In place of a payload: `[DONE]`, an empty payload, or one that is not JSON.
 _NO_JSON = object()
 
 
 class ChoiceDecoder(Generic[C]):
-    """Decoder for one answer, streamed or whole, whose payloads are JSON objects. A format reads the payloads."""
+    """Base class of decoders for one response, streamed or whole. Subclasses decode the JSON payloads of a format."""
 
-    #: The state of one choice.
+    #: The class that holds the state of one choice.
     choice_class: ClassVar[type[Any]] = ChoiceState
-    #: What the format calls its finish reason.
+    #: The name of the finish reason in the format, for error messages.
     reason_name: ClassVar[str] = "finish reason"
 
     def __init__(self) -> None:
@@ -255,21 +255,21 @@ class ChoiceDecoder(Generic[C]):
         self._unfinished = 0
         self._done = False
         self._joiner: SurrogateJoiner | None = None
-        #: What was wrong with a payload that had events too.
+        #: The error of a payload that also had events.
         self.error: MDStreamError | None = None
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice that was seen has finished. The usage may still come."""
+        """Whether every choice that was received has finished. The usage may still follow."""
         return not self._unfinished and bool(self._choices) and self.error is None
 
     @property
     def has_done_marker(self) -> bool:
-        """Whether `[DONE]` has come."""
+        """Whether `[DONE]` was received."""
         return self._done
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload."""
+        """Decode one payload."""
         try:
             payload = _json.parse(data)
         except _json.PARSE_ERRORS:
@@ -290,16 +290,16 @@ class ChoiceDecoder(Generic[C]):
         return events
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """Check that the answer is whole.
+        """Check that the response is complete; return the events that are still buffered.
 
         Args:
-            is_document: Whether the body was one JSON document: a whole answer in it has ended with it.
+            is_document: Whether the body was a single JSON document. A whole message in it ends with the body.
         """
         events: list[Event] = []
         if self.error:
             raise self.error
         if not self._choices:
-            raise StreamInterrupted("the stream ended without an answer: not one choice was in it", code="EmptyStream")
+            raise StreamInterrupted("the stream ended without output: no choice was received", code="EmptyStream")
         if is_document:
             self._finish_document(events)
         if not self.is_finished:
@@ -309,20 +309,20 @@ class ChoiceDecoder(Generic[C]):
         return [*events, *self.flush()]
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet: pieces of sound, the last entries of a list, half a character."""
-        media = [event for choice in self._choices.values() if choice.media for event in choice.media.rest()]
+        """Return the events that are still buffered: audio, the last entries of lists, half a surrogate pair."""
+        media = [event for choice in self._choices.values() if choice.media for event in choice.media.flush()]
         return [*media, *self._flush_surrogates()]
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
-        """Add the events of a payload. Raises for what is wrong with it."""
+        """Append the events of a payload to `events`. Raises if the payload is wrong."""
         raise NotImplementedError
 
     def _ends_without_reason(self, choice: C) -> bool:
-        """Whether a choice without a known finish reason is whole when a body that is one document is."""
+        """Return whether a choice without a known finish reason ends with a body that is a single JSON document."""
         raise NotImplementedError
 
     def _parse_nonstandard(self, data: bytes) -> Any:
-        """A payload that a fast parser refuses: half a character, NaN; or `_NO_JSON`."""
+        """Parse a payload that is not strict JSON: half a surrogate pair, NaN. Return `_NO_JSON` if it is not JSON."""
         try:
             payload = _json.loads_nonstandard(data)
         except ValueError:
@@ -334,13 +334,13 @@ class ChoiceDecoder(Generic[C]):
         return self._joiner.flush() if self._joiner else []
 
     def _record_error(self, error: MDStreamError, data: bytes) -> None:
-        """Keep the first error: what comes behind it explains less."""
+        """Keep the first error: later ones explain less."""
         if self.error is None:
             error.raw = error.raw or quote_payload(data, 2000)
             self.error = error
 
     def _get_choice(self, index: int) -> C:
-        """The choice of this index, a new one if it was not seen before."""
+        """Return the choice of this index; create it if it is new."""
         choice = self._choices.get(index)
         if choice is None:
             if len(self._choices) >= MAX_CHOICES:
@@ -350,16 +350,16 @@ class ChoiceDecoder(Generic[C]):
         return choice
 
     def _take_reason(self, choice: C, reason: Any, events: list[Event]) -> None:
-        """Take a finish reason, which may say "not yet"."""
+        """Set the finish reason of a choice; the value may mean "not finished yet"."""
         self._unfinished -= choice.set_finish_reason(reason, events)
 
-    def _reopen(self, choice: C) -> None:
-        """There is more behind a finish reason, so it was no ending."""
+    def reopen(self, choice: C) -> None:
+        """Discard the finish reason of a choice, because more output follows it."""
         if choice.reason:
             self._unfinished += choice.reopen()
 
-    def _confirm(self, events: list[Event]) -> None:
-        """Take what says that the answer is over, behind a reason that nobody knows."""
+    def confirm(self, events: list[Event]) -> None:
+        """Confirm the unknown finish reasons of all choices: `[DONE]` or the usage was received."""
         for choice in self._choices.values():
             self._unfinished -= choice.confirm(events)
 
@@ -370,20 +370,22 @@ class ChoiceDecoder(Generic[C]):
                 self._unfinished -= choice.confirm(events)
 
     def _interrupted_error(self) -> str:
-        words = sorted({choice.reason for choice in self._choices.values() if choice.reason and not choice.is_finished})
-        unknown = f" that is known (it said {', '.join(map(repr, words))})" if words else ""
+        reasons = sorted(
+            {choice.reason for choice in self._choices.values() if choice.reason and not choice.is_finished}
+        )
+        unknown = f" that is known (received: {', '.join(map(repr, reasons))})" if reasons else ""
         return f"the stream ended before a {self.reason_name}{unknown}{', with [DONE]' if self._done else ''}"
 
     def _not_json_error(self, data: bytes, event: str) -> list[Event]:
         text = data.strip()
         events: list[Event] = []
         if text == b"[DONE]":
-            if not self._done:  # once: looking at every choice costs more than a payload has bytes
-                self._confirm(events)
+            if not self._done:  # only once: a stream of markers must not make the decoder visit every choice each time
+                self.confirm(events)
             self._done = True
         elif event == "error":
             raise StreamFailure(
-                f"the service ended the stream: {quote_payload(text) or 'no words'}", raw=quote_payload(text)
+                f"the service ended the stream: {quote_payload(text) or 'no error message'}", raw=quote_payload(text)
             )
         elif text:
             raise MalformedStream(f"a payload that is not JSON: {quote_payload(text)}", raw=quote_payload(text))

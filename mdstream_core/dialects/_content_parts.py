@@ -1,8 +1,8 @@
-"""The parts of a message's content, in every dialect: text, reasoning, tool calls, media.
+"""Decode the parts of a message's content, in any dialect: text, reasoning, tool calls, media.
 
-| part | who writes it |
+| part | server |
 |---|---|
-| `{"type": "text", "text"}`, `{"type": "output_text", "text"}`, a bare string | gateways; OCI in capitals |
+| `{"type": "text", "text"}`, `{"type": "output_text", "text"}`, a bare string | gateways; OCI in upper case |
 | `{"type": "thinking", "thinking": [{"type": "text", "text"}]}` | Magistral (Mistral) |
 | `{"type": "thinking", "thinking": "…"}` | Anthropic's shape, COHEREV2 |
 | `{"type": "reasoning", "reasoning" or "text" or "summary"}` | OpenAI's Responses shape |
@@ -10,8 +10,8 @@
 | `{"type": "refusal", "refusal"}` | OpenAI |
 | `{"type": "tool_use", "id", "name", "input"}` | Anthropic's shape |
 
-A part of any other type has its text told as text where it has one; the rest of it is told under its type's name, as a
-list that grows. So no part is lost.
+A part of any other type becomes a text delta, if it has a text, and `ProviderData` with the name of its type. So no
+part is lost.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,14 +25,14 @@ _PartReader = Callable[[Mapping[str, Any], ChoiceState, list[Event]], None]
 
 
 def read_content(value: Any, choice: ChoiceState, events: list[Event]) -> None:
-    """The events of a message's content: a text, or a list of parts. `TypeError` for anything else."""
+    """Append the events of a message's content, a string or a list of parts. Raises `TypeError` for anything else."""
     if isinstance(value, str):
         choice.add_text(value, events)
         return
     if isinstance(value, Mapping):
         value = [value]
     if not isinstance(value, list):
-        raise TypeError(f"content is a {type(value).__name__}, neither a text nor a list of parts")
+        raise TypeError(f"content is a {type(value).__name__}, neither a string nor a list of parts")
     if len(value) > MAX_ENTRIES:
         raise over_limit("content parts in one payload", MAX_ENTRIES)
     for part in value:
@@ -43,10 +43,10 @@ def read_content(value: Any, choice: ChoiceState, events: list[Event]) -> None:
             _PARTS.get(str(part.get("type") or "text").lower(), _other)(part, choice, events)
             is_read = len(events) > before or media != (choice.media and choice.media.size)
             if not is_read and any(value for name, value in part.items() if name not in _METADATA_FIELDS):
-                _other({"type": "text", **part}, choice, events)  # its words stand where nobody looks
+                _other({"type": "text", **part}, choice, events)  # all of its values are in unknown fields
 
 
-#: Fields of a part that say nothing by themselves.
+#: Fields of a part that have no content.
 _METADATA_FIELDS = frozenset({"type", "index", "id"})
 
 
@@ -59,19 +59,19 @@ def _text(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> 
         _reasoning({"thinking": thinking}, choice, events)
 
 
-#: Where a part of reasoning keeps its text.
+#: The fields that may have the text of a reasoning part.
 _REASONING_FIELDS = ("thinking", "reasoning", "reasoning_content", "text", "content", "summary")
 
 
 def _reasoning(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
     for text in _texts(next((part[name] for name in _REASONING_FIELDS if part.get(name)), "")):
         choice.add_reasoning(text, events)
-    if beside := {name: part[name] for name in ("signature", "data") if part.get(name)}:
-        choice.add_media("reasoning_details", [{"type": part.get("type"), **beside}], events)
+    if details := {name: part[name] for name in ("signature", "data") if part.get(name)}:
+        choice.add_media("reasoning_details", [{"type": part.get("type"), **details}], events)
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts of a value: a text, an object with one, or a list of such."""
+    """Yield the texts of a value: a string, an object with a text, or a list of these."""
     if isinstance(value, str):
         yield from [value] if value else ()
     elif isinstance(value, Mapping):
@@ -80,7 +80,7 @@ def _texts(value: Any) -> Iterator[str]:
         for item in value:
             yield from _texts(item)
     else:
-        raise TypeError(f"a {type(value).__name__} is no text")
+        raise TypeError(f"a {type(value).__name__} is not a text")
 
 
 def _tool_use(part: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:

@@ -1,11 +1,11 @@
-"""Which dialect a payload is written in, told by its keys; and the error that says so where another was expected."""
+"""Detect the dialect of a response payload by its keys, and build the error for an unexpected dialect."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from mdstream_core.errors import MalformedStream
 
-#: A key that only one format has, and the dialect's name. The first that is there counts.
+#: A key that only one format has, and the dialect's name. The first key that is present decides.
 _KEYS = (
     ("choices", "openai-chat"),
     ("token", "tgi"),
@@ -15,16 +15,17 @@ _KEYS = (
     ("log_prob", "lmi"),
 )
 
-#: Dialects that have one decoder: TGI's and LMI's questions differ, their answers are read alike.
+#: Dialects that share one decoder: the requests of TGI and LMI differ, their responses do not.
 HUGGING_FACE_DIALECTS = frozenset({"tgi", "lmi", "jumpstart-llama"})
 
 
 def detect_dialect(payload: Any) -> str | None:
-    """The name of the dialect that would fit.
+    """Return the name of the dialect of a payload; `None` if it is unknown.
 
-    >>> detect_dialect({"choices": [{"index": 0, "text": "a"}]}), detect_dialect([{"generated_text": "a"}]),
-    detect_dialect([[0.1, 0.2]])
-    ('openai-completions', 'tgi', None)
+    >>> detect_dialect({"choices": [{"index": 0, "text": "a"}]}), detect_dialect([{"generated_text": "a"}])
+    ('openai-completions', 'tgi')
+    >>> detect_dialect([[0.1, 0.2]])
+
     """
     while isinstance(payload, list) and payload:
         payload = payload[0]
@@ -33,28 +34,28 @@ def detect_dialect(payload: Any) -> str | None:
     token = payload.get("token")
     if isinstance(token, dict) and "log_prob" in token:
         return "lmi"
-    name = next((name for mark, name in _KEYS if mark in payload), None)
+    name = next((name for key, name in _KEYS if key in payload), None)
     return "openai-completions" if name == "openai-chat" and _is_completion(payload) else name
 
 
-def wrong_dialect_error(expected: str, payload: Any, shown: str) -> MalformedStream:
-    """What to raise where a payload is not what the dialect `expected` writes.
+def wrong_dialect_error(expected: str, payload: Any, quoted: str) -> MalformedStream:
+    """Build the error for a payload of another dialect.
 
     Args:
-        expected: The dialect that was chosen.
-        payload: What came.
-        shown: The same as text, not too long.
+        expected: The name of the dialect that was chosen.
+        payload: The parsed payload.
+        quoted: The payload as text, truncated.
     """
     name = detect_dialect(payload)
-    advice = (
-        f"dialect={name!r} would fit it, or dialect='auto'"
+    hint = (
+        f"set dialect={name!r} or dialect='auto'"
         if name
-        else f"no dialect is known that writes {_describe_shape(payload)}"
+        else "no known dialect has this shape: check the endpoint's model"
     )
     return MalformedStream(
-        f"dialect={expected!r} does not fit: what came was {_describe_shape(payload)}; {advice}: {shown}",
+        f"dialect={expected!r} does not fit: the response was {_describe_shape(payload)}: {quoted} (hint: {hint})",
         code="DialectMismatch",
-        raw=shown,
+        raw=quoted,
     )
 
 
@@ -65,12 +66,12 @@ def _is_completion(payload: Mapping[str, Any]) -> bool:
 
 
 def _describe_shape(payload: Any) -> str:
-    """The shape of a payload in words."""
+    """Describe the shape of a payload."""
     match payload:
         case dict():
             return f"an object with {', '.join(map(repr, list(payload)[:8])) or 'nothing in it'}"
         case [[int() | float(), *_], *_] | [int() | float(), *_]:
-            return "vectors of numbers, which an embedding model answers"
+            return "vectors of numbers, which an embedding model returns"
         case [first, *_]:
             return f"a list of {_describe_shape(first)}"
         case _:

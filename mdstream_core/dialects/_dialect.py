@@ -1,4 +1,4 @@
-"""What a dialect is."""
+"""Protocols of dialects and their decoders."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -8,73 +8,100 @@ from mdstream_core.events import Event, ModelResponse
 
 
 class Decoder(Protocol):
-    """Reads one answer's payloads. Holds the state of that answer."""
+    """Decoder for the payloads of one response. Holds the state of that response."""
 
     @property
     def error(self) -> MDStreamError | None:
-        """What was wrong with a payload that had events too: these come first, and nothing is fed any more."""
+        """The error of a payload that also had events. The events were returned first; feed no further payloads."""
         ...
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice has said why it finished. The usage may still come."""
+        """Whether every choice has a finish reason. The usage may still follow."""
         ...
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more of the answer is to come."""
+        """Whether the response is complete and nothing more of it follows."""
         ...
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload. Raises `StreamFailure`, `MalformedStream`."""
+        """Decode one payload.
+
+        Args:
+            data: The payload, for example the data of one server-sent event.
+            event: The event name of the frame; empty where it has none.
+
+        Raises:
+            StreamFailure: The payload reports an error.
+            MalformedStream: The payload cannot be decoded.
+        """
         ...
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """There are no more payloads. Raises `StreamInterrupted` if the answer is not over.
+        """Check that the response is complete after its last payload; return the events that are still buffered.
 
         Args:
-            is_document: Whether the body was one JSON document, which came whole.
+            is_document: Whether the body was a single JSON document, which was received whole.
+
+        Raises:
+            StreamInterrupted: The response is not complete.
         """
         ...
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet, because its end was waited for. Nothing is fed any more."""
+        """Return the events that are still buffered because their end was not received. Feed no further payloads."""
         ...
 
 
 class Dialect(Protocol):
     """One API format."""
 
-    name: str
-    route: str  #: the path under which servers offer it
+    name: str  #: for example `openai-chat`
+    route: str  #: the path under which servers offer the format, for example `/v1/chat/completions`
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The JSON body that asks `params`."""
+        """Build the JSON body of a request.
+
+        Args:
+            params: Messages and options, in the shape of the OpenAI API.
+            stream: Whether to request a streamed response.
+        """
         ...
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """The body without what `error` says the server does not know, if the answer's meaning stays the same."""
+        """Return `payload` without the parameter that the server rejected; `None` if the request must not be changed.
+
+        Args:
+            payload: The body of the request that was rejected.
+            error: The error response.
+        """
         ...
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """The body that asks for the rest of an answer of which `partial` has come; `None` where there is no way."""
+        """Return the body that requests the rest of an interrupted response; `None` if it cannot be resumed.
+
+        Args:
+            payload: The body of the interrupted request.
+            partial: What was received of the response.
+        """
         ...
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder for one answer."""
+        """Create a decoder for one response."""
         ...
 
 
 class ListDialect(Dialect, Protocol):
-    """An API format for questions about many inputs."""
+    """An API format for requests with a list of inputs: embeddings and reranking."""
 
-    input_field: str  #: the question's field that holds the inputs
-    max_batch_size: int  #: how many inputs one request may hold
+    input_field: str  #: the field of the request parameters that holds the inputs, for example `input`
+    max_batch_size: int  #: the most inputs of one request
 
 
 class NotResumableMixin:
-    """What the dialects have in common whose servers cannot go on with an answer."""
+    """Mixin for dialects whose servers cannot resume a response."""
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """There is no way."""
+        """Return `None`: the response cannot be resumed."""
         return None

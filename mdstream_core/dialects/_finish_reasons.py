@@ -1,8 +1,8 @@
-"""Finish reasons: the words that end an answer, those that say "not yet", and those that report a failure.
+"""Finish reasons: values that end a choice, values that mean "not finished yet", and values that report a failure.
 
 Sources: OpenAI's API reference; huggingface/text-generation-inference; deepjavalibrary/djl-serving; `oci` SDK 2.189;
-Mistral's, Anthropic's and Google's API references, whose words gateways pass on; PowerShell/AIShell#350 (KoboldCpp
-writes `"null"` into every chunk).
+Mistral's, Anthropic's and Google's API references, whose values gateways pass through; PowerShell/AIShell#350
+(KoboldCpp sends `"null"` in every chunk).
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from typing import Any
 
 from mdstream_core import _json
 
-#: What serializers make of "no reason yet".
+#: Values that serializers write for "not finished yet".
 _NOT_YET = frozenset({"", "null", "none", "nil", "undefined", "nan", "finish_reason_unspecified", "unspecified"})
 
-#: Words of a limit that was reached, be it of the answer or of the model's context: OpenAI calls both `length`.
+#: Values for a limit that was reached, of the output or of the context: OpenAI calls both `length`.
 _LIMITS = (
     *("length", "max_tokens", "max_new_tokens", "max_output_tokens", "max_completion_tokens", "max_length"),
     *("model_length", "length_limit", "output_limit", "token_limit", "token_limit_reached", "max_tokens_reached"),
@@ -21,7 +21,7 @@ _LIMITS = (
     *("model_context_length_exceeded", "model_context_window_exceeded", "max_context_length_exceeded"),
 )
 
-#: The known endings, in lower case, and their names at OpenAI.
+#: Known finish reasons in lower case, and OpenAI's names for them.
 _REASON_NAMES = {
     **dict.fromkeys(("stop", "complete", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
     **dict.fromkeys(_LIMITS, "length"),
@@ -29,25 +29,25 @@ _REASON_NAMES = {
     **dict.fromkeys(("content_filter", "safety"), "content_filter"),
 }
 
-#: Known endings, in lower case, that have no name at OpenAI and are kept as written (Bedrock, Google, GLM).
+#: Known finish reasons in lower case that have no OpenAI name and stay unchanged (Bedrock, Google, GLM).
 _UNCHANGED_REASONS = frozenset(
     {"blocklist", "content_filtered", "guardrail_intervened", "prohibited_content", "recitation", "refusal"}
     | {"sensitive", "spii"}
 )
 _KNOWN_REASONS = frozenset(_REASON_NAMES.values()) | _UNCHANGED_REASONS
 
-#: Words, in lower case, that say that the server gave up (SGLang, vLLM, LMI, DeepSeek, gateways).
+#: Values in lower case that report a failure of the server (SGLang, vLLM, LMI, DeepSeek, gateways).
 FAILURE_REASONS = frozenset(
     {"abort", "aborted", "cancelled", "canceled", "error", "insufficient_system_resource"}
     | {"malformed_function_call", "network_error", "timeout"}
 )
 
-#: Where the word stands when a reason is an object.
+#: The fields of a finish reason that is an object.
 _FIELDS = ("type", "reason", "finish_reason", "finishReason", "name", "value")
 
 
 def read_finish_reason(value: Any) -> str:
-    """The reason in OpenAI's spelling, or as the server wrote it where the word is unknown; empty for "not yet".
+    """Return the finish reason in OpenAI's spelling; unchanged if it is unknown; empty for "not finished yet".
 
     >>> read_finish_reason("eos_token"), read_finish_reason("null"), read_finish_reason({"type": "STOP"})
     ('stop', '', 'stop')
@@ -60,7 +60,7 @@ def read_finish_reason(value: Any) -> str:
 
 
 def is_known(reason: str) -> bool:
-    """Whether a reason ends an answer by itself. An unknown word needs something that confirms it."""
+    """Return whether a reason ends a choice by itself. An unknown one must be confirmed."""
     return reason.lower() in _KNOWN_REASONS
 
 
@@ -73,5 +73,5 @@ def _word(value: Any) -> str:
 
 
 def _object(value: Mapping[str, Any]) -> str:
-    """An object without a known field: empty, or full of nulls, it says nothing."""
+    """Return an object without a known field as JSON; an empty string if all its values are empty."""
     return _json.dumps(value).decode("utf-8", "replace") if any(value.values()) else ""

@@ -1,17 +1,17 @@
-"""Hugging Face's names of parameters in requests to OpenAI's API, whose servers ignore them without a word.
+"""Translate Hugging Face parameter names to OpenAI's: servers of the OpenAI API ignore them silently.
 
 | name | sent as |
 |---|---|
 | `parameters: {…}` | its fields, beside `messages` |
 | `max_new_tokens`, `max_gen_len`, `max_tokens_to_sample` | `max_tokens` |
-| `min_new_tokens` | `min_tokens`, which vLLM and SGLang take |
+| `min_new_tokens` | `min_tokens`, which vLLM and SGLang accept |
 | `stop_sequences` | `stop` |
 | `num_return_sequences` | `n` |
-| `do_sample: false` | `temperature: 0`; `true` is what servers do anyway |
-| `return_full_text: false`, `details` | left out: the response has no prompt, and its usage |
+| `do_sample: false` | `temperature: 0`; `true` is the default |
+| `return_full_text: false`, `details` | left out: responses have no prompt, and have a usage |
 | `grammar: {"type": "json", …}` | `response_format` |
-| `typical_p`, `watermark`, `num_beams` and others in `_WITHOUT_COUNTERPART` | as they are, with a warning |
-| `repetition_penalty`, `top_k`, `min_p`, `early_stopping` … | as they are: vLLM and SGLang take them |
+| `typical_p`, `watermark`, `num_beams` and others in `_WITHOUT_COUNTERPART` | unchanged, with a warning |
+| `repetition_penalty`, `top_k`, `min_p`, `early_stopping` … | unchanged: vLLM and SGLang accept them |
 """
 
 import warnings
@@ -27,10 +27,10 @@ _COUNTERPARTS = {
     "stop_sequences": "stop",
 }
 
-#: What stands for the same as a counterpart.
+#: Parameters that mean the same as a counterpart.
 _SYNONYMS = {"max_tokens": ("max_tokens", "max_completion_tokens")}
 
-#: Values that ask for what the servers do anyway.
+#: Values that equal the servers' default.
 _DEFAULTS = {
     "decoder_input_details": (False,),
     "details": (False, True),
@@ -48,7 +48,7 @@ _WITHOUT_COUNTERPART = frozenset(
 
 
 def flatten_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `parameters` beside the others, which win.
+    """Merge the fields of `parameters` into the other fields, which take precedence.
 
     >>> flatten_parameters({"messages": [], "parameters": {"top_k": 3}})
     {'top_k': 3, 'messages': []}
@@ -60,7 +60,7 @@ def flatten_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_openai_names(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with OpenAI's names; warns of what servers of this API would ignore.
+    """Translate the parameters of a request to OpenAI's names; warn of those that servers of this API ignore.
 
     >>> to_openai_names({"messages": [], "max_new_tokens": 50, "do_sample": False, "return_full_text": False})
     {'messages': [], 'max_tokens': 50, 'temperature': 0}
@@ -80,7 +80,7 @@ def to_openai_names(request: Mapping[str, Any]) -> dict[str, Any]:
     if params.get("do_sample") is False:
         del params["do_sample"]
         params["temperature"] = 0
-    if isinstance(params.get("grammar"), Mapping):  # a string is llama.cpp's own
+    if isinstance(params.get("grammar"), Mapping):  # a string is a llama.cpp grammar
         ignored += _translate_grammar(params)
     if ignored:
         _warn(ignored)
@@ -95,25 +95,26 @@ def _is_default(name: str, value: Any) -> bool:
 
 
 def _rename(params: dict[str, Any], name: str, value: Any) -> list[str]:
-    """Give the counterpart its value; the name where the counterpart has another value, which stays.
+    """Set the counterpart of a parameter. Return the name if the counterpart has another value, which is kept.
 
-    Of two limits of the response's length the lower one holds.
+    The lower of two token limits is kept.
     """
     counterpart = _COUNTERPARTS[name]
-    field = next((one for one in _SYNONYMS.get(counterpart, ()) if params.get(one) is not None), counterpart)
-    given = params.get(field)
-    is_limit = isinstance(given, int) and isinstance(value, int) and counterpart == "max_tokens"
-    if given is None or (is_limit and value <= given):
+    field = next(
+        (synonym for synonym in _SYNONYMS.get(counterpart, ()) if params.get(synonym) is not None), counterpart
+    )
+    current = params.get(field)
+    is_limit = isinstance(current, int) and isinstance(value, int) and counterpart == "max_tokens"
+    if current is None or (is_limit and value <= current):
         params[field] = value
         return []
-    return [] if given == value else [name]
+    return [] if current == value else [name]
 
 
 def _translate_grammar(params: dict[str, Any]) -> list[str]:
     match params["grammar"]:
         case {"type": "json", "value": Mapping() as schema} if not params.get("response_format"):
-            wanted = {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
-            params["response_format"] = wanted
+            params["response_format"] = {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}
             del params["grammar"]
             return []
         case _:
@@ -122,8 +123,8 @@ def _translate_grammar(params: dict[str, Any]) -> list[str]:
 
 def _warn(ignored: list[str]) -> None:
     warnings.warn(
-        f"{', '.join(sorted(ignored))}: servers of OpenAI's API have no such parameter, or another one says something "
-        "else, and ignore it; dialect='tgi' or 'lmi' sends it where a container takes `inputs` and `parameters`",
+        f"{', '.join(sorted(ignored))}: servers of the OpenAI API ignore these, or another parameter sets the same "
+        "(hint: set dialect='tgi' or dialect='lmi' if the container accepts `inputs` and `parameters`)",
         RuntimeWarning,
         stacklevel=2,
     )

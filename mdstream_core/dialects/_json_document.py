@@ -1,4 +1,4 @@
-"""Answers that are one document: vectors and rankings. What all their decoders have in common."""
+"""Base decoder for responses that are a single JSON document: embeddings, rankings, server info."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from mdstream_core.events import Event
 
 
 class InvalidDocument(ValueError):
-    """What is wrong with a document, in a sentence that the error repeats."""
+    """A document with an invalid value; `MalformedStream` repeats the message."""
 
 
 def parse_index(value: Any, position: int) -> int:
-    """The index of a result: a whole number, also as a string; the result's position in the list where it has none.
+    """Return the index of a result, an integer or a string of digits; its position in the list if it has none.
 
     >>> parse_index("2", 0), parse_index(None, 4)
     (2, 4)
@@ -31,61 +31,64 @@ def parse_index(value: Any, position: int) -> int:
         text = str(value).removesuffix(".0")
         value = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else value
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidDocument(f"result {position} has the index {str(value)[:40]!r}, which is no whole number")
+        raise InvalidDocument(f"result {position} has the index {str(value)[:40]!r}, which is not an integer")
     return value
 
 
 class JSONDocumentDecoder:
-    """Reads one document; subclasses say what is in it."""
+    """Base class of decoders for one document. Subclasses convert the document to events."""
 
     def __init__(self) -> None:
         self.error: MDStreamError | None = None
-        self._over = False
+        self._is_complete = False
 
     @property
     def is_finished(self) -> bool:
-        """Whether the document has come."""
-        return self._over
+        """Whether the document was received."""
+        return self._is_complete
 
     @property
     def is_complete(self) -> bool:
-        """The same: there is nothing behind it."""
-        return self._over
+        """Whether the document was received; nothing follows it."""
+        return self._is_complete
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of the document."""
+        """Decode the document."""
         try:
             document = _json.loads(data)
         except ValueError:
             raise MalformedStream(
-                f"an answer that is not JSON: {quote_payload(data)}", raw=quote_payload(data)
+                f"a response that is not JSON: {quote_payload(data)}", raw=quote_payload(data)
             ) from None
-        if (words := parse_error_object(document)) and not self._is_response(document):
+        if (error_body := parse_error_object(document)) and not self._is_response(document):
             raise StreamFailure(
-                f"the service failed: {words.message}", code=words.code, status=words.status, raw=quote_payload(data)
+                f"the service failed: {error_body.message}",
+                code=error_body.code,
+                status=error_body.status,
+                raw=quote_payload(data),
             )
         try:
             events = self._read(document)
         except SHAPE_ERRORS as error:
-            why = f" ({error})" if isinstance(error, InvalidDocument) else ""
+            reason = f" ({error})" if isinstance(error, InvalidDocument) else ""
             raise MalformedStream(
-                f"an answer in another shape{why}: {quote_payload(data)}", raw=quote_payload(data)
+                f"a response in another shape{reason}: {quote_payload(data)}", raw=quote_payload(data)
             ) from error
-        self._over = True
+        self._is_complete = True
         return events
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """Check that the document has come."""
-        if not self._over:
-            raise StreamInterrupted("the answer is empty", code="EmptyStream")
+        """Check that the document was received."""
+        if not self._is_complete:
+            raise StreamInterrupted("the response is empty", code="EmptyStream")
         return []
 
     def flush(self) -> list[Event]:
-        """Nothing is held back."""
+        """Return no events: nothing is buffered."""
         return []
 
     def _is_response(self, document: Any) -> bool:
-        """Whether this is an answer, whatever words stand in it."""
+        """Return whether a document is a response, although it has fields of an error."""
         return not isinstance(document, dict)
 
     def _read(self, document: Any) -> list[Event]:

@@ -1,41 +1,51 @@
-"""Finding the end of a JSON value that comes in pieces."""
+"""Find the end of a JSON value that is received in pieces."""
 
 import re
 
 _STRING_DELIMITERS = {quote: re.compile(rf"[{quote}\\]") for quote in "\"'"}
 
-#: Where brackets and strings begin in JSON.
+#: Brackets and string delimiters in JSON.
 JSON_DELIMITERS = re.compile(r'["{}\[\]]')
 
 
 class JSONValueScanner:
-    """Looks for the bracket that closes a value which comes in pieces."""
+    """Finds the bracket that closes a JSON value, one piece of text after the other.
 
-    __slots__ = ("_depth", "_mark", "_quote", "_skip", "is_closed", "is_malformed")
+    Args:
+        depth: How many brackets are open before the first piece.
+        delimiters: The pattern that finds brackets and string delimiters.
+    """
 
-    def __init__(self, depth: int = 0, mark: re.Pattern[str] = JSON_DELIMITERS) -> None:
+    __slots__ = ("_delimiters", "_depth", "_quote", "_skip", "is_closed", "is_malformed")
+
+    def __init__(self, depth: int = 0, delimiters: re.Pattern[str] = JSON_DELIMITERS) -> None:
         self._depth = depth
-        self._mark = mark
+        self._delimiters = delimiters
         self._quote = ""
         self._skip = 0
         self.is_closed = self.is_malformed = False
 
     def find_end(self, text: str, at: int) -> int:
-        """How far the text belongs to the value: to behind the last bracket, or to the text's end."""
+        """Return the position after the closing bracket, or the end of the text if the value continues.
+
+        Args:
+            text: The text.
+            at: The position in the text from which it belongs to the value.
+        """
         at += self._skip
-        while found := (_STRING_DELIMITERS[self._quote] if self._quote else self._mark).search(text, at):
-            mark, at = found[0], found.end()
-            if mark == "\\":
+        while match := (_STRING_DELIMITERS[self._quote] if self._quote else self._delimiters).search(text, at):
+            char, at = match[0], match.end()
+            if char == "\\":
                 at += 1
-            elif mark == "<":
+            elif char == "<":
                 self.is_closed = self.is_malformed = True
-                return found.start()
-            elif mark in "\"'":
-                self._quote = "" if self._quote else mark
+                return match.start()
+            elif char in "\"'":
+                self._quote = "" if self._quote else char
             else:
-                self._depth += 1 if mark in "([{" else -1
+                self._depth += 1 if char in "([{" else -1
                 self.is_closed = not self._depth
             if self.is_closed:
                 return at
-        self._skip = max(0, at - len(text))  # the other half of an escape
+        self._skip = max(0, at - len(text))  # an escape sequence may continue in the next piece
         return len(text)

@@ -1,4 +1,4 @@
-"""What an OpenAI-shaped answer has beside its text: pictures, sound, annotations."""
+"""Decode what OpenAI-shaped responses have beside text: images, audio, annotations."""
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterator, Mapping
@@ -8,69 +8,69 @@ from mdstream_core import _json
 from mdstream_core.dialects._limits import MAX_ENTRIES, over_limit
 from mdstream_core.events import Event, ProviderData
 
-#: Lists that grow: pictures as gateways and vLLM-Omni send them, citations of search models.
+#: Lists that grow: images as gateways and vLLM-Omni send them, citations of search models.
 _LISTS = frozenset({"images", "annotations", "citations"})
 
-#: The fields that are read here.
+#: The fields that are decoded here.
 MEDIA = _LISTS | {"audio"}
 
-#: Lists of up to this many entries are told whole as soon as they grow; longer ones whenever they have grown by a
-#: sixteenth, and once more at the end: each telling costs the list's length, and each event keeps a list of its own.
+#: Lists of up to `_SHORT` entries are emitted whole whenever they grow; longer ones when they have grown by a sixteenth
+#: (1 / `_GROWTH`), and at the end: each event copies the list.
 _SHORT, _GROWTH = 64, 16
 
 
 class Media:
-    """What came beside one choice's text."""
+    """The media of one choice."""
 
-    __slots__ = ("_audio", "_choice", "_lists", "_told", "size")
+    __slots__ = ("_audio", "_choice", "_emitted", "_lists", "size")
 
     def __init__(self, choice: int) -> None:
         self._choice = choice
         self._lists: dict[str, list[Any]] = {}
-        self._told: dict[str, int] = {}  # how long a list was when it was told
+        self._emitted: dict[str, int] = {}  # the length of each list when it was last emitted
         self._audio: dict[str, list[Any]] = {}
-        #: How many entries and pieces have come.
+        #: How many entries and pieces were received.
         self.size = 0
 
     def read(self, name: str, value: Any) -> Iterator[Event]:
-        """Take a list, which is told whole when it has grown; or sound, which is kept in pieces until the end."""
+        """Add a list, which is emitted whole when it has grown, or audio, which is emitted at the end."""
         if name == "audio":
-            self._add_sound(value)
+            self._add_audio(value)
             return
         if not isinstance(value, list):
-            raise TypeError(f"{name} is no list")
-        kept, told = self._lists.setdefault(name, []), self._told.get(name, 0)
-        kept += _json.check_depth(value)
+            raise TypeError(f"{name} is not a list")
+        entries, emitted = self._lists.setdefault(name, []), self._emitted.get(name, 0)
+        entries += _json.check_depth(value)
         self.size += len(value)
-        if len(kept) > MAX_ENTRIES:
+        if len(entries) > MAX_ENTRIES:
             raise over_limit(f"entries in {name[:80]!r}", MAX_ENTRIES)
-        if len(kept) <= _SHORT or len(kept) >= told + told // _GROWTH:
-            yield self._extra(name)
+        if len(entries) <= _SHORT or len(entries) >= emitted + emitted // _GROWTH:
+            yield self._emit(name)
 
     def merge_message(self, name: str, value: Any) -> Iterator[Event]:
-        """Take a field of a whole answer: what was streamed of it is not told again."""
-        kept = self._audio if name == "audio" else self._lists.get(name)
-        if not kept:
+        """Add a field of a whole message, without what was streamed of it."""
+        streamed = self._audio if name == "audio" else self._lists.get(name)
+        if not streamed:
             yield from self.read(name, value)
-        elif name != "audio" and value[: len(kept)] == kept and value[len(kept) :]:
-            yield from self.read(name, value[len(kept) :])
+        elif name != "audio" and value[: len(streamed)] == streamed and value[len(streamed) :]:
+            yield from self.read(name, value[len(streamed) :])
 
-    def rest(self) -> Iterator[Event]:
-        """What came since it was last told: the ends of long lists, and the sound, put together."""
-        for name, kept in self._lists.items():
-            if len(kept) > self._told.get(name, 0):
-                yield self._extra(name)
+    def flush(self) -> Iterator[Event]:
+        """Emit what is still buffered: the last entries of long lists, and the audio."""
+        for name, entries in self._lists.items():
+            if len(entries) > self._emitted.get(name, 0):
+                yield self._emit(name)
         if self._audio:
             yield ProviderData("audio", _join_pieces(self._audio), self._choice)
             self._audio = {}
 
-    def _extra(self, name: str) -> ProviderData:
-        kept = list(self._lists[name])
-        self._told[name] = len(kept)
-        return ProviderData(name, kept, self._choice)
+    def _emit(self, name: str) -> ProviderData:
+        entries = list(self._lists[name])
+        self._emitted[name] = len(entries)
+        return ProviderData(name, entries, self._choice)
 
-    def _add_sound(self, value: Any) -> None:
-        """Take a piece of sound: an object with its fields, or the data alone."""
+    def _add_audio(self, value: Any) -> None:
+        """Add a piece of audio: an object with its fields, or the data alone."""
         piece = value if isinstance(value, Mapping) else {"data": value}
         for field, part in _json.check_depth(piece).items():
             self._audio.setdefault(field, []).append(part)
@@ -78,7 +78,7 @@ class Media:
 
 
 def _join_pieces(pieces: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """Data and transcripts in a row, of anything else the last. It never raises: what is no text is kept as it is."""
+    """Concatenate data and transcripts; of other fields keep the last value. Never raises."""
     return {field: _READERS.get(field, _last)(values) for field, values in pieces.items()}
 
 
@@ -87,17 +87,17 @@ def _last(values: list[Any]) -> Any:
 
 
 def _texts(values: list[Any]) -> Any:
-    """Texts in a row; where one of the values is none, the values themselves."""
-    given = [value for value in values if value is not None]
-    if all(isinstance(value, str) for value in given):
-        return "".join(given)
-    return given[0] if len(given) == 1 else given
+    """Concatenate strings; if one of the values is not a string, return the values unchanged."""
+    present = [value for value in values if value is not None]
+    if all(isinstance(value, str) for value in present):
+        return "".join(present)
+    return present[0] if len(present) == 1 else present
 
 
 def _data(values: list[Any]) -> Any:
-    """One base64 text. Each piece may have padding of its own, or one text may be cut anywhere.
+    """Concatenate base64. Each piece may have its own padding, or the text may be split at any position.
 
-    What cannot be decoded, as a text whose end is missing, is kept as it came.
+    Text that cannot be decoded, for example because its end is missing, is returned unchanged.
     """
     whole = _texts(values)
     if not isinstance(whole, str):
@@ -105,7 +105,7 @@ def _data(values: list[Any]) -> Any:
     for texts in ([value for value in values if value], [whole]):
         try:
             return b2a_base64(b"".join(map(a2b_base64, texts)), newline=False).decode()
-        except ValueError:  # of which base64's own error is one
+        except ValueError:  # includes `binascii.Error`
             continue
     return whole
 

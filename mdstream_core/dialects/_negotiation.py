@@ -1,4 +1,4 @@
-"""Dialects that remember in which form a server takes requests, and which parameters it refused."""
+"""Dialects that remember the form of requests that a server accepts, and the parameters that it rejected."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,38 +15,44 @@ from mdstream_core.events import Event, ModelResponse
 
 
 class RejectedParameters:
-    """Which parameters were refused, by dialect and model: of one model object, shared by its threads and tasks.
+    """Parameters that servers rejected, by dialect and model. Shared by the threads and tasks of one model object.
 
-    Dictionaries are changed by one entry at a time, so that no lock is needed; who loses a race is refused once more.
+    Each change sets or removes a single dictionary entry, so no lock is needed; a lost race costs one more rejected
+    request.
     """
 
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], dict[tuple[str, str], Change]] = {}
 
     def record(self, key: tuple[str, str], changes: Iterable[Change]) -> None:
-        """Remember what was changed."""
+        """Remember changes to a payload.
+
+        Args:
+            key: The names of the dialect and of the model.
+            changes: The changes after which the server accepted the request.
+        """
         known = self._changes.setdefault(key, {})
         for change in changes:
             if isinstance(change, RenamedParameter):
-                known.pop((change.within, change.new), None)  # the other way round, once
+                known.pop((change.within, change.new), None)  # forget the opposite renaming
             known[change.within, change.name] = change
 
     def strip(self, key: tuple[str, str], payload: dict[str, Any]) -> dict[str, Any]:
-        """The body without what was refused."""
+        """Apply the remembered changes to a payload."""
         for change in list(self._changes.get(key, {}).values()):
             payload = apply_change(payload, change)
         return payload
 
 
 class ParameterMemoryDialect:
-    """Speaks as `dialect` does, without the parameters that were refused before. For one call.
+    """Dialect of one call that omits the parameters that the server rejected in earlier calls.
 
-    What a call changes is remembered once an answer to the changed request begins: a change that is followed by
-    another refusal may have been of no use.
+    Changes are remembered once the response to the changed request starts: a change that was followed by another
+    rejection may have been useless.
 
     Args:
-        dialect: What is spoken.
-        rejected: What is remembered, for all calls of a model object.
+        dialect: The dialect to wrap.
+        rejected: The rejected parameters, shared by all calls of a model object.
     """
 
     def __init__(self, dialect: Dialect, rejected: RejectedParameters) -> None:
@@ -57,24 +63,24 @@ class ParameterMemoryDialect:
         self._pending: tuple[Change, ...] = ()
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The dialect's body, without what was refused."""
+        """Build the dialect's body without rejected parameters."""
         self._key = (self.name, str(params.get("model") or ""))
-        body = self._dialect.build_payload(params, stream=stream)
-        return self._rejected.strip(self._key, body) if isinstance(body, dict) else body
+        payload = self._dialect.build_payload(params, stream=stream)
+        return self._rejected.strip(self._key, payload) if isinstance(payload, dict) else payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """As the dialect says."""
+        """Delegate to the dialect."""
         relaxed = self._dialect.relax_payload(payload, error)
         if relaxed is not None:
             self._pending = relaxed.changes if isinstance(relaxed, RelaxedPayload) else ()
         return relaxed
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """As the dialect says."""
+        """Delegate to the dialect."""
         return self._dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder; of a changed request one that reports when its answer begins."""
+        """Create a decoder; after a changed request one that reports the start of the response."""
         decoder = self._dialect.create_decoder()
         return _NotifyingDecoder(decoder, self._record_changes) if self._pending else decoder
 
@@ -84,7 +90,7 @@ class ParameterMemoryDialect:
 
 
 class _NotifyingDecoder:
-    """Reads as `inner` does, and calls `on_start` at the answer's first events. An error is no answer."""
+    """Decoder that calls `on_start` at the first events of a response that is not an error."""
 
     def __init__(self, inner: Decoder, on_start: Callable[[], None]) -> None:
         self._inner = inner
@@ -92,46 +98,46 @@ class _NotifyingDecoder:
 
     @property
     def error(self) -> MDStreamError | None:
-        """What was wrong with a payload that had events too."""
+        """The error of a payload that also had events."""
         return self._inner.error
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice has said why it finished."""
+        """Whether every choice has a finish reason."""
         return self._inner.is_finished
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more of the answer is to come."""
+        """Whether the response is complete."""
         return self._inner.is_complete
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload."""
+        """Decode one payload."""
         events = self._inner.feed(data, event)
         if events and self._inner.error is None:
-            self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to report
+            self.feed = self._inner.feed  # type: ignore[method-assign]  # the start is reported only once
             self._on_start()
         return events
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """There are no more payloads."""
+        """Check that the response is complete."""
         events = self._inner.finish(is_document=is_document)
         self._on_start()
         return events
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet."""
+        """Return the events that are still buffered."""
         return self._inner.flush()
 
 
 class NegotiatedDialect:
-    """Speaks as `dialect` does, and begins with what the server took after it had refused more.
+    """Dialect that starts with the form of request that the server accepted last.
 
-    Without it each of a hundred batches would be refused once. Shared by threads and tasks; a refusal that no simpler
-    question follows lets it forget, because another container may answer now. A limit of a request's inputs is kept.
+    Without it each of a hundred batches would be rejected once. Shared by threads and tasks. A rejection that cannot be
+    relaxed makes it forget, because another container may respond by now; the limit of inputs is kept.
 
     Args:
-        dialect: What is spoken.
+        dialect: The dialect to wrap.
     """
 
     def __init__(self, dialect: ListDialect) -> None:
@@ -142,54 +148,63 @@ class NegotiatedDialect:
             dialect.input_field,
             dialect.max_batch_size,
         )
-        #: The refusals, by the names of the fields that were refused.
+        #: The error responses, by the field names of the rejected payload.
         self._rejections: dict[frozenset[str], MDStreamError] = {}
-        #: The most that a request may hold, as far as the server's errors have reported it.
+        #: The most inputs of a request, as reported by error responses.
         self.limit = BatchLimit()
         self._lock = _fork.Lock()
 
     def learn_limit(self, error: MDStreamError, inputs: int, size: int) -> BatchLimit | None:
-        """The limit from here on, if `error` says that `inputs` of `size` bytes were too many; else `None`."""
-        found = find_batch_limit(error, inputs, size)
-        if found is None:
+        """Lower the limit if an error response reports that a request had too many inputs.
+
+        Args:
+            error: The error response.
+            inputs: The number of inputs of the request.
+            size: The size of all inputs together, in bytes.
+
+        Returns:
+            The new limit; `None` if the error has another cause.
+        """
+        limit = find_batch_limit(error, inputs, size)
+        if limit is None:
             return None
         with self._lock:
-            self.limit = self.limit.combine(found)
+            self.limit = self.limit.combine(limit)
             return self.limit
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The question in the form that was taken last."""
-        body: dict[str, Any] = self.dialect.build_payload(params, stream=stream)
-        while self._rejections and (error := self._rejections.get(frozenset(body))):
-            relaxed = self.dialect.relax_payload(body, error)
+        """Build the body in the form that was accepted last."""
+        payload: dict[str, Any] = self.dialect.build_payload(params, stream=stream)
+        while self._rejections and (error := self._rejections.get(frozenset(payload))):
+            relaxed = self.dialect.relax_payload(payload, error)
             if relaxed is None:
                 break
-            body = relaxed
-        return body
+            payload = relaxed
+        return payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """As the dialect says."""
+        """Delegate to the dialect."""
         relaxed = self.dialect.relax_payload(payload, error)
         if relaxed is not None:
-            self._rejections[frozenset(payload)] = copy(error)  # without the frames that a traceback holds
-        elif find_batch_limit(error, _count(payload), sys.maxsize) is not None:
-            error.retryable = False  # smaller requests follow, not the same one again
+            self._rejections[frozenset(payload)] = copy(error)  # a copy without the traceback and its frames
+        elif find_batch_limit(error, _count_inputs(payload), sys.maxsize) is not None:
+            error.retryable = False  # smaller requests follow, not a retry of the same one
         elif not error.retryable:
             self._rejections.clear()
         return relaxed
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """As the dialect says."""
+        """Delegate to the dialect."""
         return self.dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder, which leaves it to `BatchPlan` to find that vectors are missing."""
+        """Create a decoder that does not check for missing vectors: `BatchPlan` does."""
         decoder = self.dialect.create_decoder()
         return EmbeddingDecoder(check_count=False) if type(decoder) is EmbeddingDecoder else decoder
 
 
-def _count(body: Any) -> int:
-    """How many inputs a request has: they are its longest list. A content handler's bytes are not looked into."""
-    if not isinstance(body, Mapping):
+def _count_inputs(payload: Any) -> int:
+    """Return the number of inputs: the length of the longest list. The bytes of a content handler are opaque."""
+    if not isinstance(payload, Mapping):
         return sys.maxsize
-    return max((len(value) for value in body.values() if isinstance(value, list)), default=0)
+    return max((len(value) for value in payload.values() if isinstance(value, list)), default=0)

@@ -1,4 +1,4 @@
-"""What the model families of OCI Generative AI do differently: a table of facts.
+"""Differences between the model families of OCI Generative AI.
 
 Sources: oracle/langchain-oracle 0.4 (`providers/`, `common/param_compat.py`), BerriAI/litellm (`llms/oci`), `oci` SDK
 2.189.
@@ -15,35 +15,37 @@ from mdstream_core.errors import MDStreamError
 
 @dataclass(frozen=True, slots=True)
 class ModelQuirks:
-    """One family.
+    """Quirks of one model family.
 
     Attributes:
-        limit: What it calls the most tokens that it may say.
-        rejected: Words of JSON Schema that it does not take in a tool's parameters.
-        one_call_each: Whether each call in the history must be followed by its own result before the next call.
+        max_tokens_name: The name of the limit of output tokens, for example `maxCompletionTokens`.
+        rejected_keywords: JSON Schema keywords that the models reject in the parameters of a tool.
+        sequential_tool_calls: Whether each tool call in the history must be followed by its own result.
     """
 
-    limit: str = "maxTokens"
-    rejected: frozenset[str] = frozenset()
-    one_call_each: bool = False
+    max_tokens_name: str = "maxTokens"
+    rejected_keywords: frozenset[str] = frozenset()
+    sequential_tool_calls: bool = False
 
 
 _FAMILIES: dict[str, ModelQuirks] = {
-    "openai.": ModelQuirks(limit="maxCompletionTokens"),
-    "google.": ModelQuirks(rejected=frozenset({"exclusiveMinimum", "exclusiveMaximum"}), one_call_each=True),
+    "openai.": ModelQuirks(max_tokens_name="maxCompletionTokens"),
+    "google.": ModelQuirks(
+        rejected_keywords=frozenset({"exclusiveMinimum", "exclusiveMaximum"}), sequential_tool_calls=True
+    ),
 }
 _NO_QUIRKS = ModelQuirks()
 
-#: Formats by the beginning of a model's name; a model's or an endpoint's OCID does not say what it is.
-_FORMATS: tuple[tuple[str, str], ...] = (
+#: Dialects by the prefix of the model name. The OCID of a model or an endpoint has no such prefix.
+_DIALECTS_BY_PREFIX: tuple[tuple[str, str], ...] = (
     ("cohere.command-a-vision", "oci-cohere-v2"),
     ("cohere.command-a-reasoning", "oci-cohere-v2"),
     ("cohere.", "oci-cohere"),
 )
 
-_API_FORMATS = {"GENERIC": "oci-generic", "COHERE": "oci-cohere", "COHEREV2": "oci-cohere-v2"}
+_DIALECTS_BY_API_FORMAT = {"GENERIC": "oci-generic", "COHERE": "oci-cohere", "COHEREV2": "oci-cohere-v2"}
 
-#: The families whose models may stand behind a name that does not say so, and the dialect of each.
+#: The values of `family`, for models whose name does not show their family, and their dialects.
 FAMILIES = {
     "cohere": "oci-cohere",
     "google": "oci-generic-google",
@@ -54,20 +56,29 @@ FAMILIES = {
 
 
 def find_quirks(model: Any, family: str = "") -> ModelQuirks:
-    """The facts about a model, or about a family.
+    """Return the quirks of a model, or of a family.
 
-    >>> find_quirks("openai.gpt-5").limit, find_quirks("meta.llama-3.3-70b-instruct").limit, find_quirks("mine",
-    "openai").limit
-    ('maxCompletionTokens', 'maxTokens', 'maxCompletionTokens')
+    >>> find_quirks("openai.gpt-5").max_tokens_name, find_quirks("meta.llama-3.3-70b-instruct").max_tokens_name
+    ('maxCompletionTokens', 'maxTokens')
+    >>> find_quirks("mine", "openai").max_tokens_name
+    'maxCompletionTokens'
     """
     name = f"{family}." if family else str(model or "").lower()
-    return next((facts for prefix, facts in _FAMILIES.items() if name.startswith(prefix)), _NO_QUIRKS)
+    return next((quirks for prefix, quirks in _FAMILIES.items() if name.startswith(prefix)), _NO_QUIRKS)
 
 
 def oci_dialect_name(model: str, api_format: str | None = None, family: str | None = None) -> str:
-    """The dialect in which a model is asked natively: of `api_format`, else of its family, else of its name.
+    """Return the name of a model's native dialect: by `api_format`, else by `family`, else by the model name.
 
-    A family that fits the format says more of it.
+    If both `api_format` and a matching `family` are given, the family's more specific dialect is returned.
+
+    Args:
+        model: The model name or OCID, for example `xai.grok-4`.
+        api_format: `GENERIC`, `COHERE` or `COHEREV2`; in any case.
+        family: `cohere`, `google`, `openai`, `meta` or `generic`.
+
+    Raises:
+        ValueError: `api_format` or `family` is unknown.
 
     >>> oci_dialect_name("cohere.command-a-03-2025"), oci_dialect_name("xai.grok-4")
     ('oci-cohere', 'oci-generic')
@@ -78,17 +89,17 @@ def oci_dialect_name(model: str, api_format: str | None = None, family: str | No
     >>> oci_dialect_name("mine", "GENERIC", "openai"), oci_dialect_name("mine", "COHERE", "openai")
     ('oci-generic-openai', 'oci-cohere')
     """
-    said = next((name for prefix, name in _FORMATS if model.lower().startswith(prefix)), "oci-generic")
+    by_format = next((name for prefix, name in _DIALECTS_BY_PREFIX if model.lower().startswith(prefix)), "oci-generic")
     if api_format is not None:
-        said = _API_FORMATS[find_choice("api_format", api_format, _API_FORMATS)]
+        by_format = _DIALECTS_BY_API_FORMAT[find_choice("api_format", api_format, _DIALECTS_BY_API_FORMAT)]
     if family is None:
-        return said
-    named = FAMILIES[find_choice("family", family, FAMILIES)]
-    if api_format is not None and not named.startswith(said):
-        return said
-    return said if said.startswith(named) else named  # COHEREV2 is Cohere's too
+        return by_format
+    by_family = FAMILIES[find_choice("family", family, FAMILIES)]
+    if api_format is not None and not by_family.startswith(by_format):
+        return by_format
+    return by_format if by_format.startswith(by_family) else by_family  # COHEREV2 is Cohere's too
 
 
 def relax_oci_payload(payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-    """The body without the one parameter that `error` says this model does not take, if it can be spared. Warns."""
+    """Drop or rename the parameter that the model rejected, with a warning; `None` if it must not be changed."""
     return relax_payload(payload, error, OCI)

@@ -1,8 +1,8 @@
-"""What the formats of OCI Generative AI have in common when an answer is read.
+"""Base decoder of OCI Generative AI's formats.
 
-Sources: `oci` SDK 2.189 (`generative_ai_inference/models`), and what was seen on the wire: cohere-ai/cohere-python#756
-(the connection stays open after the finish event), BerriAI/litellm#39507 (`[DONE]` of some models), #40040 (Llama says
-`stop` after tool calls), #30947 (Cohere says `COMPLETE` after tool calls), oracle/langchain-oracle (`providers/`).
+Sources: `oci` SDK 2.189 (`generative_ai_inference/models`), and observed responses: cohere-ai/cohere-python#756 (the
+connection stays open after the finish event), BerriAI/litellm#39507 (`[DONE]` of some models), #40040 (Llama returns
+`stop` after tool calls), #30947 (Cohere returns `COMPLETE` after tool calls), oracle/langchain-oracle (`providers/`).
 """
 
 import re
@@ -24,7 +24,7 @@ from mdstream_core.dialects._tool_calls import ToolCallReader
 from mdstream_core.errors import ErrorBody, MalformedStream, StreamFailure, parse_error_object, quote_payload
 from mdstream_core.events import Event, Logprobs, ProviderData, ResponseMetadata, ToolCallDelta, Usage
 
-#: Words for an end that is none, and whether asking again may help.
+#: Finish reasons that report a failure, and whether the request is retryable.
 _FAILURE_REASONS = {
     **dict.fromkeys(FAILURE_REASONS, True),
     "error_toxic": False,
@@ -32,7 +32,7 @@ _FAILURE_REASONS = {
     "user_cancel": False,
 }
 
-#: What a payload says of itself, and the dialect that reads it.
+#: Dialects by the `apiFormat` or `object` of a payload.
 _DIALECTS_BY_FORMAT = {
     "GENERIC": "oci-generic",
     "COHERE": "oci-cohere",
@@ -41,28 +41,29 @@ _DIALECTS_BY_FORMAT = {
     "chat.completion.chunk": "openai-chat",
     "text_completion": "openai-completions",
 }
-#: What a whole answer stands in; pieces of one have no envelope.
+#: Envelopes of whole responses; the events of a stream have none.
 _DOCUMENT_FIELDS = frozenset({"chatResponse", "inferenceResponse"})
 
-_RUNTIMES = {"COHERE": "oci-generate-text-cohere", "LLAMA": "oci-generate-text-llama"}
+#: Dialects by the `runtimeType` of a payload.
+_DIALECTS_BY_RUNTIME = {"COHERE": "oci-generate-text-cohere", "LLAMA": "oci-generate-text-llama"}
 
-#: How many characters of an answer show that another text is the same answer again.
+#: How many equal characters at the start show that a text repeats the output.
 _MIN_OVERLAP = 8
 
-#: Up to where an answer's first characters that are no blanks are looked for.
-_BEGINNING = 64
+#: How many characters are searched for the first ones that are not whitespace.
+_MAX_LEADING_WHITESPACE = 64
 
-#: How many characters may have been cut in one place.
+#: How many consecutive characters may have been replaced by U+FFFD.
 _MAX_DAMAGED = 4
 
 
 class PositionalToolCalls(ToolCallReader):
-    """Tool calls that have no index, only their position in a payload.
+    """Reader for tool calls without an index, which only have a position in their payload.
 
-    A known id is that call. A new id is a new call, even at a position that another one had (GPT and Grok send one
-    after the other at position 0), unless it has no name and the call there waits for arguments. An
-    entry without an id goes on with the call that was last at its position (GPT, Llama); whether it is one of its own
-    (Gemini has no ids at all) is `ToolCallReader`' to say.
+    A known id continues that call. A new id starts a new call, even at a position that another call had (GPT and Grok
+    send calls one after the other at position 0), unless it has no name and the call at that position still expects
+    arguments. An entry without an id continues the last call at its position (GPT, Llama), unless `ToolCallReader`
+    starts a new call for it (Gemini has no ids at all).
     """
 
     has_named_pieces: ClassVar[bool] = False
@@ -74,13 +75,13 @@ class PositionalToolCalls(ToolCallReader):
         self._slots = 0
 
     def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[ToolCallDelta]:
-        """The deltas of one payload's `toolCalls`, those before an entry that cannot be read first."""
+        """Yield the deltas of the `toolCalls` of one payload. Raises at the first entry that cannot be read."""
         for at, entry in enumerate(entries):
             if entry is not None:
                 yield from super().read([self._with_index(at, entry)])
 
     def _with_index(self, at: int, entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The entry with the index of its call."""
+        """Return the entry with the index of its call."""
         id = str(entry.get("id") or "")
         slot = self._slot_of_id.get(id) if id else self._slot_at.get(at)
         if slot is None and not entry.get("name") and self.is_open(self._slot_at.get(at)):
@@ -95,63 +96,66 @@ class PositionalToolCalls(ToolCallReader):
 
 
 class OCIChoice(ChoiceState):
-    """One choice, whose last event may repeat the whole answer."""
+    """State of one choice, whose last event may repeat the whole output."""
 
-    __slots__ = ("_said",)
+    __slots__ = ("_cached_text",)
 
     calls_class: ClassVar[type[ToolCallReader]] = PositionalToolCalls
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
-        self._said: tuple[int, str, str, int] | None = None
+        self._cached_text: tuple[int, str, str, int] | None = None
 
     def remaining_text(self, text: str) -> str:
-        """What of a last event's text was not said yet: Cohere repeats the whole answer there.
+        """Return the part of the last event's text that is new: Cohere repeats the whole output there.
 
-        A text that opens otherwise is the answer's next piece and is said. One that opens like the answer and then
-        differs is neither a piece nor a repetition: `MalformedStream`, because either of the two lacks something.
+        A text that starts differently from the output is its next piece. A text that starts like the output and then
+        differs is neither a piece nor a repetition.
+
+        Raises:
+            MalformedStream: The text repeats another output than the one that was received.
         """
-        again = text.strip()
-        if not self._may_repeat(again):
+        repeated = text.strip()
+        if not self._may_repeat(repeated):
             return text
-        said, core, cut = self._so_far()
-        if text.startswith(said):
-            return text[len(said) :]
-        if again.startswith(core):
-            return again[len(core) :]
-        if cut and len(again) + cut >= len(core) and (end := _end_of_repetition(core, again)) is not None:
-            return again[end:]
-        if again[:_MIN_OVERLAP] != core[:_MIN_OVERLAP]:
+        output, core, damaged = self._received_text()
+        if text.startswith(output):
+            return text[len(output) :]
+        if repeated.startswith(core):
+            return repeated[len(core) :]
+        if damaged and len(repeated) + damaged >= len(core) and (end := _find_end(core, repeated)) is not None:
+            return repeated[end:]
+        if repeated[:_MIN_OVERLAP] != core[:_MIN_OVERLAP]:
             return text
-        if core.startswith(again):
+        if core.startswith(repeated):
             return ""
         raise MalformedStream(
-            f"the last event repeats another answer than the one that was said: {text[-300:]!r}", raw=text[:2000]
+            f"the last event repeats another output than the one that was received: {text[-300:]!r}", raw=text[:2000]
         )
 
-    def _may_repeat(self, again: str) -> bool:
-        """Whether a text opens as the answer did, as far as that can be seen without the whole of either."""
+    def _may_repeat(self, text: str) -> bool:
+        """Return whether a text starts like the output. Reads only the start of both."""
         end = self.text.tell()
         self.text.seek(0)
-        opening = self.text.read(_BEGINNING).lstrip()[:_MIN_OVERLAP]
+        start = self.text.read(_MAX_LEADING_WHITESPACE).lstrip()[:_MIN_OVERLAP]
         self.text.seek(end)
-        return end <= _BEGINNING or not opening.isascii() or (bool(opening) and again.startswith(opening))
+        return end <= _MAX_LEADING_WHITESPACE or not start.isascii() or (bool(start) and text.startswith(start))
 
-    def _so_far(self) -> tuple[str, str, int]:
-        """The text so far, the same without blanks around it, and how many characters of it were cut in half."""
-        if self._said is None or self._said[0] != self.text.tell():
-            said = str(_json.replace_lone_surrogates(self.text.getvalue()))
-            core = said.strip()
-            self._said = self.text.tell(), said, core, core.count("\ufffd")
-        return self._said[1:]
+    def _received_text(self) -> tuple[str, str, int]:
+        """Return the text so far, the same without surrounding whitespace, and its number of U+FFFD characters."""
+        if self._cached_text is None or self._cached_text[0] != self.text.tell():
+            text = str(_json.replace_lone_surrogates(self.text.getvalue()))
+            core = text.strip()
+            self._cached_text = self.text.tell(), text, core, core.count("\ufffd")
+        return self._cached_text[1:]
 
 
 class OCIDecoder(ChoiceDecoder[OCIChoice]):
-    """Reads one answer, streamed or whole. A format says how one of its payloads is read."""
+    """Base class of decoders for one response, streamed or whole. Subclasses decode the payloads of one format."""
 
-    #: The format's name, as payloads name it.
+    #: The value of `apiFormat` or `runtimeType` in payloads of the format.
     api_format: ClassVar[str] = ""
-    #: Whether the tokens are counted in an event of their own, after the one that finishes the answer.
+    #: Whether the usage is an event of its own, after the finish event.
     usage_follows: ClassVar[bool] = False
 
     choice_class: ClassVar[type[Any]] = OCIChoice
@@ -159,16 +163,16 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._provider_data: dict[tuple[str, int], Any] = {}  # the extras of each choice by name
+        self._provider_data: dict[tuple[str, int], Any] = {}  # keys: name of the field, index of the choice
         self._is_whole = False
-        self._current: OCIChoice | None = None  # the first that has not finished
+        self._current: OCIChoice | None = None  # the first choice that has not finished
         self._metadata: ResponseMetadata | None = None
-        self._usage = False
+        self._has_usage = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more is to come. The service may keep the connection open, so this is where to stop."""
-        return self.is_finished and (self._usage or self._done or not self.usage_follows)
+        """Whether the response is complete. Stop reading here: the service may keep the connection open."""
+        return self.is_finished and (self._has_usage or self._done or not self.usage_follows)
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
@@ -185,55 +189,50 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
         self.read_payload(payload, events)
 
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
-        """Add the events of a payload."""
+        """Append the events of a payload to `events`."""
         raise NotImplementedError
 
     def _ends_without_reason(self, choice: OCIChoice) -> bool:
-        """A whole answer stands in an envelope."""
+        """Return whether the response is whole: only whole responses have an envelope."""
         return self._is_whole
 
     def choice(self, index: Any) -> OCIChoice:
-        """The choice of this index; without one the first that has not finished."""
+        """Return the choice of this index; without an index, the first choice that has not finished."""
         if index is None:
             if self._current is None or self._current.is_finished:
-                self._current = next((known for known in self._choices.values() if not known.is_finished), None)
+                self._current = next((choice for choice in self._choices.values() if not choice.is_finished), None)
             index = self._current.index if self._current else 0
         choice = self._choices.get(index)
         return choice if choice is not None else self._get_choice(read_index(index))
 
-    def reopen(self, choice: OCIChoice) -> None:
-        """There is more behind a finish reason, so it was no ending."""
-        self._reopen(choice)
-
     def finish_choice(
         self, choice: OCIChoice, reason: Any, events: list[Event], provider_data: Mapping[str, Any]
     ) -> None:
-        """Take the reason why the model is done.
+        """Set the finish reason of a choice.
 
         Args:
-            choice: Whose.
-            reason: As it was written; it may say "not yet".
-            events: Where the end is told.
-            provider_data: The payload or choice in which the reason stands, and an error's words may.
+            choice: The choice.
+            reason: The finish reason; the value may mean "not finished yet".
+            events: The list to append to.
+            provider_data: The payload or choice that has the reason; it may have an error message, too.
+
+        Raises:
+            StreamFailure: The reason or the error message reports a failure.
         """
         if (failure := _finish_failure(reason, provider_data)) or (failure := _reported_failure(provider_data)):
             raise failure
         self._take_reason(choice, reason, events)
 
-    def confirm(self, events: list[Event]) -> None:
-        """Take what says that the answer is over, behind a reason that nobody knows."""
-        self._confirm(events)
-
     def add_usage(self, usage: Mapping[str, Any] | None, events: list[Event]) -> None:
-        """Tokens were counted, if they were."""
+        """Append the usage, if there is one. After a finish reason it confirms the reason."""
         if usage:
-            if not self._usage and not has_output(events):
+            if not self._has_usage and not has_output(events):
                 self.confirm(events)
-            self._usage = True
+            self._has_usage = True
             events.append(_usage(usage))
 
     def add_metadata(self, events: list[Event], model: Any = None, id: Any = None) -> None:
-        """Say who answers, once, before the first news."""
+        """Insert the metadata before the first events, once."""
         if self._metadata is None and events and (model or id):
             self._metadata = ResponseMetadata(_name(model), _name(id))
             events.insert(0, self._metadata)
@@ -241,7 +240,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
     def add_provider_data(
         self, payload: Mapping[str, Any], names: frozenset[str], events: list[Event], choice: int = 0
     ) -> None:
-        """Say what is said beside the answer; again only if it has changed."""
+        """Append fields that are passed through as `ProviderData`; again only if they have changed."""
         if names.isdisjoint(payload):
             return
         for name, value in payload.items():
@@ -250,24 +249,24 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
                 events.append(ProviderData(name, value, choice))
 
     def _check(self, payload: Mapping[str, Any], data: bytes) -> None:
-        """Say so when the answer speaks another format."""
+        """Raise `MalformedStream` if the first payload has another format."""
         inner = payload.get("chatResponse") or payload.get("inferenceResponse") or payload
         if not isinstance(inner, dict):
             return
-        spoken = inner.get("apiFormat") or inner.get("runtimeType") or inner.get("object")
-        if spoken is None or spoken == self.api_format:
+        api_format = inner.get("apiFormat") or inner.get("runtimeType") or inner.get("object")
+        if api_format is None or api_format == self.api_format:
             return
-        fitting = (_RUNTIMES if "runtimeType" in inner else _DIALECTS_BY_FORMAT).get(str(spoken))
-        if fitting:
-            sentence = f"the answer speaks {spoken}, and the dialect reads {self.api_format}"
-            raise MalformedStream(f"{sentence}: dialect={fitting!r} would fit", raw=quote_payload(data))
+        dialects = _DIALECTS_BY_RUNTIME if "runtimeType" in inner else _DIALECTS_BY_FORMAT
+        if name := dialects.get(str(api_format)):
+            mismatch = f"the response has the format {api_format}, not {self.api_format}"
+            raise MalformedStream(f"{mismatch} (hint: set dialect={name!r})", raw=quote_payload(data))
 
 
-def _end_of_repetition(said: str, again: str) -> int | None:
-    """Where `said` ends in its repetition, if it differs only in characters that were cut between two events."""
+def _find_end(output: str, repeated: str) -> int | None:
+    """Return where `output` ends in `repeated`, if both differ only in characters that became U+FFFD in `output`."""
     end = 0
-    for number, piece in enumerate(re.split("\ufffd+", said)):
-        at = again.find(piece, end, end + (_MAX_DAMAGED if number else 0) + len(piece))
+    for number, piece in enumerate(re.split("\ufffd+", output)):
+        at = repeated.find(piece, end, end + (_MAX_DAMAGED if number else 0) + len(piece))
         if at < 0:
             return None
         end = at + len(piece)
@@ -275,7 +274,7 @@ def _end_of_repetition(said: str, again: str) -> int | None:
 
 
 def logprobs_event(value: Any, choice: ChoiceState, events: list[Event]) -> None:
-    """`{tokens, tokenLogprobs, topLogprobs}` of GENERIC and of the Llama runtime: parallel arrays."""
+    """Append the log probabilities of GENERIC or the Llama runtime: `{tokens, tokenLogprobs, topLogprobs}`."""
     if isinstance(value, dict) and isinstance(value.get("tokens"), list):
         logprobs = value.get("tokenLogprobs")
         columns = zip(value["tokens"], logprobs if isinstance(logprobs, list) else (), strict=False)
@@ -284,24 +283,27 @@ def logprobs_event(value: Any, choice: ChoiceState, events: list[Event]) -> None
 
 
 def _failure(payload: dict[str, Any], data: bytes, *, is_error_event: bool) -> StreamFailure | None:
-    """The failure that a payload spells. No shape is documented; `message` of a healthy event is an object."""
+    """Return the failure that a payload reports, if any.
+
+    The shape of errors is not documented. The `message` of an event without an error is an object.
+    """
     error = payload.get("error")
     if error is None and not is_error_event and not isinstance(payload.get("message"), str):
         return None
-    said = parse_error_object(payload) or ErrorBody(quote_payload(data))
-    return build_stream_failure(said, quote_payload(data, 2000))
+    error_body = parse_error_object(payload) or ErrorBody(quote_payload(data))
+    return build_stream_failure(error_body, quote_payload(data, 2000))
 
 
 def _finish_failure(reason: Any, provider_data: Mapping[str, Any]) -> StreamFailure | None:
-    """The failure where a finish reason is an end that is none."""
+    """Return the failure if a finish reason reports one, else `None`."""
     word = read_finish_reason(reason)
     retryable = _FAILURE_REASONS.get(word.lower())
     if retryable is None:
         return None
     message = _json.to_text(provider_data.get("errorMessage")) or _error_text(provider_data.get("error"))
-    is_error_event = f": {message}" if message else ""
+    suffix = f": {message}" if message else ""
     return StreamFailure(
-        f"the model gave up, finishReason is {word!r}{is_error_event}",
+        f"the model failed: finishReason is {word!r}{suffix}",
         code=word,
         retryable=retryable,
         raw=message or None,
@@ -309,7 +311,7 @@ def _finish_failure(reason: Any, provider_data: Mapping[str, Any]) -> StreamFail
 
 
 def _reported_failure(provider_data: Mapping[str, Any]) -> StreamFailure | None:
-    """The failure where a good reason has an error's message beside it."""
+    """Return the failure if a finish reason has an error message beside it, else `None`."""
     message = provider_data.get("errorMessage")
     return (
         build_stream_failure(ErrorBody(_json.to_text(message)), _json.to_text(message)) if is_error(message) else None
@@ -317,8 +319,8 @@ def _reported_failure(provider_data: Mapping[str, Any]) -> StreamFailure | None:
 
 
 def _error_text(error: Any) -> str:
-    said = parse_error_object({"error": error}) if error else None
-    return said.message if said else ""
+    error_body = parse_error_object({"error": error}) if error else None
+    return error_body.message if error_body else ""
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:

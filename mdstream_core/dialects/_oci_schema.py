@@ -1,7 +1,7 @@
-"""JSON Schemas as OCI's models take them: without references, lists of types, and alternatives that are only `null`.
+"""Convert JSON Schemas for OCI's models: no references, no lists of types, no alternatives that are only `null`.
 
-Tools come with schemas of every draft (MCP servers write draft 4 to 2020-12, OpenAPI converters something between).
-OpenAI's models refuse an object without `properties` and an array without `items`; Gemini refuses a list of types and
+Tools may have schemas of any draft (MCP servers use draft 4 to 2020-12, OpenAPI converters something between).
+OpenAI's models reject an object without `properties` and an array without `items`; Gemini rejects lists of types and
 exclusive bounds.
 """
 
@@ -15,31 +15,31 @@ Json = dict[str, Any]
 
 _DEFINITIONS = frozenset({"$defs", "definitions"})
 
-#: What a schema says about itself; models have no use for it, and some services refuse it.
+#: Keywords about the schema itself; models do not need them, and some services reject them.
 _META_KEYWORDS = frozenset({"$schema", "$id", "$anchor", "$comment", "$vocabulary", "$dynamicAnchor"})
 
-#: Keywords that map names to schemas: the names are no keywords.
+#: Keywords whose values map names to schemas; the names are not keywords.
 _MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"}) | _DEFINITIONS
 
-#: Keywords whose values are data, which only looks like a schema.
+#: Keywords whose values are data that may look like a schema.
 _DATA = frozenset({"const", "default", "enum", "example", "examples", "required"})
 
-#: How deep a schema may refer to others: the first depth that keeps it small enough, because types that refer to each
-#: other have a copy for each way through them.
+#: How many nested references are resolved: the first depth whose result is small enough. Types that refer to each other
+#: are copied once for each path through them.
 _DEPTHS = (32, 8, 6, 4, 3, 2, 1)
 _MAX_NODES = 1000
 
 
 def tool_parameters(schema: Any, unsupported: frozenset[str] = frozenset(), *, strict: bool = False) -> Json:
-    """The parameters of a tool: an object with `properties`, resolved and flat.
+    """Convert the parameters of a tool to an object schema with `properties`, without references and `null` types.
 
     Args:
-        schema: A JSON Schema, or nothing where the tool has no parameters.
-        unsupported: Keywords that the model does not take.
-        strict: Whether `null` stands for "left out" in it, as in OpenAI's strict schemas.
+        schema: A JSON Schema; empty or `None` if the tool has no parameters.
+        unsupported: Keywords that the model rejects.
+        strict: Whether a field that permits `null` is optional, as in OpenAI's strict schemas.
 
     Raises:
-        InvalidRequest: The schema is no object, or too large without references.
+        InvalidRequest: The schema is not an object, or too large without references.
 
     >>> tool_parameters({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"})
     {'type': 'object', 'properties': {}}
@@ -52,9 +52,9 @@ def tool_parameters(schema: Any, unsupported: frozenset[str] = frozenset(), *, s
 
 
 def resolve_references(schema: Any, unsupported: frozenset[str] = frozenset()) -> Any:
-    """The schema with its references followed and one type in each place, without the keywords in `unsupported`.
+    """Resolve the references of a schema, replace lists of types, and remove the keywords in `unsupported`.
 
-    Exclusive bounds become inclusive ones where they are refused; draft 4's boolean ones become numbers.
+    Exclusive bounds become inclusive ones if they are unsupported; boolean bounds of draft 4 become numbers.
 
     >>> resolve_references({"$ref": "#/$defs/City", "$defs": {"City": {"type": "string"}}})
     {'type': 'string'}
@@ -66,26 +66,27 @@ def resolve_references(schema: Any, unsupported: frozenset[str] = frozenset()) -
     for depth in _DEPTHS:
         copier = _SchemaCopier(schema, unsupported, depth)
         copy = copier.copy(schema, ())
-        if copier.left:
+        if copier.remaining:
             return copy
     raise InvalidRequest(
-        f"a schema follows more than {_MAX_NODES} references: too large without them", code="LargeSchema"
+        f"a schema has more than {_MAX_NODES} references, too many to resolve (hint: use a smaller schema)",
+        code="LargeSchema",
     )
 
 
 def flatten_nullable(schema: Any) -> Any:
-    """The schema with each `X | null` written as `X`: what is not required may be left out anyway.
+    """Replace each `X | null` in a schema by `X`: a field that is not required can be omitted anyway.
 
     >>> flatten_nullable({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None})
     {'type': 'string'}
     """
     if not isinstance(schema, dict):
         return schema
-    if isinstance(values := schema.get("enum"), list) and any(one is not None for one in values):
-        schema = {**schema, "enum": [one for one in values if one is not None]}
+    if isinstance(values := schema.get("enum"), list) and any(item is not None for item in values):
+        schema = {**schema, "enum": [item for item in values if item is not None]}
     for union in ("anyOf", "oneOf"):
         branches = schema.get(union)
-        real = [one for one in branches if not _is_null(one)] if isinstance(branches, list) else []
+        real = [item for item in branches if not _is_null(item)] if isinstance(branches, list) else []
         if not real or len(real) == len(branches):
             continue
         rest = {name: value for name, value in schema.items() if name != union and (name, value) != ("default", None)}
@@ -96,7 +97,7 @@ def flatten_nullable(schema: Any) -> Any:
 
 
 def map_subschemas(schema: Mapping[str, Any], change: Callable[[Any], Any]) -> Json:
-    """A copy of a schema with `change` applied to the schemas directly inside it, and to no name or datum.
+    """Copy a schema and apply `change` to the schemas directly inside it.
 
     >>> map_subschemas({"properties": {"enum": {"type": "string"}}, "enum": [{}]}, lambda inner: "changed")
     {'properties': {'enum': 'changed'}, 'enum': [{}]}
@@ -108,14 +109,14 @@ def _map_inside(name: str, value: Any, change: Callable[[Any], Any]) -> Any:
     if name in _DATA:
         return value
     if name in _MAPS and isinstance(value, dict):
-        return {key: change(one) for key, one in value.items()}
+        return {key: change(subschema) for key, subschema in value.items()}
     if isinstance(value, list):
-        return [change(one) if isinstance(one, dict) else one for one in value]
+        return [change(item) if isinstance(item, dict) else item for item in value]
     return change(value) if isinstance(value, dict) else value
 
 
 def permits_null(schema: Any) -> bool:
-    """Whether `null` is one of the values of a schema.
+    """Return whether a schema permits `null`.
 
     >>> permits_null({"type": ["string", "null"]}), permits_null({"type": "string"})
     (True, False)
@@ -136,7 +137,7 @@ def _is_null(schema: Any) -> bool:
 
 
 def _with_optional_fields(schema: Any) -> Any:
-    """The schema with fields that may be `null` no longer required."""
+    """Make fields that permit `null` optional."""
     if not isinstance(schema, dict):
         return schema
     schema = map_subschemas(schema, _with_optional_fields)
@@ -147,37 +148,42 @@ def _with_optional_fields(schema: Any) -> Any:
 
 
 class _SchemaCopier:
-    """One copy of a schema without references; `left` is 0 where it became too large and is not to be used."""
+    """Copies a schema without its references. The copy is unusable if `remaining` is 0: it became too large."""
 
-    def __init__(self, root: Mapping[str, Any], refused: frozenset[str], depth: int) -> None:
-        self.left = _MAX_NODES
+    def __init__(self, root: Mapping[str, Any], unsupported: frozenset[str], depth: int) -> None:
+        self.remaining = _MAX_NODES
         self._root = root
-        self._unsupported = refused
+        self._unsupported = unsupported
         self._depth = depth
 
-    def copy(self, node: Any, way: tuple[str, ...]) -> Any:
-        """Copy a schema inside; `way` has the references that led to it."""
+    def copy(self, node: Any, references: tuple[str, ...]) -> Any:
+        """Copy a subschema.
+
+        Args:
+            node: The subschema.
+            references: The references that were followed to reach it.
+        """
         if not isinstance(node, dict):
             return node
         if isinstance(reference := node.get("$ref"), str):
-            return self._follow(reference, node, way)
-        left_out = _DEFINITIONS | _META_KEYWORDS
-        node = _one_type({name: value for name, value in node.items() if name not in left_out})
+            return self._follow(reference, node, references)
+        dropped = _DEFINITIONS | _META_KEYWORDS
+        node = _single_type({name: value for name, value in node.items() if name not in dropped})
         node = _numeric_bounds(node, inclusive=bool(self._unsupported & {"exclusiveMinimum", "exclusiveMaximum"}))
         node = {name: value for name, value in node.items() if name not in self._unsupported}
-        return map_subschemas(node, lambda inner: self.copy(inner, way))
+        return map_subschemas(node, lambda inner: self.copy(inner, references))
 
-    def _follow(self, reference: str, node: Json, way: tuple[str, ...]) -> Any:
+    def _follow(self, reference: str, node: Json, references: tuple[str, ...]) -> Any:
         target = resolve_pointer(self._root, reference)
-        if reference in way or len(way) >= self._depth or not self.left:
+        if reference in references or len(references) >= self._depth or not self.remaining:
             kind = target.get("type")
-            return {"type": kind if isinstance(kind, str) else "object"}  # from here on anything goes
-        self.left -= 1
+            return {"type": kind if isinstance(kind, str) else "object"}  # a recursive schema ends here
+        self.remaining -= 1
         rest = {name: value for name, value in node.items() if name != "$ref"}
-        return self.copy({**target, **rest}, (*way, reference))
+        return self.copy({**target, **rest}, (*references, reference))
 
 
-#: What each type's values may be held to; other keywords are about all values.
+#: Keywords that apply to values of one type; other keywords apply to all values.
 _KEYWORDS_BY_TYPE: dict[str, tuple[str, ...]] = {
     "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"),
     "object": (
@@ -201,15 +207,15 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _one_type(schema: Json) -> Json:
-    """A list of types as alternatives, each with the keywords that are about it; missing `items` are any."""
+def _single_type(schema: Json) -> Json:
+    """Replace a list of types by `anyOf`, each alternative with the keywords of its type; add missing `items`."""
     kinds = schema.get("type")
     if kinds == "array" and "items" not in schema and "prefixItems" not in schema:
         return {**schema, "items": {}}
     if not isinstance(kinds, list):
         return schema
     if len(kinds) == 1:
-        return _one_type({**schema, "type": kinds[0]})
+        return _single_type({**schema, "type": kinds[0]})
     if not kinds or "anyOf" in schema or "oneOf" in schema:
         return {name: value for name, value in schema.items() if name != "type"}
     rest = {name: value for name, value in schema.items() if name not in _TYPED_KEYWORDS}
@@ -221,7 +227,7 @@ def _alternative(schema: Json, kind: str) -> Json:
     values = schema.get("enum")
     if kind == "null" or not isinstance(values, list):
         return branch
-    fitting = [one for one in values if _has_type(one, kind)]
+    fitting = [item for item in values if _has_type(item, kind)]
     return {**branch, "enum": fitting} if fitting else branch
 
 
@@ -230,7 +236,7 @@ def _has_type(value: Any, kind: str) -> bool:
     return isinstance(value, _PYTHON_TYPES.get(kind, ())) and not is_flag
 
 
-#: The exclusive bound, the inclusive one, the next whole number in its direction, and which of two bounds counts.
+#: The exclusive bound, the inclusive bound, the next integer inside the bound, and the stricter of two bounds.
 _BOUNDS: tuple[tuple[str, str, Callable[[float], int], Callable[..., Any]], ...] = (
     ("exclusiveMinimum", "minimum", lambda bound: math.floor(bound) + 1, max),
     ("exclusiveMaximum", "maximum", lambda bound: math.ceil(bound) - 1, min),
@@ -238,26 +244,26 @@ _BOUNDS: tuple[tuple[str, str, Callable[[float], int], Callable[..., Any]], ...]
 
 
 def _numeric_bounds(schema: Json, *, inclusive: bool) -> Json:
-    """Exclusive bounds as numbers, or as the inclusive bounds that are nearest to them."""
-    for exclusive, plain, beyond, tighter in _BOUNDS:
+    """Convert exclusive bounds to numbers, or to the nearest inclusive bounds."""
+    for exclusive, inclusive_name, next_integer, stricter in _BOUNDS:
         if exclusive not in schema:
             continue
         schema = dict(schema)
         bound = schema.pop(exclusive)
         if isinstance(bound, bool):  # draft 4: whether the other bound is exclusive
-            bound = schema.pop(plain, None) if bound else None
+            bound = schema.pop(inclusive_name, None) if bound else None
         if not isinstance(bound, int | float):
             continue
         if not inclusive:
             schema[exclusive] = bound
             continue
-        value = beyond(bound) if schema.get("type") == "integer" else bound
-        schema[plain] = tighter(value, schema.get(plain, value))
+        value = next_integer(bound) if schema.get("type") == "integer" else bound
+        schema[inclusive_name] = stricter(value, schema.get(inclusive_name, value))
     return schema
 
 
 def resolve_pointer(root: Mapping[str, Any], reference: str) -> Json:
-    """The schema at a JSON pointer; empty where there is none."""
+    """Return the schema at a JSON pointer; an empty one if there is none."""
     node: Any = root
     if reference in ("#", "#/"):
         return dict(root)
@@ -266,12 +272,12 @@ def resolve_pointer(root: Mapping[str, Any], reference: str) -> Json:
     return node if isinstance(node, dict) else {}
 
 
-#: How Cohere's first format calls JSON's types: "a valid Python type".
+#: Cohere's first format requires "a valid Python type".
 _PYTHON = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list", "object": "dict"}
 
 
 def python_type(schema: Mapping[str, Any]) -> str:
-    """The Python name of a parameter's type; of several, the first one's.
+    """Return the Python name of a parameter's type; of several types the first.
 
     >>> python_type({"type": "integer"}), python_type({"enum": ["a"]})
     ('int', 'str')

@@ -1,7 +1,7 @@
-"""Decoder for OpenAI chat and completion responses, as vLLM, SGLang, TGI, llama.cpp, transformers and LMI write them.
+"""Decoder for OpenAI chat and completion responses of vLLM, SGLang, TGI, llama.cpp, transformers, LMI and others.
 
-What a server writes is read tolerantly (see the samples under `tests/samples`); how it ended is read strictly: every
-choice must say why it finished, and an error object anywhere is the end of the stream.
+The decoder is lenient about the output (see the samples under `tests/samples`) and strict about its end: every choice
+must have a finish reason, and an error object anywhere ends the stream.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,18 +30,18 @@ from mdstream_core.events import Event, Logprobs, ReasoningDelta, ResponseMetada
 
 
 class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
-    """Reads one answer, streamed or whole: a container that ignores `stream` sends `message` in place of `delta`."""
+    """Decoder for one response, streamed or whole: a server that ignores `stream` sends `message`, not `delta`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._metadata: ResponseMetadata | None = None
         self._has_usage = False
-        self._usage = False
+        self._usage_ends_response = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether `[DONE]` has come, or the usage behind the last finish reason."""
-        return self.is_finished and (self._done or self._usage)
+        """Whether `[DONE]` was received, or the usage after the last finish reason."""
+        return self.is_finished and (self._done or self._usage_ends_response)
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
@@ -53,12 +53,12 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
             self._choice(wire, events)
         if usage := payload.get("usage"):
             self._add_usage(usage, events)
-        # Announced with the first news, not before: a chunk that only says "role" is no reason not to ask again.
+        # Not before the first output: a chunk that only has the role must not prevent a retry.
         if events and (self._metadata is None or usage):
             self._add_metadata(_read_metadata(payload), events)
 
     def _read_error(self, payload: dict[str, Any], data: bytes, event: str) -> None:
-        """Look for the error in a payload that is an answer in part only, or not at all."""
+        """Record the error of a payload that has no choices, or has an error object beside them."""
         if not payload.get("choices") and (payload.get("object") == "error" or {"code", "message"} <= payload.keys()):
             payload = {name: value for name, value in payload.items() if name != "choices"}
         if failure := _failure(payload, data, is_error_event=event == "error"):
@@ -67,25 +67,25 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
             raise wrong_dialect_error("openai-chat", payload, quote_payload(data))
 
     def _ends_without_reason(self, choice: ChoiceState) -> bool:
-        """A whole message, or the text of a completion: pieces of an answer do not end so."""
+        """Return whether the choice is a whole message, or the whole text of a completion."""
         return choice.has_whole_messages or choice.has_whole_text
 
     def _add_usage(self, usage: Mapping[str, Any], events: list[Event]) -> None:
-        """Take the usage. Behind a reason it confirms it, unless the server counts with every chunk."""
+        """Add the usage. After a finish reason it confirms the reason, unless every chunk has a usage."""
         counted = _usage(usage)
         is_alone = not has_output(events)
         events.append(counted)
         if is_alone and not self._has_usage:
-            self._confirm(events)
+            self.confirm(events)
         self._has_usage = True
-        self._usage = is_alone and self.is_finished and counted.total > 0
+        self._usage_ends_response = is_alone and self.is_finished and counted.total > 0
 
     def _add_metadata(self, metadata: ResponseMetadata, events: list[Event]) -> None:
         if self._metadata is None:
             self._metadata = metadata
             events.insert(0, metadata)
         elif metadata.fingerprint and metadata.fingerprint != self._metadata.fingerprint:
-            self._metadata = metadata  # vLLM names it beside the usage only
+            self._metadata = metadata  # vLLM sends the fingerprint with the usage only
             events.append(metadata)
 
     def _choice(self, wire: dict[str, Any], events: list[Event]) -> None:
@@ -95,10 +95,10 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
             choice = self._get_choice(read_index(index))
         delta = wire.get("delta")
         if choice.reason and _has_content(wire):
-            self._reopen(choice)
+            self.reopen(choice)
         if delta:
             text = delta.get("content")
-            if text and len(delta) == 1 and isinstance(text, str):  # a token
+            if text and len(delta) == 1 and isinstance(text, str):  # the fast path: one token
                 choice.text.write(text)
                 events.append(TextDelta(text, choice.index))
             else:
@@ -107,7 +107,7 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
             self._read_choice_fields(wire, choice, events)
 
     def _read_choice_fields(self, wire: dict[str, Any], choice: ChoiceState, events: list[Event]) -> None:
-        """What a choice has beside its delta: a text, a whole message, probabilities, an error, its end."""
+        """Read the fields beside `delta`: text, message, log probabilities, error, finish reason."""
         if text := wire.get("text"):
             choice.add_text(text, events)
             choice.has_whole_text = bool(wire.get("finish_reason", "stop"))
@@ -124,10 +124,10 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
 
 
 def _has_content(wire: dict[str, Any]) -> bool:
-    """Whether a chunk says something, and not only that there is nothing more."""
+    """Return whether a chunk has output, and not only a finish reason."""
     delta = wire.get("delta") or {}
-    said = [wire.get("text"), *(value for name, value in delta.items() if name in _FIELDS and name not in MEDIA)]
-    return any(value.strip() if isinstance(value, str) else value for value in said)
+    outputs = [wire.get("text"), *(value for name, value in delta.items() if name in _FIELDS and name not in MEDIA)]
+    return any(value.strip() if isinstance(value, str) else value for value in outputs)
 
 
 def _read_fields(delta: dict[str, Any], choice: ChoiceState, events: list[Event]) -> None:
@@ -137,7 +137,7 @@ def _read_fields(delta: dict[str, Any], choice: ChoiceState, events: list[Event]
 
 
 def _read_message(message: dict[str, Any], choice: ChoiceState, events: list[Event], *, is_beside: bool) -> None:
-    """A message in place of a delta: the whole answer, the next piece of it, or the sum of what was streamed."""
+    """Read a message in place of a delta: the whole response, its next piece, or all that was streamed before."""
     content, size = message.get("content"), choice.text.tell() if choice.has_whole_messages else 0
     grows = isinstance(content, str) and 0 < size <= len(content) and content.startswith(choice.text.getvalue())
     if choice.has_output and (grows or is_beside or not choice.has_whole_messages):
@@ -225,28 +225,35 @@ def _token(token: Any, logprob: Any, top: Any) -> dict[str, Any]:
 
 def _usage(value: Mapping[str, Any]) -> Usage:
     prompt, completion = (read_count(value.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
-    of_prompt, of_completion = value.get("prompt_tokens_details") or {}, value.get("completion_tokens_details") or {}
+    prompt_details = value.get("prompt_tokens_details") or {}
+    completion_details = value.get("completion_tokens_details") or {}
     return Usage(
         input=prompt,
         output=completion,
         total=read_count(value.get("total_tokens")) or prompt + completion,
-        cached=read_count(of_prompt.get("cached_tokens")),
-        reasoning=read_count(of_completion.get("reasoning_tokens", value.get("reasoning_tokens"))),
-        input_audio=read_count(of_prompt.get("audio_tokens")),
-        output_audio=read_count(of_completion.get("audio_tokens")),
+        cached=read_count(prompt_details.get("cached_tokens")),
+        reasoning=read_count(completion_details.get("reasoning_tokens", value.get("reasoning_tokens"))),
+        input_audio=read_count(prompt_details.get("audio_tokens")),
+        output_audio=read_count(completion_details.get("audio_tokens")),
     )
 
 
 def _read_metadata(payload: Mapping[str, Any]) -> ResponseMetadata:
-    named = (payload.get(name) for name in ("model", "id", "system_fingerprint"))
-    return ResponseMetadata(*(name if isinstance(name, str) else None for name in named))
+    values = (payload.get(name) for name in ("model", "id", "system_fingerprint"))
+    return ResponseMetadata(*(value if isinstance(value, str) else None for value in values))
 
 
 def _failure(payload: dict[str, Any], data: bytes, *, is_error_event: bool) -> StreamFailure | None:
-    """The failure that a payload spells, if it does; `is_error_event` if the event's name says that it does."""
-    words = parse_error_object(payload)
-    if words is None:
+    """Return the failure that a payload reports, if any.
+
+    Args:
+        payload: The parsed payload.
+        data: Its bytes.
+        is_error_event: Whether the frame has the event name `error`.
+    """
+    error_body = parse_error_object(payload)
+    if error_body is None:
         if not is_error_event and payload.get("object") != "error":
             return None
-        words = ErrorBody(quote_payload(data))
-    return build_stream_failure(words, quote_payload(data, 2000))
+        error_body = ErrorBody(quote_payload(data))
+    return build_stream_failure(error_body, quote_payload(data, 2000))

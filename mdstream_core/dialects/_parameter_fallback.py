@@ -1,7 +1,7 @@
-"""Request parameters that a server may refuse: which of them can be left out, and which have another name.
+"""Drop or rename request parameters that a server rejected.
 
-A parameter is left out only where the answer is then drawn or reported in another way, and is not another one: never
-messages, tools, a forced tool choice, a schema, stop sequences or a limit of tokens (which has a second name instead).
+Only parameters are dropped that change how the output is sampled or reported. Messages, tools, a forced tool choice, a
+schema, stop sequences and the token limit are never dropped; the token limit has a second name instead.
 """
 
 import re
@@ -11,15 +11,12 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from mdstream_core.dialects._rejected_parameters import RejectedParameter, find_rejected_parameter
-from mdstream_core.errors import (
-    ContentFiltered,
-    ContextOverflow,
-    InvalidRequest,
-    MDStreamError,
-    ServiceError,
-    StreamFailure,
+from mdstream_core.dialects._rejected_parameters import (
+    RejectedParameter,
+    find_rejected_parameter,
+    is_rejected_request,
 )
+from mdstream_core.errors import MDStreamError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +24,15 @@ class ParameterTable:
     """The parameters of one request format.
 
     Attributes:
-        optional: What may be left out: its name for users (OpenAI's), and its name in the body.
-        renamed: What has another name in the body of other models or servers.
-        accepted_values: The values of a parameter without which the answer is the same; with any other it stays.
-        required_by: What goes with a parameter that is left out, because it means nothing without it.
+        optional: Parameters that may be dropped: OpenAI's name, and the name in the payload.
+        renamed: Parameters that have another name for other models or servers: both names in the payload.
+        droppable_values: The only values with which a parameter may be dropped; any value for parameters not in it.
+        required_by: Further parameters to drop with a parameter, which are invalid without it.
     """
 
     optional: Mapping[str, str]
     renamed: Mapping[str, str]
-    accepted_values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    droppable_values: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     required_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -49,7 +46,7 @@ _OPENAI_NAMES = (
 OPENAI = ParameterTable(
     optional={name: name for name in _OPENAI_NAMES},
     renamed={"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"},
-    accepted_values={"tool_choice": ("auto",), "n": (1,), "best_of": (1,)},
+    droppable_values={"tool_choice": ("auto",), "n": (1,), "best_of": (1,)},
     required_by={"logprobs": ("top_logprobs",)},
 )
 
@@ -73,45 +70,51 @@ OCI = ParameterTable(
         "tool_choice": "toolChoice",
     },
     renamed={"maxTokens": "maxCompletionTokens"},
-    accepted_values={"toolChoice": ({"type": "AUTO"},)},
+    droppable_values={"toolChoice": ({"type": "AUTO"},)},
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedParameter:
-    """A parameter is left out.
+    """A parameter that is not sent.
 
     Attributes:
-        name: Its name in the body.
-        within: The field of the body that holds it; empty for the body itself.
-        also: What goes with it.
-        values: The values that are left out; all where it is empty.
+        name: The name in the payload.
+        within: The field of the payload that contains the parameter; empty (the default) for the payload itself.
+        dependents: Further parameters that are not sent with it.
+        values: The values that are not sent; all values if empty (the default).
         accepted_values: The values that are sent nevertheless.
     """
 
     name: str
     within: str = ""
-    also: tuple[str, ...] = ()
+    dependents: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
     accepted_values: tuple[Any, ...] = ()
 
-    def change(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields without it."""
+    def apply(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields without the parameter."""
         value = fields[self.name]
-        spared = value in self.accepted_values or (self.values and value not in self.values)
-        return dict(fields) if spared else remove_parameters(fields, (self.name, *self.also))
+        is_accepted = value in self.accepted_values or (self.values and value not in self.values)
+        return dict(fields) if is_accepted else remove_parameters(fields, (self.name, *self.dependents))
 
 
 @dataclass(frozen=True, slots=True)
 class RenamedParameter:
-    """A parameter has another name, `new`; `within` is the field of the body that holds it."""
+    """A parameter that is sent under another name.
+
+    Attributes:
+        name: The rejected name.
+        new: The name that is sent.
+        within: The field of the payload that contains the parameter; empty (the default) for the payload itself.
+    """
 
     name: str
     new: str
     within: str = ""
 
-    def change(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields with the other name."""
+    def apply(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields with the new name."""
         return rename_parameter(fields, self.name, self.new)
 
 
@@ -119,13 +122,13 @@ Change = DroppedParameter | RenamedParameter
 
 
 class RelaxedPayload(dict[str, Any]):
-    """A body that was changed after refusals, and the changes in their order."""
+    """A payload that was changed after error responses, with the changes in order."""
 
     changes: tuple[Change, ...] = ()
 
     @classmethod
     def from_changes(cls, payload: Mapping[str, Any], fields: Mapping[str, Any], *changes: Change) -> Self:
-        """A body with other fields. A subclass stays what it is."""
+        """Create a payload with other fields; `payload` keeps its subclass and its earlier changes."""
         relaxed = copy(payload) if isinstance(payload, cls) else cls()
         relaxed.clear()
         relaxed.update(fields)
@@ -134,60 +137,59 @@ class RelaxedPayload(dict[str, Any]):
 
 
 def apply_change(payload: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """The body after a change; the same where there is nothing to change."""
+    """Apply a change to a payload; return a copy if there is nothing to change."""
     fields = payload.get(change.within) if change.within else payload
     if not isinstance(fields, Mapping) or change.name not in fields:
         return dict(payload)
-    changed = change.change(fields)
+    changed = change.apply(fields)
     return {**payload, change.within: changed} if change.within else changed
 
 
 def relax_payload(
     payload: Mapping[str, Any], error: MDStreamError, table: ParameterTable, within: str = ""
 ) -> dict[str, Any] | None:
-    """The body without the one parameter that `error` says is refused, or with its other name. Warns.
+    """Drop or rename the parameter that an error response rejects, with a warning.
 
     Args:
-        payload: What was refused.
-        error: The refusal.
-        table: The parameters of this format.
-        within: The field of the body that holds them; empty for the body itself.
+        payload: The payload of the rejected request.
+        error: The error response.
+        table: The parameters of the request format.
+        within: The field of the payload that contains the parameters; empty (the default) for the payload itself.
 
     Returns:
-        A `RelaxedPayload`; `None` where no parameter is named, or one that the answer cannot do without.
+        A `RelaxedPayload`; `None` if the error names no parameter, or one that must not be changed.
     """
     fields = (payload.get(within) or {}) if within else payload
-    if not isinstance(fields, Mapping) or not _is_parameter_error(error):
+    if not isinstance(fields, Mapping) or not is_rejected_request(error):
         return None
     aliases = _aliases(fields, table)
-    refusal = find_rejected_parameter(error, payload, lambda name: _normalize_name(name) in aliases)
-    if refusal is None:
+    rejected = find_rejected_parameter(error, payload, lambda name: _normalize_name(name) in aliases)
+    if rejected is None:
         return None
-    name = aliases[_normalize_name(refusal.name)]
-    change = _change(name, fields[name], refusal, table, within)
+    name = aliases[_normalize_name(rejected.name)]
+    change = _change(name, fields[name], rejected, table, within)
     if change is None or _reverts_rename(payload, change):
         return None
-    then = f"with {change.new}" if isinstance(change, RenamedParameter) else "without it"
-    facts = ", ".join(str(fact) for fact in (error.status, _short(error.code)) if fact)
-    told = (
-        f"the model refuses {describe_parameter(name, fields[name])}{facts and f' ({facts})'}: it is asked again {then}"
-    )
-    warnings.warn(told, RuntimeWarning, stacklevel=3)
+    action = f"with {change.new}" if isinstance(change, RenamedParameter) else "without it"
+    details = ", ".join(str(detail) for detail in (error.status, _short_code(error.code)) if detail)
+    parameter = describe_parameter(name, fields[name])
+    message = f"the model rejects {parameter}{details and f' ({details})'}: the request is sent again {action}"
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
     return RelaxedPayload.from_changes(payload, apply_change(payload, change), change)
 
 
 def relax_parameters(payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-    """The same for the `parameters` of TGI and LMI."""
+    """Drop the field of `parameters` that TGI or LMI rejected, with a warning."""
     return relax_payload(payload, error, HUGGING_FACE, within="parameters")
 
 
 def remove_parameters(payload: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The body without these parameters."""
+    """Return the payload without these parameters."""
     return {key: value for key, value in payload.items() if key not in names}
 
 
 def rename_parameter(payload: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
-    """The body with a parameter under its other name, unless that is there too."""
+    """Return the payload with a parameter renamed; without it if the new name is present already."""
     return (
         remove_parameters(payload, (old,))
         if new in payload
@@ -195,16 +197,15 @@ def rename_parameter(payload: Mapping[str, Any], old: str, new: str) -> dict[str
     )
 
 
-#: Values of parameters that are a choice of few.
+#: String values that a warning may quote: they are no secrets.
 _CHOICES = frozenset({"auto", "none", "required", "any", "default", "flex", "priority", "standard", "scale"})
 
 
 def describe_parameter(name: str, value: Any) -> str:
-    """A parameter in a warning: with its value where that is a number, a flag or a known choice, and no secret.
+    """Describe a parameter in a warning, with its value if that is a number, a flag or a known choice, and no secret.
 
-    >>> describe_parameter("seed", 7), describe_parameter("tool_choice", "auto"), describe_parameter("user", "Jane"),
-    describe_parameter("metadata", {"key": "x"})
-    ('seed=7', 'tool_choice=auto', 'user', 'metadata')
+    >>> describe_parameter("seed", 7), describe_parameter("tool_choice", "auto"), describe_parameter("user", "Jane")
+    ('seed=7', 'tool_choice=auto', 'user')
     """
     if isinstance(value, str):
         return f"{name}={value}" if value in _CHOICES else name
@@ -212,48 +213,39 @@ def describe_parameter(name: str, value: Any) -> str:
     return f"{name}={value}" if is_short else name
 
 
-def _short(code: str | None) -> str:
+def _short_code(code: str | None) -> str:
     return code if code and re.fullmatch(r"[\w.-]{1,64}", code) else ""
 
 
-def _change(name: str, value: Any, refusal: RejectedParameter, table: ParameterTable, within: str) -> Change | None:
-    """What is done about a refusal; a limit of tokens that is too high is no case for its other name."""
+def _change(name: str, value: Any, rejected: RejectedParameter, table: ParameterTable, within: str) -> Change | None:
+    """Return the change for a rejected parameter. A token limit with an invalid value is not renamed."""
     if new := table.renamed.get(name):
-        return None if refusal.is_value_error else RenamedParameter(name, new, within)
-    if name not in table.optional.values() or value not in table.accepted_values.get(name, (value,)):
+        return None if rejected.is_value_error else RenamedParameter(name, new, within)
+    if name not in table.optional.values() or value not in table.droppable_values.get(name, (value,)):
         return None
-    also = table.required_by.get(name, ())
-    if refusal.default and value not in refusal.default:
-        return DroppedParameter(name, within, also, accepted_values=refusal.default)
-    bound = refusal.is_value_error or name in table.accepted_values
-    return DroppedParameter(name, within, also, values=(value,) if bound else ())
+    dependents = table.required_by.get(name, ())
+    if rejected.default and value not in rejected.default:
+        return DroppedParameter(name, within, dependents, accepted_values=rejected.default)
+    only_this_value = rejected.is_value_error or name in table.droppable_values
+    return DroppedParameter(name, within, dependents, values=(value,) if only_this_value else ())
 
 
-def _reverts_rename(body: Mapping[str, Any], change: Change) -> bool:
-    """Whether both names were refused: the same question is not asked under the first one again."""
-    before = body.changes if isinstance(body, RelaxedPayload) else ()
+def _reverts_rename(payload: Mapping[str, Any], change: Change) -> bool:
+    """Return whether a change reverts an earlier renaming: both names were rejected."""
+    changes = payload.changes if isinstance(payload, RelaxedPayload) else ()
     return isinstance(change, RenamedParameter) and any(
-        isinstance(earlier, RenamedParameter) and earlier.new == change.name for earlier in before
+        isinstance(earlier, RenamedParameter) and earlier.new == change.name for earlier in changes
     )
 
 
-def _is_parameter_error(error: MDStreamError) -> bool:
-    """Whether the request was refused, and not for what is in it. Containers of DJL and streams have other classes."""
-    if isinstance(error, ContextOverflow | ContentFiltered):
-        return False
-    wrapped = isinstance(error, ServiceError | StreamFailure) and error.status in {400, 422, 424}
-    return isinstance(error, InvalidRequest) or wrapped
-
-
-def _aliases(body: Mapping[str, Any], table: ParameterTable) -> dict[str, str]:
-    """How the parameters of this body may be called: in the user's words, and in the body's."""
+def _aliases(payload: Mapping[str, Any], table: ParameterTable) -> dict[str, str]:
+    """Map the normalized names that an error may use to the names in the payload."""
     pairs = [*table.optional.items(), *((name, name) for name in table.renamed)]
-    named = {alias: name for pair in pairs for alias, name in ((pair[0], pair[1]), (pair[1], pair[1])) if name in body}
-    return {_normalize_name(alias): name for alias, name in named.items()}
+    return {_normalize_name(alias): name for public, name in pairs if name in payload for alias in (public, name)}
 
 
 def _normalize_name(name: str) -> str:
-    """`isParallelToolCalls` and `parallel_tool_calls` alike.
+    """Normalize OpenAI's and OCI's spelling of a name.
 
     >>> _normalize_name("isParallelToolCalls"), _normalize_name("top_p"), _normalize_name("topP")
     ('paralleltoolcalls', 'topp', 'topp')

@@ -1,23 +1,23 @@
-"""Reasoning of earlier responses in a request: whether it is sent, and what to do when a server asks for it.
+"""Send the reasoning of earlier responses in requests, if the model requires it.
 
-| family | what its documentation asks for | default |
+| family | requirement in its documentation | default |
 |---|---|---|
-| DeepSeek V3.2, V4 | that of all turns with tool calls, "in all subsequent requests", or a 400 | `always` |
-| Kimi K2 Thinking, K2.5 and later | that of all assistant messages; a 400 where a tool call lacks it | `always` |
+| DeepSeek V3.2, V4 | all turns with tool calls, "in all subsequent requests", or a 400 | `always` |
+| Kimi K2 Thinking, K2.5 and later | all assistant messages; a 400 if a tool call lacks it | `always` |
 | GLM 4.5 and later | "explicitly preserved and returned together with the tool results" | `tool_turns` |
 | MiniMax M2 | kept between tool calls; vLLM lists it as an interleaved-thinking model | `tool_turns` |
 | gpt-oss | kept between tool calls, dropped after the final answer | `tool_turns` |
-| others; DeepSeek R1 among them, which refuses it | | `never` |
+| others, including DeepSeek R1, which rejects it | | `never` |
 
 The field is `reasoning_content` (DeepSeek, Kimi, GLM, SGLang, llama.cpp) or `reasoning` (newer vLLM, which does not
-read the other one: vllm-project/vllm#38488), so both are sent. Model servers pass over fields of messages that they do
-not know, and the chat template decides which reasoning reaches the model. Hosts that refuse one of the two fields
-(`extra_forbidden`, "Extra inputs are not permitted") are asked again without it.
+read the other one: vllm-project/vllm#38488), so both are sent. Model servers ignore unknown fields of messages, and the
+chat template decides which reasoning reaches the model. If a server rejects one of the two fields (`extra_forbidden`,
+"Extra inputs are not permitted"), the request is sent again without it.
 
 Sources: api-docs.deepseek.com/guides/thinking_mode, platform.kimi.ai/docs/guide/use-kimi-k2-thinking-model,
 docs.z.ai/guides/capabilities/thinking-mode, docs.vllm.ai/en/v0.17.1/features/interleaved_thinking, openai-cookbook
-articles/gpt-oss/handle-raw-cot; the placeholder: BerriAI/litellm (`llms/deepseek`); refusals: BerriAI/litellm#30835,
-earendil-works/pi#4514, continuedev/continue#11600.
+articles/gpt-oss/handle-raw-cot; the placeholder: BerriAI/litellm (`llms/deepseek`); rejections:
+BerriAI/litellm#30835, earendil-works/pi#4514, continuedev/continue#11600.
 """
 
 import re
@@ -28,20 +28,13 @@ from typing import Any, Literal
 
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._parameter_fallback import RelaxedPayload
-from mdstream_core.errors import (
-    ContentFiltered,
-    ContextOverflow,
-    InvalidRequest,
-    MDStreamError,
-    ServerError,
-    ServiceError,
-    StreamFailure,
-)
+from mdstream_core.dialects._rejected_parameters import is_rejected_request
+from mdstream_core.errors import InvalidRequest, MDStreamError, ServerError
 from mdstream_core.events import ModelResponse
 
 Json = dict[str, Any]
 
-#: Of which messages the reasoning is sent: none; those with tool calls since the user's last message; all.
+#: The messages whose reasoning is sent: none; those with tool calls since the user's last message; all.
 SendReasoning = Literal["never", "tool_turns", "always"]
 
 _FAMILIES: tuple[tuple[re.Pattern[str], SendReasoning], ...] = (
@@ -52,14 +45,14 @@ _FAMILIES: tuple[tuple[re.Pattern[str], SendReasoning], ...] = (
     (re.compile(r"(^|/)gpt-oss"), "tool_turns"),
 )
 
-#: The names of the field, the widest spread one first.
+#: The names of the field, the most common one first.
 _FIELDS = ("reasoning_content", "reasoning")
 
-#: What stands for reasoning that a message lacks, where a server demands it: it takes no empty text.
+#: Sent for messages without reasoning if the server requires it: empty strings are rejected.
 _PLACEHOLDER = " "
 
-#: The field, in OCI's spelling too. Its other name is a word of its own: it counts beside a message or a turn only, and
-#: not where reasoning has to be switched on.
+#: The field, also in OCI's spelling. `reasoning` is an English word: it counts only near "message" or "turn", and not
+#: in an error about reasoning that must be enabled.
 _FIELD = r"\breasoning(?:_c|C)ontent\b"
 _WORD = (
     r"(?<!\w)reasoning\b(?![.\w])"
@@ -84,15 +77,15 @@ _REJECTED_PATTERN = re.compile(
     re.IGNORECASE,
 )
 
-#: How each field is named in an error; one of the names is an English word, too.
-_NAMED = {
+#: How an error names each field.
+_FIELD_PATTERNS = {
     "reasoning_content": re.compile(_FIELD),
     "reasoning": re.compile(r"""[.'"`]reasoning['"`]|\bmessages\W{1,2}\d+\W{1,3}(?:\w+\.)?reasoning\b"""),
 }
 
 
 def default_send_reasoning(model: str) -> SendReasoning:
-    """What a model's family is known to need.
+    """Return the mode that the family of a model requires.
 
     >>> default_send_reasoning("deepseek-ai/DeepSeek-V3.2"), default_send_reasoning("deepseek-ai/DeepSeek-R1")
     ('always', 'never')
@@ -108,9 +101,9 @@ class ReasoningRule:
     """How the reasoning of earlier messages is sent to a model.
 
     Attributes:
-        mode: Of which messages.
-        rejected_fields: Names of the field that the server does not take.
-        required: Whether each assistant message must have it.
+        mode: The messages whose reasoning is sent: `never`, `tool_turns` or `always`.
+        rejected_fields: Names of the field that the server rejects; none by default.
+        required: Whether each assistant message must have the field; `False` by default.
     """
 
     mode: SendReasoning
@@ -118,7 +111,7 @@ class ReasoningRule:
     required: bool = False
 
     def apply(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The messages as they are sent."""
+        """Return the messages to send."""
         start = _turn_start(messages) if self.mode == "tool_turns" else 0
         return [self._apply_to_message(message, current=at >= start) for at, message in enumerate(messages)]
 
@@ -127,44 +120,42 @@ class ReasoningRule:
             return message
         text = message.get("reasoning_content") if self._is_sent(message, current=current) else None
         text = text or (_PLACEHOLDER if self.required else None)
-        rest = {name: value for name, value in message.items() if name != "reasoning_content"}
-        return {**rest, **({name: text for name in _FIELDS if name not in self.rejected_fields} if text else {})}
+        others = {name: value for name, value in message.items() if name != "reasoning_content"}
+        return {**others, **({name: text for name in _FIELDS if name not in self.rejected_fields} if text else {})}
 
     def _is_sent(self, message: Mapping[str, Any], *, current: bool) -> bool:
         return self.mode == "always" or (self.mode == "tool_turns" and current and bool(message.get("tool_calls")))
 
     def update_for_error(self, error: MDStreamError) -> "ReasoningRule | None":
-        """The rule that `error` asks for; `None` where it is about something else."""
+        """Return the rule for a second request after an error response; `None` if the error has another cause."""
         if not _is_rejection(error):
             return None
-        words = f"{error} {error.raw or ''}"
-        named = (
-            {name for name, pattern in _NAMED.items() if pattern.search(words)}
-            if _REJECTED_PATTERN.search(words)
+        message = f"{error} {error.raw or ''}"
+        rejected = (
+            {name for name, pattern in _FIELD_PATTERNS.items() if pattern.search(message)}
+            if _REJECTED_PATTERN.search(message)
             else set()
         )
-        if _REQUIRED_PATTERN.search(words):
-            spent = self.required or self.rejected_fields >= set(_FIELDS)
-            return None if spent else replace(self, mode="always", required=True)
-        return replace(self, rejected_fields=self.rejected_fields | named) if named - self.rejected_fields else None
+        if _REQUIRED_PATTERN.search(message):
+            cannot_help = self.required or self.rejected_fields >= set(_FIELDS)
+            return None if cannot_help else replace(self, mode="always", required=True)
+        return (
+            replace(self, rejected_fields=self.rejected_fields | rejected) if rejected - self.rejected_fields else None
+        )
 
 
 def _is_rejection(error: MDStreamError) -> bool:
-    """Whether the request was refused, and not for what is in it; also inside of a container's or a stream's error."""
-    if isinstance(error, ContextOverflow | ContentFiltered):
-        return False
-    if isinstance(error, ServerError) and _INNER_STATUS.search(error.raw or ""):
-        return True
-    wrapped = isinstance(error, ServiceError | StreamFailure) and error.status in {400, 422, 424}
-    return isinstance(error, InvalidRequest) or wrapped
+    """Return whether an error response rejects the form of the request; it may be wrapped in a server error."""
+    is_wrapped = isinstance(error, ServerError) and _INNER_STATUS.search(error.raw or "") is not None
+    return is_wrapped or is_rejected_request(error)
 
 
-#: The status of a refusal in the body of an HTTP 500 that wraps it.
+#: The status of an error response in the body of an HTTP 500 that wraps it.
 _INNER_STATUS = re.compile(r"""["'](?:code|status|status_?code)\W{1,4}4(?:00|22|24)\b""", re.IGNORECASE)
 
 
 def _turn_start(messages: Sequence[Mapping[str, Any]]) -> int:
-    """The place of the user's last message; one behind results belongs to them (pictures that a tool returned)."""
+    """Return the index of the last user message that is not part of tool results (images that a tool returned)."""
     roles = [message.get("role") for message in messages]
     for at in range(len(roles) - 1, 0, -1):
         if roles[at] == "user" and roles[at - 1] not in ("tool", "function"):
@@ -173,14 +164,16 @@ def _turn_start(messages: Sequence[Mapping[str, Any]]) -> int:
 
 
 class ReasoningHistory:
-    """A dialect whose requests carry the reasoning of earlier responses, where the model needs it.
+    """Dialect of one request that sends the reasoning of earlier responses if the model requires it.
 
-    One object for one request: a server that refuses it for reasoning that is missing, or there, is asked once more.
+    If the server rejects the request because reasoning is missing or present, the request is changed and sent again.
 
     Args:
-        dialect: What is spoken. The assistant messages of the question have `reasoning_content` where it is known.
-        mode: Of which messages it is sent; `None` leaves it to the model's family and to the server.
-        rules: What the servers asked for, by the model's name; shared by the requests of a model object.
+        dialect: The dialect to wrap. Assistant messages of the request parameters have `reasoning_content` if it is
+            known.
+        mode: The messages whose reasoning is sent: `never`, `tool_turns` or `always`; `None` to choose it by the
+            model's family and by error responses.
+        rules: The rules learned from error responses, by model name; shared by the requests of a model object.
     """
 
     def __init__(
@@ -195,33 +188,35 @@ class ReasoningHistory:
         self._rule = ReasoningRule(mode or "never")
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Json:
-        """The inner dialect's body."""
+        """Build the inner dialect's body."""
         self._params = params
         self._rule = self._rules.get(self._model) or ReasoningRule(self._mode or default_send_reasoning(self._model))
         messages = params.get("messages")
-        asked = {**params, "messages": self._rule.apply(messages)} if messages else params
-        return self._dialect.build_payload(asked, stream=stream)
+        changed = {**params, "messages": self._rule.apply(messages)} if messages else params
+        return self._dialect.build_payload(changed, stream=stream)
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> Json | None:
-        """With the reasoning that the server asks for, or without a field that it refuses; else the inner's."""
-        other = self._rule.update_for_error(error)
-        if other is None or (other.required and self._mode == "never"):
+        """Add required reasoning or drop a rejected field, else delegate to the inner dialect."""
+        rule = self._rule.update_for_error(error)
+        if rule is None or (rule.required and self._mode == "never"):
             return self._relax_inner(payload, error)
-        before, messages = self._messages(self._rule), self._messages(other)
-        if messages == before or payload.get("messages") != before:  # nothing to change, or another request by now
+        before, messages = self._messages(self._rule), self._messages(rule)
+        if messages == before or payload.get("messages") != before:  # nothing to change, or the request was changed
             return self._relax_inner(payload, error)
-        if new := other.rejected_fields - self._rule.rejected_fields:
-            told = f"the server refuses {' and '.join(sorted(new))} in messages ({error}): they are sent without it"
-            warnings.warn(told, RuntimeWarning, stacklevel=2)
-        self._rule = self._rules[self._model] = other
+        if new := rule.rejected_fields - self._rule.rejected_fields:
+            message = (
+                f"the server rejects {' and '.join(sorted(new))} in messages ({error}): the request is sent without it"
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        self._rule = self._rules[self._model] = rule
         return RelaxedPayload.from_changes(payload, {**payload, "messages": messages})
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> Json | None:
-        """The inner dialect's."""
+        """Delegate to the inner dialect."""
         return self._dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return self._dialect.create_decoder()
 
     @property
@@ -229,18 +224,18 @@ class ReasoningHistory:
         return str(self._params.get("model") or "")
 
     def _messages(self, rule: ReasoningRule) -> Any:
-        """The messages as the inner dialect writes them, where it does."""
-        asked = {"model": self._params.get("model"), "messages": rule.apply(self._params.get("messages") or ())}
-        return self._dialect.build_payload(asked, stream=False).get("messages")
+        """Return the messages in the form of the inner dialect."""
+        params = {"model": self._params.get("model"), "messages": rule.apply(self._params.get("messages") or ())}
+        return self._dialect.build_payload(params, stream=False).get("messages")
 
-    def _relax_inner(self, body: Mapping[str, Any], error: MDStreamError) -> Json | None:
-        """The inner dialect's. Where there is none, what was learnt is forgotten: it did not help, or holds no more."""
-        relaxed = self._dialect.relax_payload(body, error)
+    def _relax_inner(self, payload: Mapping[str, Any], error: MDStreamError) -> Json | None:
+        """Delegate to the inner dialect; forget the rule if nothing can be relaxed: it did not help, or is outdated."""
+        relaxed = self._dialect.relax_payload(payload, error)
         if relaxed is None and isinstance(error, InvalidRequest) and self._rules.get(self._model) == self._rule:
             self._rules.pop(self._model, None)
         return relaxed
 
 
 def has_assistant_messages(messages: Any) -> bool:
-    """Whether there are earlier responses in a conversation, which may have reasoning."""
+    """Return whether a conversation has assistant messages, which may have reasoning."""
     return any(isinstance(message, Mapping) and message.get("role") == "assistant" for message in messages or ())

@@ -1,4 +1,4 @@
-"""Characters that a server cuts in half: the two halves of a surrogate pair in two payloads become one character."""
+"""Join surrogate pairs that a server splits between two payloads."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,17 +15,18 @@ from mdstream_core.events import (
     ToolCallDelta,
 )
 
-#: The deltas whose text goes on in the next one of the same choice.
+#: The deltas whose text continues in the next delta of the same type and choice.
 _TEXTS = (TextDelta, ReasoningDelta, RefusalDelta)
 
-#: What a half of a choice is held back for: the kind of delta, and a tool call's index.
+#: Which text a buffered half belongs to: the type of the delta, and the index of the tool call.
 _Key = tuple[type, int]
 
 
 class SurrogateJoiner:
-    """Joins what `_json.loads_nonstandard` keeps: a high half at the end of a delta waits for the next one of its kind.
+    """Joins surrogate pairs: a high surrogate at the end of a delta is buffered until the next delta of the same type.
 
-    A half that stays alone becomes U+FFFD. A decoder makes one when the first bent payload comes.
+    `_json.loads_nonstandard` keeps lone surrogates. One that has no other half becomes U+FFFD. Decoders create a joiner
+    at the first payload that needs one.
 
     >>> joiner = SurrogateJoiner()
     >>> joiner.join([TextDelta("Hi \\ud83d")])
@@ -37,10 +38,10 @@ class SurrogateJoiner:
     __slots__ = ("_pending",)
 
     def __init__(self) -> None:
-        self._pending: dict[int, dict[_Key, str]] = {}  # by choice
+        self._pending: dict[int, dict[_Key, str]] = {}  # keys: index of the choice
 
     def join(self, events: list[Event]) -> list[Event]:
-        """The events with whole characters."""
+        """Return the events with joined surrogate pairs."""
         joined: list[Event] = []
         for event in events:
             if isinstance(event, _TEXTS):
@@ -52,10 +53,10 @@ class SurrogateJoiner:
         return joined
 
     def flush(self, choice: int | None = None) -> list[Event]:
-        """The halves that stayed alone, as U+FFFD.
+        """Return the halves that are still buffered, as U+FFFD.
 
         Args:
-            choice: Of one choice alone.
+            choice: The index of a choice, to flush only that one.
         """
         choices = list(self._pending) if choice is None else [choice]
         return [
@@ -72,11 +73,11 @@ class SurrogateJoiner:
     def _call(self, event: ToolCallDelta, joined: list[Event]) -> None:
         arguments = self._join_text(event.choice, (ToolCallDelta, event.index), event.arguments)
         if arguments or event.name or not event.arguments:
-            named = _json.replace_lone_surrogates({"id": event.id, "name": event.name})
-            joined.append(replace(event, arguments=arguments, **named))
+            cleaned = _json.replace_lone_surrogates({"id": event.id, "name": event.name})
+            joined.append(replace(event, arguments=arguments, **cleaned))
 
     def _flush_before(self, event: Event) -> list[Event]:
-        """Any other event, and before the end of a choice what was held back of it."""
+        """Return another event; before a `Finish` the halves that are buffered for its choice."""
         match event:
             case Finish(choice=choice):
                 return [*self.flush(choice), event]

@@ -1,6 +1,6 @@
-"""How models write tool calls into their text: one class for each format, one table that names them.
+"""Parsers for the formats in which models write tool calls into their text, by vLLM's names.
 
-Sources: vllm/tool_parsers, whose names these are.
+Sources: vllm/tool_parsers, which defines these names.
 """
 
 import ast
@@ -12,53 +12,53 @@ from mdstream_core.dialects._json_scanner import JSONValueScanner
 from mdstream_core.dialects._text_scanner import HEAD, MAX_HEAD, JSONCallParser, TextParser, skip_whitespace
 from mdstream_core.events import Event
 
-#: The most that is held back of calls in Python, in characters: their syntax tree takes 500 times the memory.
+#: The most text of Python tool calls that is buffered, in characters: their syntax tree needs 500 times the memory.
 _MAX_PYTHON = 128 * 1024
 
-#: Any beginning of what stands before the arguments.
+#: Any beginning of `HEAD`.
 _PARTIAL_HEAD = re.compile(
     r"""\{\s*(?:"type"\s*:\s*"\w*"\s*,\s*)?+(?:\Z|"\w*\Z|"(?:type|name)"\s*(?:\Z|:\s*(?:\Z|"[^"\\]*+(?:\Z|"\s*(?:\Z|,\s*
     (?:\Z|"\w*\Z|"(?:arguments|parameters)"\s*(?:\Z|:\s*\Z)))))))""",
     re.VERBOSE,
 )
 
-#: What stands before them where Mistral's models write a name without an object around it, and any beginning of it.
+#: The start of a tool call of Mistral's models without an object around the name, and any beginning of it.
 _NAMED_CALL = re.compile(r"(?P<name>[\w.-]+)(?:\[CALL_ID\](?P<id>\w+))?(?:\[ARGS\])?\s*(?=\{)")
 _PARTIAL_NAMED_CALL = re.compile(r"[\w.-]++(?:\[[A-Z_]*+\]?\w*+)*+\s*\Z")
 
-#: The same for the first of a list of calls in Python.
+#: The start of a list of Python calls, and any beginning of it.
 _PYTHON = re.compile(r"\[\s*[A-Za-z_]\w*\(\s*(?:\)|[A-Za-z_]\w*\s*=)")
 _PARTIAL_PYTHON = re.compile(r"\[\s*(?:\Z|[A-Za-z_]\w*+(?:\Z|\(\s*(?:\Z|[A-Za-z_]\w*+\s*\Z)))")
 
-_PYTHON_MARK = re.compile(r"""["'(){}\[\]]""")
+_PYTHON_DELIMITERS = re.compile(r"""["'(){}\[\]]""")
 
 
 class HermesParser(JSONCallParser):
-    """The habit of Hermes and Qwen."""
+    """Parser for the format of Hermes and Qwen."""
 
     marker = "<tool_call>"
-    last: ClassVar[str] = "</tool_call>"
+    closing_marker: ClassVar[str] = "</tool_call>"
 
     def _read_opening(self, text: str, at: int) -> int:
         at = self._buffer_whitespace(text, at)
         if text.startswith("{", at):
-            self._begin_object()
+            self._start_object()
         elif at < len(text):
             self._emit_buffer_as_text()
         return at
 
     def _read_closing(self, text: str, at: int) -> int:
         at = skip_whitespace(text, at)
-        there = text[at : at + len(self.last)]
-        if there != self.last and self.last.startswith(there):
+        closing = text[at : at + len(self.closing_marker)]
+        if closing != self.closing_marker and self.closing_marker.startswith(closing):
             return self._wait_for_more(text, at)
         self._note_surplus(text, at)
         self._state = self._text
-        return at + len(self.last) if there == self.last else at
+        return at + len(self.closing_marker) if closing == self.closing_marker else at
 
 
 class MistralParser(JSONCallParser):
-    """The habits of Mistral's models: a list of objects, or a marker and a name for each call."""
+    """Parser for the formats of Mistral's models: a list of objects, or a marker and a name for each call."""
 
     marker = "[TOOL_CALLS]"
 
@@ -71,21 +71,21 @@ class MistralParser(JSONCallParser):
         return at + 1
 
     def _element(self, text: str, at: int) -> int:
-        """Between the calls of a list."""
+        """State between the calls of a list."""
         at = self._buffer_whitespace(text, at)
-        mark = text[at : at + 1]
-        if mark == "{":
-            self._begin_object()
-        elif mark == ",":
-            self._append_buffer(mark)
-        elif mark == "]":
-            self._append_buffer(mark)
-            if self.marker not in self._buffer:  # or else there was no call
+        char = text[at : at + 1]
+        if char == "{":
+            self._start_object()
+        elif char == ",":
+            self._append_buffer(char)
+        elif char == "]":
+            self._append_buffer(char)
+            if self.marker not in self._buffer:  # the list had a call
                 self._discard_buffer()
             self._emit_buffer_as_text()
-        elif mark:
+        elif char:
             self._emit_buffer_as_text()
-        return at + (mark in {",", "]"})
+        return at + (char in {",", "]"})
 
     def _read_closing(self, text: str, at: int) -> int:
         if self._enveloped:
@@ -99,12 +99,12 @@ class MistralParser(JSONCallParser):
         return end
 
     def _unfinished(self) -> bool:
-        between = self._state == self._element and not "".join(self._buffer).strip()
-        return super()._unfinished() and not between
+        is_between_calls = self._state == self._element and not "".join(self._buffer).strip()
+        return super()._unfinished() and not is_between_calls
 
 
 class LlamaParser(JSONCallParser):
-    """The habit of Llama 3: nothing but a call, or several. Where a JSON answer is no call, its first keys show it."""
+    """Parser for the format of Llama 3: the output is nothing but tool calls, recognized by the first keys."""
 
     marker = "<|python_tag|>"
     first = "{"
@@ -125,24 +125,24 @@ class LlamaParser(JSONCallParser):
 
     def _unfinished(self) -> bool:
         if self._state == self._read_opening:
-            return '"name"' in self._held
+            return '"name"' in self._incomplete
         return self._state != self._start and super()._unfinished()
 
 
 class PythonicParser(TextParser):
-    """The habit of Llama 3.2, Llama 4 and ToolACE: nothing but a list, which only the end of the answer shows."""
+    """Parser for the format of Llama 3.2, Llama 4 and ToolACE: the whole output is a list, parsed at its end."""
 
     first = "["
     max_buffered = _MAX_PYTHON
 
     def __init__(self, choice: int) -> None:
         super().__init__(choice)
-        self._brackets = JSONValueScanner(mark=_PYTHON_MARK)
+        self._brackets = JSONValueScanner(delimiters=_PYTHON_DELIMITERS)
 
     def flush(self, out: list[Event]) -> None:
-        """Nothing more is to come: hand out what was held back, as calls if it is a list of them."""
+        """Append what is buffered at the end of the response to `out`, as calls if it is a list of calls."""
         self._out = out
-        if self._state == self._over:
+        if self._state == self._end:
             for name, arguments in _python_calls("".join(self._buffer)):
                 self._emit_call(name, arguments)
         super().flush(out)
@@ -160,21 +160,21 @@ class PythonicParser(TextParser):
         end = self._brackets.find_end(text, at)
         self._append_buffer(text[at:end])
         if self._brackets.is_closed:
-            self._state = self._over
+            self._state = self._end
         return end
 
-    def _over(self, text: str, at: int) -> int:
+    def _end(self, text: str, at: int) -> int:
         at = self._buffer_whitespace(text, at)
         if at < len(text):
             self._emit_buffer_as_text()
         return at
 
     def _unfinished(self) -> bool:
-        return self._state == self._list or "(" in self._held
+        return self._state == self._list or "(" in self._incomplete
 
 
 def _python_calls(text: str) -> list[tuple[str, str]]:
-    """Names and arguments of a list of calls in Python, empty if it is none. Nothing of it is run."""
+    """Return names and arguments of a list of Python calls; an empty list if it is none. Nothing is executed."""
     try:
         tree = _JSONNames().visit(ast.parse(text.strip(), mode="eval")).body
         return [_python_call(node) for node in tree.elts] if isinstance(tree, ast.List) else []
@@ -184,14 +184,14 @@ def _python_calls(text: str) -> list[tuple[str, str]]:
 
 def _python_call(node: ast.expr) -> tuple[str, str]:
     match node:
-        case ast.Call(ast.Name(name), [], keywords) if all(word.arg for word in keywords):
-            arguments = _json.dumps({word.arg: ast.literal_eval(word.value) for word in keywords})
-            return name, arguments.decode("utf-8", "replace")  # a literal may have half a character in it
-    raise ValueError("no call with named arguments")
+        case ast.Call(ast.Name(name), [], keywords) if all(keyword.arg for keyword in keywords):
+            arguments = _json.dumps({keyword.arg: ast.literal_eval(keyword.value) for keyword in keywords})
+            return name, arguments.decode("utf-8", "replace")  # a literal may have half a surrogate pair
+    raise ValueError("not a call with keyword arguments only")
 
 
 class _JSONNames(ast.NodeTransformer):
-    """Some models write `True`, `False` and `None` as in JSON."""
+    """Replaces `true`, `false` and `null`, which some models write as in JSON."""
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         names = {"true": True, "false": False, "null": None}

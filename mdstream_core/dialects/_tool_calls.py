@@ -1,21 +1,21 @@
-"""Tool calls as servers spell them → deltas with one stable index, one id and one name for each call.
+"""Decode tool calls into deltas with one stable index, one id and one name for each call.
 
-| server | what it does |
+| server | format |
 |---|---|
-| vLLM, SGLang, llama-server | index always; id and name in the first delta only |
+| vLLM, SGLang, llama-server | always an index; id and name in the first delta only |
 | vLLM to 0.8.5, LMI, a named tool choice | name in every delta, no id at all |
 | llama-cpp-python | name and the full id in every delta |
-| TGI | parallel calls all under index 0 and one id; a new call begins with its name |
-| OCI, Ollama, dynamo | index 0 or none for parallel calls; a new call begins with another id |
+| TGI | all parallel calls under index 0 and one id; a new call starts with its name |
+| OCI, Ollama, dynamo | index 0 or none for parallel calls; a new call starts with another id |
 | transformers, some gateways | the whole call in one delta; arguments as an object instead of a string |
-| LiteLLM's gateway | name `"null"` in later deltas (BerriAI/litellm#12513); an index that is a string |
-| some gateways | another id in each delta of one call; a name in two pieces before the arguments |
-| vLLM with gpt-oss | the name runs into the next marker: `query<|channel|>commentary` (vllm-project/vllm#32587) |
+| LiteLLM's gateway | name `"null"` in later deltas (BerriAI/litellm#12513); a string as index |
+| some gateways | another id in each delta of one call; the name in two pieces before the arguments |
+| vLLM with gpt-oss | the next marker in the name: `query<|channel|>commentary` (vllm-project/vllm#32587) |
 
-So: a call is found by its index, else by its id, else it is the last open one. A new id, another name, or a name that
-comes again after complete arguments and is followed by an opening brace, open a new call; but while arguments have not
-come or stop in the middle, what comes under the same index goes on with them, unless it has another name. A call is
-told when its name is known.
+Rules: an entry belongs to the call of its index, else of its id, else to the last open call. A new call starts with a
+new id, with another name, or with a repeated name after complete arguments and before an opening brace. While the
+arguments of a call are missing or incomplete, an entry under the same index continues them, unless it has another name.
+A call is emitted when its name is known.
 """
 
 import re
@@ -30,17 +30,17 @@ from mdstream_core.dialects._limits import MAX_NAME_CHARS, MAX_TOOL_CALLS, over_
 from mdstream_core.errors import IncompleteToolCall, MalformedStream
 from mdstream_core.events import ToolCallDelta
 
-#: What serializers make of a name or an id that is not there.
-_NULL_WORDS = frozenset({"null", "none", "undefined", "nil"})
+#: Values that serializers write for a missing name or id.
+_NULL_VALUES = frozenset({"null", "none", "undefined", "nil"})
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
-#: How many times as long another spelling of the same JSON may be: an emoji of one character as twelve of escapes.
-_SPELLING = 16
+#: How many times as long the same JSON may be in another spelling: one emoji may be twelve characters of escapes.
+_MAX_LENGTH_RATIO = 16
 
 
 class _ToolCallState:
-    """A call that is coming in."""
+    """State of one tool call while it is received."""
 
     __slots__ = ("_brackets", "_is_object", "arguments", "id", "index", "last", "name", "repeated_name", "wire_id")
 
@@ -56,7 +56,7 @@ class _ToolCallState:
         self._is_object = False
 
     def add_arguments(self, id: str, arguments: str) -> str:
-        """Add arguments; what is new of them. Blanks before the first of them mean nothing."""
+        """Append arguments and return them, without whitespace before the first ones."""
         self.wire_id = self.wire_id or id
         if not self.last:
             arguments = arguments.lstrip(" \t\r\n")
@@ -68,29 +68,31 @@ class _ToolCallState:
         return arguments
 
     def is_followed_by(self, id: str, name: str, arguments: str) -> bool:
-        """Whether these belong to a call of their own."""
+        """Return whether this id, name and arguments belong to a new call."""
         if name and self.name and name != self.name:
             return True
         if id and self.wire_id and id != self.wire_id:
             if not self.last:
                 return not arguments
-            begins_object = bool(name) and arguments.lstrip().startswith("{")
-            return begins_object or not self._is_unfinished()
+            starts_object = bool(name) and arguments.lstrip().startswith("{")
+            return starts_object or not self._is_unfinished()
         ended = self.last.endswith("}")
         self.repeated_name = self.repeated_name or (ended and bool(name))
-        begins_anew = self.repeated_name and ended and arguments.lstrip().startswith("{")
-        return begins_anew and not self._is_unfinished()
+        starts_again = self.repeated_name and ended and arguments.lstrip().startswith("{")
+        return starts_again and not self._is_unfinished()
 
     def is_repeated_by(self, id: str, name: str, arguments: str) -> bool:
-        """Whether this is the same call once more, whole: the last event of some servers says everything again."""
+        """Return whether this is the same whole call again: the last event of some servers repeats everything."""
         if not (id and id == self.wire_id and name == self.name and arguments and self.last) or self._is_unfinished():
             return False
-        if len(arguments) * _SPELLING < self.arguments.tell():  # no spelling of it is as long: no need to read it all
+        if (
+            len(arguments) * _MAX_LENGTH_RATIO < self.arguments.tell()
+        ):  # too short to be the same JSON: no need to parse it
             return False
         return arguments == self.text or _is_same_json(arguments, self.text)
 
     def continue_name(self, name: str) -> str:
-        """The rest of a name that came in pieces, or again and longer; the call has it from now on."""
+        """Append the next piece of the name, or the rest of a longer one, and return what was appended."""
         rest = name.removeprefix(self.name)
         self.name += rest
         if len(self.name) > MAX_NAME_CHARS:
@@ -98,11 +100,11 @@ class _ToolCallState:
         return rest
 
     def is_open(self) -> bool:
-        """Whether arguments are still to come: none have, or their object has not ended."""
+        """Return whether arguments are missing or incomplete."""
         return not self.last or self._is_unfinished()
 
     def _is_unfinished(self) -> bool:
-        """Whether the arguments are an object that has begun. Each piece is scanned once, however often it is asked."""
+        """Return whether the arguments are an incomplete object. Each piece is scanned only once."""
         if self._brackets is None:
             self._brackets = JSONValueScanner()
             self._brackets.find_end(self.text, 0)
@@ -114,9 +116,9 @@ class _ToolCallState:
 
 
 class ToolCallReader:
-    """The calls of one choice."""
+    """Reader for the tool calls of one choice."""
 
-    #: Whether a name may come in pieces under one index.
+    #: Whether a name may be received in pieces under one index.
     has_named_pieces: ClassVar[bool] = True
 
     def __init__(self, choice: int) -> None:
@@ -130,18 +132,18 @@ class ToolCallReader:
         return bool(self._calls)
 
     def is_open(self, index: Any) -> bool:
-        """Whether arguments are still to come for the last call of this index."""
+        """Return whether the last call of this index has missing or incomplete arguments."""
         call = self._open.get(index)
         return call is not None and call.is_open()
 
     def read(self, entries: Sequence[Mapping[str, Any]]) -> Iterator[ToolCallDelta]:
-        """The deltas of one payload's `tool_calls`, those before an entry that cannot be read first."""
+        """Yield the deltas of the `tool_calls` of one payload. Raises at the first entry that cannot be read."""
         for entry in entries:
             if entry is not None and (delta := self._read(entry)) is not None:
                 yield delta
 
     def merge(self, entries: Sequence[Mapping[str, Any]]) -> list[ToolCallDelta]:
-        """What is new in the whole calls of an answer that was streamed. Raises `ValueError` where they differ."""
+        """Return what is new in the whole calls of a streamed response. Raises `ValueError` if they differ."""
         if entries and len(entries) < len(self._calls):
             raise ValueError(f"{len(entries)} tool calls, after {len(self._calls)} were streamed")
         streamed = len(self._calls)
@@ -154,28 +156,29 @@ class ToolCallReader:
         return [delta for delta in (*deltas, *added) if delta is not None]
 
     def check_complete(self, *, truncated: bool = False) -> None:
-        """Raise an error if a call must not be executed.
+        """Raise if a call must not be executed.
 
         Args:
-            truncated: Whether the model was stopped (`length`): then a last call whose arguments are not there, or
-            are not
-                JSON, is taken for one that was cut, whatever is wrong with them.
+            truncated: Whether the model reached its token limit (`length`). Then a last call whose arguments are
+                missing or not JSON counts as truncated, whatever is wrong with them.
 
         Raises:
-            IncompleteToolCall: A call stops in the middle.
-            MalformedStream: Behind a call's object stands something else: another object, or text. Parsers that mend
-                JSON, as LangChain's core does, would run the first object and lose the rest.
+            IncompleteToolCall: A call is truncated.
+            MalformedStream: The object of a call is followed by another object or by text. Parsers that repair
+                JSON, as LangChain's core does, would use the first object and drop the rest.
         """
         for call in self._calls:
             text = call.text
             if not call.name:
-                raise _incomplete_error(text, f"the answer ended before the name of a tool call (id {call.wire_id!r})")
+                raise _incomplete_error(
+                    text, f"the response ended before the name of a tool call (id {call.wire_id!r})"
+                )
             if _is_json(text):
                 continue
             last = truncated and call is self._calls[-1]
             if last or (text.strip() and _json.is_unfinished(text)):
-                what = f"inside the arguments of the tool call {call.name!r}: {text[-80:]!r} is cut off"
-                raise _incomplete_error(text, f"the answer ended {what}")
+                where = f"inside the arguments of the tool call {call.name!r}: {text[-80:]!r}"
+                raise _incomplete_error(text, f"the response ended {where}")
             if rest := _json.text_after_object(text):
                 raise _malformed_error(call.name, text, rest)
 
@@ -183,7 +186,7 @@ class ToolCallReader:
         function = entry.get("function") or entry
         call = self._open.get(entry.get("index"))
         if call is not None and call.name and not (call.repeated_name or entry.get("id") or function.get("name")):
-            piece = function.get("arguments")  # the next one, as most are
+            piece = function.get("arguments")  # the fast path: most entries only continue the arguments
             return self._next_delta(
                 call, call.add_arguments("", piece if isinstance(piece, str) else _arguments(function))
             )
@@ -197,7 +200,7 @@ class ToolCallReader:
             rest = call.continue_name(name)
             return self._next_delta(call, call.add_arguments(id, arguments), rest)
         if call is None or call.is_followed_by(id, name, arguments):
-            return self._begin_next(call, key, (id, name, arguments))
+            return self._start_next(call, key, id, name, arguments)
         arguments = call.add_arguments(id, arguments)
         if name and not call.name:
             call.name = name
@@ -205,26 +208,27 @@ class ToolCallReader:
         return self._next_delta(call, arguments)
 
     def _find(self, key: Any, index: Any, id: str, *, is_whole: bool) -> _ToolCallState | None:
-        """The call that an entry belongs to, or may follow."""
+        """Return the call that an entry continues or follows."""
         call = self._open.get(key)
         if call is None and id and (index is None or is_whole):
             return self._by_id.get(id)
         if call is not None and id and id != call.wire_id and id in self._by_id:
-            call = self._open[key] = self._by_id[id]  # servers may mix the pieces of calls under one index
+            call = self._open[key] = self._by_id[id]  # servers may interleave the pieces of calls under one index
         return call
 
-    def _begin_next(self, call: _ToolCallState | None, key: Any, said: tuple[str, str, str]) -> ToolCallDelta | None:
-        """Begin a call with this id, name and arguments."""
-        id, name, arguments = said
+    def _start_next(
+        self, call: _ToolCallState | None, key: Any, id: str, name: str, arguments: str
+    ) -> ToolCallDelta | None:
+        """Start a call with this id, name and arguments, after `call`."""
         if not (id or name or arguments):
             return None
-        same = call is not None and id in {"", call.wire_id}
-        begun = self._open[key] = self._begin(id, name or (call.name if call and same else ""))
-        begun.add_arguments(id, arguments)
-        return self._first_delta(begun)
+        has_same_id = call is not None and id in {"", call.wire_id}
+        started = self._open[key] = self._start(id, name or (call.name if call and has_same_id else ""))
+        started.add_arguments(id, arguments)
+        return self._first_delta(started)
 
     def _first_delta(self, call: _ToolCallState) -> ToolCallDelta | None:
-        """The delta that begins a call, with all that has come; it waits for the name."""
+        """Return the delta that starts a call, with all its arguments so far; `None` until its name is known."""
         return ToolCallDelta(call.index, call.id, call.name, call.text, self._choice) if call.name else None
 
     def _next_delta(self, call: _ToolCallState, arguments: str, name: str = "") -> ToolCallDelta | None:
@@ -233,9 +237,9 @@ class ToolCallReader:
         return ToolCallDelta(call.index, None, name or None, arguments, self._choice)
 
     def _continues_name(self, call: _ToolCallState, index: Any, id: str, name: str) -> bool:
-        """Whether a name is the next piece of the call's: under its index, before any arguments, without an id.
+        """Return whether a name is the next piece of the call's name: same index, no arguments yet, no id.
 
-        Where no call has an id, or all have the same, another name is another call.
+        If calls have no ids, or all have the same id, another name is another call.
         """
         if not (self.has_named_pieces and name and call.name and name != call.name):
             return False
@@ -249,27 +253,27 @@ class ToolCallReader:
             return id
         return next(reversed(self._open), None)
 
-    def _begin(self, id: str, name: str) -> _ToolCallState:
+    def _start(self, id: str, name: str) -> _ToolCallState:
         if len(self._calls) >= MAX_TOOL_CALLS:
             raise over_limit("tool calls", MAX_TOOL_CALLS)
-        own = id if id and id not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
-        call = _ToolCallState(len(self._calls), own, id, name)
+        unique_id = id if id and id not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
+        call = _ToolCallState(len(self._calls), unique_id, id, name)
         self._calls.append(call)
-        self._ids.add(own)
+        self._ids.add(unique_id)
         if id:
             self._by_id[id] = call
         return call
 
     def _add_complete(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
-        """A whole call that was not streamed."""
+        """Add a whole call that was not streamed."""
         function = entry.get("function") or entry
         id = _id(entry.get("id"))
-        call = self._begin(id, _name(function.get("name")))
+        call = self._start(id, _name(function.get("name")))
         call.add_arguments(id, _arguments(function))
         return self._first_delta(call)
 
     def _remaining_delta(self, call: _ToolCallState, entry: Mapping[str, Any]) -> ToolCallDelta | None:
-        """What of a whole call was not streamed."""
+        """Return the part of a whole call that was not streamed."""
         function = entry.get("function") or entry
         name, whole, text = (
             _name(function.get("name")),
@@ -289,9 +293,9 @@ class ToolCallReader:
         return None
 
 
-def _incomplete_error(text: str, sentence: str) -> IncompleteToolCall:
+def _incomplete_error(text: str, reason: str) -> IncompleteToolCall:
     return IncompleteToolCall(
-        f"{sentence}. The call must not be executed; raise max_tokens if the finish reason is 'length'",
+        f"{reason}. The call must not be executed (hint: raise max_tokens if the finish reason is 'length')",
         code="IncompleteToolCall",
         raw=_json.replace_lone_surrogates(text),
     )
@@ -299,7 +303,7 @@ def _incomplete_error(text: str, sentence: str) -> IncompleteToolCall:
 
 def _malformed_error(name: str, text: str, rest: str) -> MalformedStream:
     return MalformedStream(
-        f"the arguments of the tool call {name!r} are not one JSON object: behind it stands {rest[:80]!r}. "
+        f"the arguments of the tool call {name!r} are not a single JSON object: it is followed by {rest[:80]!r}. "
         "The call must not be executed",
         code="MalformedToolCall",
         raw=_json.replace_lone_surrogates(text),
@@ -307,31 +311,31 @@ def _malformed_error(name: str, text: str, rest: str) -> MalformedStream:
 
 
 def _index(value: Any) -> Any:
-    """A call's index; some gateways write it as a string."""
+    """Return the index of a call; some gateways send it as a string."""
     return int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
 
 
 def _id(value: Any) -> str:
     id = _json.to_text(value)
-    return "" if id.lower() in _NULL_WORDS else id
+    return "" if id.lower() in _NULL_VALUES else id
 
 
 def _name(value: Any) -> str:
-    """A tool's name, without the marker of gpt-oss's format that runs into it."""
+    """Return the name of a tool, without a marker of gpt-oss's format at its end."""
     name = value if isinstance(value, str) else _json.to_text(value or "")
     name = name.partition("<|")[0].rstrip() if "<|" in name else name
-    return "" if name.lower() in _NULL_WORDS else name
+    return "" if name.lower() in _NULL_VALUES else name
 
 
-#: What servers call the arguments of a call.
-_ARGUMENTS = ("arguments", "parameters", "input")
+#: Names of the field with the arguments of a call.
+_ARGUMENT_FIELDS = ("arguments", "parameters", "input")
 
 
 def _arguments(function: Mapping[str, Any]) -> str:
-    """The arguments of a call as JSON text."""
+    """Return the arguments of a call as JSON text."""
     arguments = function.get("arguments")
     if arguments is None:
-        arguments = next((function[name] for name in _ARGUMENTS if function.get(name) is not None), None)
+        arguments = next((function[name] for name in _ARGUMENT_FIELDS if function.get(name) is not None), None)
     if not arguments:
         return "{}" if arguments == {} else "[]" if arguments == [] else ""
     return arguments if isinstance(arguments, str) else _json.dumps(arguments).decode("utf-8", "surrogatepass")

@@ -1,9 +1,9 @@
-"""Which tool result belongs to which call.
+"""Match tool results with tool calls.
 
 The id of a call is unique within one response only: TGI numbers its calls `0`, `1` …, other servers count by position
-in every response, and a call without an id is named after its place (`call_0`, `call_1` …). A result therefore belongs
-to the nearest assistant message before it that has a call with its id or of its name by place. The results that are
-left, which have no id or an unknown one, belong to the next open calls.
+in every response, and a call without an id gets one from its index (`call_0`, `call_1` …). A result therefore belongs
+to the nearest assistant message before it that has a call with this id. The remaining results, which have no id or an
+unknown one, belong to the next open calls.
 """
 
 import operator
@@ -13,14 +13,14 @@ from typing import Any
 
 Message = Mapping[str, Any]
 
-#: The place of an assistant message in the conversation, and the place of the call in that message.
-CallPlace = tuple[int, int]
+#: The index of an assistant message in the conversation, and the index of the call in that message.
+CallPosition = tuple[int, int]
 
 _RESULT_ROLES = frozenset({"tool", "function"})
 
 
 def _calls(message: Any) -> Sequence[Mapping[str, Any]]:
-    """The calls of a message; none where it has another shape, which is for the service to refuse."""
+    """Return the calls of a message; none if they have an unexpected shape, which the service will reject."""
     calls = message.get("tool_calls") if isinstance(message, Mapping) else None
     return calls if isinstance(calls, list | tuple) and all(isinstance(call, Mapping) for call in calls) else ()
 
@@ -30,44 +30,49 @@ def _name(call: Mapping[str, Any]) -> Any:
     return function.get("name") if isinstance(function, Mapping) else None
 
 
-def _name_by_place(place: int) -> str:
-    """How a call without an id is named."""
-    return f"call_{place}"
+def _default_id(index: int) -> str:
+    """Return the id of a call that has none."""
+    return f"call_{index}"
 
 
 class _ToolRound:
-    """The calls of one assistant message, and which of them have a result."""
+    """The tool calls of one assistant message, and which of them have a result."""
 
     def __init__(self, at: int, calls: Sequence[Mapping[str, Any]]) -> None:
         self.at = at
-        self.own_ids = [bool(call.get("id")) for call in calls]
-        self.ids = [call.get("id") or _name_by_place(place) for place, call in enumerate(calls)]
+        self.has_id = [bool(call.get("id")) for call in calls]
+        self.ids = [call.get("id") or _default_id(index) for index, call in enumerate(calls)]
         self.names = [_name(call) for call in calls]
-        self.answered: set[int] = set()
+        self.with_result: set[int] = set()
 
-    def mark_answered(self, places: Iterable[int], *, again: bool = False) -> CallPlace | None:
-        """Mark the first open call of `places`; with `again` the last one of them, if all have results."""
-        found = list(places)
-        place = next((place for place in found if place not in self.answered), found[-1] if found and again else None)
-        if place is None:
+    def assign_result(self, candidates: Iterable[int], *, allow_second: bool = False) -> CallPosition | None:
+        """Assign a result to the first of these calls that has none, and return its position.
+
+        Args:
+            candidates: Indices of calls.
+            allow_second: Whether to assign it to the last of these calls if all have results.
+        """
+        indices = list(candidates)
+        last = indices[-1] if indices and allow_second else None
+        index = next((index for index in indices if index not in self.with_result), last)
+        if index is None:
             return None
-        self.answered.add(place)
-        return self.at, place
+        self.with_result.add(index)
+        return self.at, index
 
-    def by_id(self, id: Any) -> list[int]:
-        """Calls of this id; those that have it themselves before those that are named by their place."""
-        return sorted(
-            (place for place, one in enumerate(self.ids) if one == id), key=lambda place: not self.own_ids[place]
-        )
+    def find_by_id(self, id: Any) -> list[int]:
+        """Return the calls with this id; those with an id of their own first."""
+        indices = (index for index, call_id in enumerate(self.ids) if call_id == id)
+        return sorted(indices, key=lambda index: not self.has_id[index])
 
-    def by_place(self, id: Any, name: Any) -> list[int]:
-        """Calls that a result without a known id may answer; those with the result's name first."""
-        free = [place for place, own in enumerate(self.own_ids) if not (id and own)]
-        return sorted(free, key=lambda place: name is None or self.names[place] != name)
+    def find_without_id(self, id: Any, name: Any) -> list[int]:
+        """Return the calls that a result without a known id may belong to; those with the result's name first."""
+        indices = [index for index, has_id in enumerate(self.has_id) if not (id and has_id)]
+        return sorted(indices, key=lambda index: name is None or self.names[index] != name)
 
 
-def pair_results(messages: Sequence[Message]) -> dict[int, CallPlace]:
-    """Map the place of each tool message to the place of its call. A result that answers no call is left out.
+def pair_results(messages: Sequence[Message]) -> dict[int, CallPosition]:
+    """Map the index of each tool message to the position of its call. Results without a call are omitted.
 
     >>> call = {"id": "call_0", "function": {"name": "weather"}}
     >>> turn = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_0"}]
@@ -75,63 +80,63 @@ def pair_results(messages: Sequence[Message]) -> dict[int, CallPlace]:
     {1: (0, 0), 3: (2, 0)}
     """
     rounds: list[_ToolRound] = []
-    pairs: dict[int, CallPlace | None] = {}
-    left: list[tuple[int, Message, _ToolRound]] = []
+    pairs: dict[int, CallPosition | None] = {}
+    unmatched: list[tuple[int, Message, _ToolRound]] = []
     for at, message in enumerate(messages):
         if calls := _calls(message):
             rounds.append(_ToolRound(at, calls))
         elif rounds and isinstance(message, Mapping) and message.get("role") in _RESULT_ROLES:
-            pairs[at] = _place_by_id(message.get("tool_call_id"), rounds)
+            pairs[at] = _match_by_id(message.get("tool_call_id"), rounds)
             if pairs[at] is None:
-                left.append((at, message, rounds[-1]))
-    for at, message, last in left:
-        pairs[at] = last.mark_answered(last.by_place(message.get("tool_call_id"), message.get("name")))
-    return {at: place for at, place in pairs.items() if place is not None}
+                unmatched.append((at, message, rounds[-1]))
+    for at, message, last in unmatched:
+        pairs[at] = last.assign_result(last.find_without_id(message.get("tool_call_id"), message.get("name")))
+    return {at: position for at, position in pairs.items() if position is not None}
 
 
-def _place_by_id(id: Any, rounds: Sequence[_ToolRound]) -> CallPlace | None:
-    known = next((one for one in reversed(rounds) if id in one.ids), None) if id else None
-    return known.mark_answered(known.by_id(id), again=True) if known is not None else None
+def _match_by_id(id: Any, rounds: Sequence[_ToolRound]) -> CallPosition | None:
+    known = next((tool_round for tool_round in reversed(rounds) if id in tool_round.ids), None) if id else None
+    return known.assign_result(known.find_by_id(id), allow_second=True) if known is not None else None
 
 
 def with_call_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequence[Message]:
-    """The messages with an id for each call, which no other call has, and its results under the same id.
+    """Return the messages with a unique id for each tool call, and the same id in its result.
 
     Args:
         messages: A conversation; it is not changed.
-        across_turns: Whether ids must differ in the whole conversation, or only within one message.
+        across_turns: Whether ids must be unique in the whole conversation, or only within one message.
 
     Returns:
-        The same object where nothing had to be renamed.
+        The same object if all ids are unique already.
     """
-    named, pairs = _call_ids(messages, across_turns=across_turns), pair_results(messages)
-    renamed = [_with_ids(at, message, named, pairs.get(at)) for at, message in enumerate(messages)]
+    new_ids, pairs = _unique_ids(messages, across_turns=across_turns), pair_results(messages)
+    renamed = [_with_ids(at, message, new_ids, pairs.get(at)) for at, message in enumerate(messages)]
     return messages if all(map(operator.is_, renamed, messages)) else renamed
 
 
-def _with_ids(at: int, message: Message, new_ids: Mapping[CallPlace, str], place: CallPlace | None) -> Message:
-    """The message under these ids; the same object where it has them."""
+def _with_ids(at: int, message: Message, new_ids: Mapping[CallPosition, str], position: CallPosition | None) -> Message:
+    """Return the message with these ids; the same object if it has them already."""
     calls = _calls(message)
     if any(call.get("id") != new_ids[at, n] for n, call in enumerate(calls)):
         return {**message, "tool_calls": [{**call, "id": new_ids[at, n]} for n, call in enumerate(calls)]}
-    if place is None or message.get("role") != "tool" or message.get("tool_call_id") == new_ids[place]:
+    if position is None or message.get("role") != "tool" or message.get("tool_call_id") == new_ids[position]:
         return message
-    return {**message, "tool_call_id": new_ids[place]}
+    return {**message, "tool_call_id": new_ids[position]}
 
 
-def _call_ids(messages: Sequence[Message], *, across_turns: bool) -> dict[CallPlace, str]:
-    """An id for each call: its own where it is free, else a numbered one."""
-    named: dict[CallPlace, str] = {}
-    taken: set[str] = set()
-    seen: Counter[str] = Counter()
+def _unique_ids(messages: Sequence[Message], *, across_turns: bool) -> dict[CallPosition, str]:
+    """Return an id for each call: its own if it is unique, else its own with a number."""
+    new_ids: dict[CallPosition, str] = {}
+    used: set[str] = set()
+    counts: Counter[str] = Counter()
     for at, message in enumerate(messages):
         if not across_turns:
-            taken, seen = set(), Counter()
-        for place, call in enumerate(_calls(message)):
-            id = wanted = str(call.get("id") or _name_by_place(place))
-            while id in taken:
-                seen[wanted] += 1
-                id = f"{wanted}_{seen[wanted] + 1}"
-            taken.add(id)
-            named[at, place] = id
-    return named
+            used, counts = set(), Counter()
+        for index, call in enumerate(_calls(message)):
+            id = original = str(call.get("id") or _default_id(index))
+            while id in used:
+                counts[original] += 1
+                id = f"{original}_{counts[original] + 1}"
+            used.add(id)
+            new_ids[at, index] = id
+    return new_ids

@@ -1,8 +1,8 @@
-"""A whole message behind, or beside, its own pieces: what of it was not delivered yet.
+"""Whole messages at the end of a stream: emit what was not streamed before.
 
-MiniMax and several gateways close a stream with one whole `chat.completion` frame, `message` in place of `delta`
-(GCWing/OpenBitFun#792). It is the sum of the answer, so that reading it as a piece would double the text, and an agent
-would run each tool twice.
+MiniMax and several gateways end a stream with one whole `chat.completion` frame, `message` in place of `delta`
+(GCWing/OpenBitFun#792). It repeats the whole response: reading it as a delta would double the text, and an agent would
+run each tool twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,22 +18,22 @@ from mdstream_core.events import Event, ProviderData, ToolCallDelta
 
 
 def read_full_message(message: Mapping[str, Any], choice: ChoiceState, events: list[Event]) -> None:
-    """Add to `events` what a whole message says beyond what was streamed of its choice.
+    """Append to `events` what a whole message has beyond the deltas of its choice.
 
     Raises:
-        MalformedStream: It says something else than what was streamed.
+        MalformedStream: The message contradicts what was streamed.
     """
     if is_error(error := message.get("error")):
         raise error_in_choice(error, message)
-    whole, beside = _read_whole(message, choice.index)
+    whole, others = _read_whole(message, choice.index)
     try:
         _read_rest("text", whole.text, choice.text, choice.add_text, events)
         _read_rest("reasoning", whole.reasoning, choice.reasoning, choice.add_reasoning, events)
         _read_rest("refusal", whole.refusal, choice.refusal, choice.add_refusal, events)
-        events += choice.calls.merge(_calls(message) or [_entry(event) for event in beside if _is_call(event)])
+        events += choice.calls.merge(_calls(message) or [_entry(event) for event in others if _is_call(event)])
     except ValueError as error:
         raise MalformedStream(f"the stream contradicts itself: {error}", code="InconsistentMessage") from error
-    for event in beside:
+    for event in others:
         if isinstance(event, ProviderData):
             choice.merge_media(event.name, event.value, events)
     for name in MEDIA & message.keys():
@@ -42,7 +42,7 @@ def read_full_message(message: Mapping[str, Any], choice: ChoiceState, events: l
 
 
 def _read_whole(message: Mapping[str, Any], index: int) -> tuple[ChoiceState, list[Event]]:
-    """The message read as if nothing had been streamed."""
+    """Read the message as if nothing had been streamed."""
     whole = ChoiceState(index)
     events: list[Event] = []
     if content := message.get("content"):
@@ -76,7 +76,7 @@ def _read_rest(
 
 
 def remaining_text(whole: str, streamed: str, name: str = "text") -> str:
-    """What of a whole text was not streamed. Blanks at its ends may differ, as servers trim them.
+    """Return the part of a whole text that was not streamed. Whitespace at both ends may differ: servers strip it.
 
     >>> remaining_text("Hello", "Hel"), remaining_text("Hello", "Hello "), remaining_text("", "Hello")
     ('lo', '', '')
@@ -88,18 +88,18 @@ def remaining_text(whole: str, streamed: str, name: str = "text") -> str:
         whole, streamed = _normalize_surrogates(whole, streamed)
     if whole.startswith(streamed):
         return whole[len(streamed) :]
-    bare, core = whole.strip(), streamed.strip()
-    if not bare or bare == core:
+    stripped, core = whole.strip(), streamed.strip()
+    if not stripped or stripped == core:
         return ""
-    if bare.startswith(core):
-        return bare[len(core) :]
+    if stripped.startswith(core):
+        return stripped[len(core) :]
     raise ValueError(f"a whole {name} at the end, {whole[-80:]!r}, that is not what was streamed: {streamed[-80:]!r}")
 
 
 def _normalize_surrogates(whole: str, streamed: str) -> tuple[str, str]:
-    """Both texts in a spelling that can be compared, where characters came in halves.
+    """Make two texts comparable that may contain split surrogate pairs.
 
-    Pairs are joined. If the last half still waits for its other half, the whole text is cut at the same place.
+    Pairs are joined. If `streamed` ends with a high surrogate, the pair at that position of `whole` is split.
     """
     joined = str(_json.replace_lone_surrogates(streamed, keep_edges=True))
     size = len(joined) - 1

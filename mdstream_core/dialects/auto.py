@@ -1,4 +1,4 @@
-"""Finds out what a container speaks: asks as most do, and goes by the first payload that comes back."""
+"""Dialect that detects the API format of a container from its error responses and its first payload."""
 
 import warnings
 from collections.abc import Mapping
@@ -28,31 +28,31 @@ from mdstream_core.events import Event
 
 
 class AutoDecoder:
-    """Reads the first payload's dialect, then the answer in it."""
+    """Decoder that detects the dialect of the first payload and delegates to that dialect's decoder."""
 
     def __init__(self) -> None:
         self._inner: Decoder | None = None
-        #: The dialect that was found out.
+        #: The name of the detected dialect; `None` until the first payload.
         self.detected_dialect: str | None = None
-        self._openai = OpenAIDecoder()  # errors, [DONE] and an empty answer are spelled the same in all of them
+        self._openai = OpenAIDecoder()  # errors, [DONE] and an empty response have the same form in all dialects
 
     @property
     def error(self) -> MDStreamError | None:
-        """What was wrong with a payload that had events too."""
+        """The error of a payload that also had events."""
         return (self._inner or self._openai).error
 
     @property
     def is_complete(self) -> bool:
-        """Whether every choice has said why it finished."""
+        """Whether every choice has a finish reason."""
         return (self._inner or self._openai).is_complete
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice has said why it finished."""
+        """Whether every choice has a finish reason."""
         return (self._inner or self._openai).is_finished
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload."""
+        """Decode one payload."""
         if self._inner is None:
             try:
                 self._inner = self._detect(data, event)
@@ -60,15 +60,15 @@ class AutoDecoder:
                 raise unexpected_shape(data, error) from error
         if self._inner is None:
             return self._openai.feed(data, event)
-        self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to find out
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # the dialect is known from here on
         return self._inner.feed(data, event)
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """Check that the answer is whole."""
+        """Check that the response is complete."""
         return (self._inner or self._openai).finish(is_document=is_document)
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet."""
+        """Return the events that are still buffered."""
         return (self._inner or self._openai).flush()
 
     def _detect(self, data: bytes, event: str) -> Decoder | None:
@@ -88,90 +88,89 @@ class AutoDecoder:
 
 
 class Auto(OpenAIChat):
-    """Asks in the OpenAI chat shape (or with `build_prompt`); a container that wants `inputs` is asked once more with
-    them.
+    """Dialect that sends OpenAI chat requests, and converts a request once if the container rejects its form.
 
-    That second question is written without the model's chat template, so a warning says so. It is written like that
-    also where the model has no template: as `inputs` for TGI, as `build_prompt` for the others. JumpStart's Llama 2
-    rejects
-    `inputs` that are a text, and gets the messages themselves.
+    A container that requires `inputs` receives the messages as text, without the model's chat template; a warning
+    reports that. The same happens if the model has no chat template: TGI receives `inputs`, other servers a `prompt`.
+    JumpStart's Llama 2, which rejects `inputs` of type string, receives a list of dialogs.
     """
 
     name = "auto"
     route = "/invocations"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """OpenAI's, with `do_sample`: a container that takes `inputs` samples only when it is told to."""
-        body = super().build_payload(params, stream=stream)
-        return {**body, "do_sample": True} if flatten_parameters(params).get("do_sample") else body
+        """Build OpenAI's body, with `do_sample` if it is set: Hugging Face containers sample only if it is."""
+        payload = super().build_payload(params, stream=stream)
+        return {**payload, "do_sample": True} if flatten_parameters(params).get("do_sample") else payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without what is refused; or in the form that the container reports to take."""
+        """Drop the rejected parameter, or convert the payload to the form that the error asks for."""
         if "inputs" in payload and "parameters" in payload:
             return relax_parameters(payload, error) or _convert_payload(payload, error)
         return super().relax_payload(payload, error) or _convert_payload(payload, error)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return AutoDecoder()
 
 
 class _InputsPayload(RelaxedPayload):
-    """`inputs` and `parameters`, with the chat that they were made from."""
+    """A payload with `inputs` and `parameters`, and the chat payload that it was converted from."""
 
     def __init__(self, chat: Mapping[str, Any]) -> None:
         super().__init__(TGI().build_payload(chat, stream=bool(chat.get("stream"))))
         self.chat_payload = chat
 
 
-def _convert_payload(body: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-    if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or body.get("tools"):
+def _convert_payload(payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
+    if not isinstance(error, ServiceError) or isinstance(error, ContextOverflow) or payload.get("tools"):
         return None
-    said = f"{error} {error.raw or ''}"
+    message = f"{error} {error.raw or ''}"
     try:
-        return _to_huggingface(body, said) if "inputs" in body else _replace_messages(body, said)
-    except InvalidRequest:  # it has parts that this format has no place for: the first refusal stands
+        return _to_dialogs(payload, message) if "inputs" in payload else _replace_messages(payload, message)
+    except InvalidRequest:  # the format does not support a content part: raise the first error response
         return None
 
 
-def _to_huggingface(body: Mapping[str, Any], error_message: str) -> dict[str, Any] | None:
-    if isinstance(body, _InputsPayload) and "messages" in body.chat_payload and REQUIRES_DIALOGS.search(error_message):
-        return _to_dialogs(body.chat_payload)
-    return None
-
-
-def _replace_messages(body: Mapping[str, Any], error_message: str) -> dict[str, Any] | None:
+def _replace_messages(payload: Mapping[str, Any], error_message: str) -> dict[str, Any] | None:
     if REQUIRES_INPUTS.search(error_message):
-        return _to_inputs(body, "the container takes no messages but `inputs`")
-    if "messages" not in body or not NO_CHAT_TEMPLATE.search(error_message):
+        return _to_inputs(payload, "the container accepts `inputs`, not messages")
+    if "messages" not in payload or not NO_CHAT_TEMPLATE.search(error_message):
         return None
     is_tgi = "template error" in error_message.lower()
-    return _to_inputs(body, "the model has no chat template") if is_tgi else _to_prompt(body)
+    return _to_inputs(payload, "the model has no chat template") if is_tgi else _to_prompt(payload)
 
 
-def _to_inputs(body: Mapping[str, Any], why: str) -> dict[str, Any]:
-    native = _InputsPayload(body)
+def _to_inputs(payload: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    converted = _InputsPayload(payload)
     _warn(
-        f"{why}: they are sent as plain text, without the model's chat template; set dialect='tgi' or dialect='lmi' to "
-        "ask so at once"
+        f"{reason}: messages are sent as plain text, without the model's chat template (hint: set dialect='tgi' or "
+        "dialect='lmi' to skip the rejected request)"
     )
-    return native
+    return converted
 
 
-def _to_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = {"messages", "tool_choice", "parallel_tool_calls"}
-    asked = {"prompt": build_prompt(body), **{name: value for name, value in body.items() if name not in left_out}}
+def _to_prompt(payload: Mapping[str, Any]) -> dict[str, Any]:
+    chat_only = {"messages", "tool_choice", "parallel_tool_calls"}
+    options = {name: value for name, value in payload.items() if name not in chat_only}
+    converted = {"prompt": build_prompt(payload), **options}
     _warn(
-        "the model has no chat template: messages are sent as plain text, as `prompt`; set is_chat_model=False in "
-        "LlamaIndex, or use SagemakerEndpoint in LangChain, to ask so at once"
+        "the model has no chat template: messages are sent as plain text, as `prompt` (hint: set is_chat_model=False "
+        "in LlamaIndex, or use SagemakerEndpoint in LangChain, to skip the rejected request)"
     )
-    return asked
+    return converted
 
 
-def _to_dialogs(chat: Mapping[str, Any]) -> dict[str, Any]:
-    asked = JumpStartLlama().build_payload(chat, stream=False)
-    _warn("the container takes dialogs, as JumpStart's Llama 2 does: set dialect='jumpstart-llama' to ask so at once")
-    return asked
+def _to_dialogs(payload: Mapping[str, Any], error_message: str) -> dict[str, Any] | None:
+    chat = payload.chat_payload if isinstance(payload, _InputsPayload) else {}
+    if "messages" not in chat or not REQUIRES_DIALOGS.search(error_message):
+        return None
+    converted = JumpStartLlama().build_payload(chat, stream=False)
+    _warn(
+        "the container accepts a list of dialogs, as JumpStart's Llama 2 does: messages are sent as one dialog "
+        "(hint: set dialect='jumpstart-llama' to skip the rejected request)"
+    )
+    return converted
 
 
 def _warn(message: str) -> None:

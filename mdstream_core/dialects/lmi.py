@@ -1,8 +1,7 @@
-"""DJL's Large Model Inference containers, and JumpStart's first Llamas, which were built on them.
+"""Dialects of DJL's Large Model Inference (LMI) containers, and of JumpStart's Llama 2, which was built on them.
 
-Source: deepjavalibrary/djl-serving @d21927c (the schema of `inputs` and `build_parameters`). LMI's chat is
-`openai-chat`,
-which it streams as JSON lines.
+Source: deepjavalibrary/djl-serving @d21927c (the schema of `inputs` and `parameters`). For LMI's chat API use
+`openai-chat`; LMI streams it as JSON lines.
 """
 
 from collections.abc import Mapping
@@ -17,38 +16,41 @@ from mdstream_core.events import ModelResponse
 
 
 class LMI:
-    """`inputs` and `build_parameters`; rolling batch, the new handler, and dynamic batch."""
+    """Dialect of LMI's `inputs` and `parameters`; for rolling batch, the new handler and dynamic batch."""
 
     name = "lmi"
     route = "/invocations"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """`details` brings the finish reason and the count of tokens."""
-        asked = {"details": True, **build_parameters(params, stop="stop_sequences")}
-        if wanted := params.get("response_format"):
-            asked["response_format"] = wanted
-        return {"inputs": build_prompt(params), "parameters": asked, "stream": stream}
+        """Build the body. `details` requests the finish reason and the number of tokens."""
+        parameters = {"details": True, **build_parameters(params, stop="stop_sequences")}
+        if response_format := params.get("response_format"):
+            parameters["response_format"] = response_format
+        return {"inputs": build_prompt(params), "parameters": parameters, "stream": stream}
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without the one of the `build_parameters` that the server refuses, if it can be spared; warns."""
+        """Drop the field of `parameters` that the server rejected, with a warning."""
         return relax_parameters(payload, error)
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """The question with what was said behind it."""
+        """Return the request with the received output appended."""
         return build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return HuggingFaceDecoder(self.name)
 
 
 class JumpStartLlama(LMI):
-    """JumpStart's Llama 2: a dialogue as `inputs`, answered whole. Wants `custom_attributes="accept_eula=true"`."""
+    """Dialect of JumpStart's Llama 2: a dialog as `inputs`, without streaming.
+
+    The endpoint requires `custom_attributes="accept_eula=true"`.
+    """
 
     name = "jumpstart-llama"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The messages themselves, as the first and only dialogue of a batch."""
+        """Build the body with the messages as the only dialog of a batch."""
         messages = params.get("messages")
-        asked = build_parameters(params, stop="stop")
-        return {"inputs": [list(messages)] if messages else build_prompt(params), "parameters": asked}
+        parameters = build_parameters(params, stop="stop")
+        return {"inputs": [list(messages)] if messages else build_prompt(params), "parameters": parameters}

@@ -1,13 +1,13 @@
-"""COHERE and COHEREV2, the two formats in which OCI Generative AI speaks with Cohere's models.
+"""Dialects of COHERE and COHEREV2, OCI Generative AI's formats for Cohere's models.
 
     data: {"apiFormat":"COHERE","text":"Why","pad":"…"}
-    data: {"apiFormat":"COHERE","text":"<the whole answer again>","finishReason":"COMPLETE","citations":[…],"usage":{…}}
+    data: {"apiFormat":"COHERE","text":"<the whole output again>","finishReason":"COMPLETE","citations":[…],"usage":{…}}
 
     data: {"apiFormat":"COHEREV2","message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":"Hi"}]}}
     data: {"apiFormat":"COHEREV2","message":{"role":"ASSISTANT"},"finishReason":"COMPLETE"}
 
-The finish event is the last one, with the usage if there is any; the connection may stay open behind it. The first
-format has no ids for tool calls and gives their arguments as an object. Sources: see `_oci_reading`.
+The finish event is the last one and has the usage, if there is any; the connection may stay open after it. COHERE has
+no ids for tool calls and sends their arguments as an object. Sources: see `_oci_responses`.
 """
 
 import json
@@ -27,12 +27,12 @@ from mdstream_core.dialects._oci_responses import OCIChoice, OCIDecoder
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Logprobs, TextDelta
 
-#: What is said beside the answer.
+#: Fields that are passed through as `ProviderData`.
 _PROVIDER_FIELDS = frozenset({"citations", "documents", "searchQueries", "isSearchRequired"})
 
 
 class _BaseCohereDecoder(OCIDecoder):
-    """What both have in common: the last event may say again what was said."""
+    """Base class of the decoders of both formats: the last event may repeat the output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,17 +42,17 @@ class _BaseCohereDecoder(OCIDecoder):
         if isinstance(text, str) and text and not last:  # a token
             choice.text.write(text)
             events.append(TextDelta(text, choice.index))
-        elif new := choice.remaining_text(require_text(text)) if text and last else text:
-            choice.add_text(new, events)
+        elif remaining := choice.remaining_text(require_text(text)) if text and last else text:
+            choice.add_text(remaining, events)
 
     def _calls(self, calls: list[Json], choice: OCIChoice, events: list[Event], *, last: bool) -> None:
-        """Calls that the last event repeats are left out; the same call twice in one event is two calls."""
+        """Read tool calls, except those that the last event repeats. The same call twice in one event is two calls."""
         for call in calls:
-            spelled = json.dumps(call, sort_keys=True).encode()
-            if last and self._reported_calls[spelled]:
-                self._reported_calls[spelled] -= 1
+            serialized = json.dumps(call, sort_keys=True).encode()
+            if last and self._reported_calls[serialized]:
+                self._reported_calls[serialized] -= 1
                 continue
-            self._reported_calls[spelled] += not last
+            self._reported_calls[serialized] += not last
             events.extend(self._call(call, choice))
 
     def _call(self, call: Json, choice: OCIChoice) -> list[Any]:
@@ -68,12 +68,12 @@ class _BaseCohereDecoder(OCIDecoder):
 
 
 class CohereDecoder(_BaseCohereDecoder):
-    """Reads one answer in the first format."""
+    """Decoder for one response in format COHERE."""
 
     api_format: ClassVar[str] = "COHERE"
 
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
-        """Add the events of a payload."""
+        """Append the events of a payload to `events`."""
         response = payload.get("chatResponse") or payload
         reason = response.get("finishReason")
         last = bool(reason and read_finish_reason(reason))
@@ -90,17 +90,17 @@ class CohereDecoder(_BaseCohereDecoder):
         self.add_metadata(events, payload.get("modelId"))
 
     def _call(self, call: Json, choice: OCIChoice) -> list[Any]:
-        """A whole call, without an id."""
+        """Read a whole call, which has no id."""
         return list(choice.calls.read([{"name": call["name"], "arguments": call.get("parameters") or {}}]))
 
 
 class CohereV2Decoder(_BaseCohereDecoder):
-    """Reads one answer in the second format."""
+    """Decoder for one response in format COHEREV2."""
 
     api_format: ClassVar[str] = "COHEREV2"
 
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
-        """Add the events of a payload."""
+        """Append the events of a payload to `events`."""
         response = payload.get("chatResponse") or payload
         message, reason = response.get("message") or {}, response.get("finishReason")
         last = bool(reason and read_finish_reason(reason))
@@ -116,7 +116,7 @@ class CohereV2Decoder(_BaseCohereDecoder):
                 read_content(part, choice, events)
         self._calls(message.get("toolCalls") or [], choice, events, last=last)
         if probabilities := response.get("logProbabilities"):
-            events.append(Logprobs(_json.check_depth([_logprob(one) for one in probabilities])))
+            events.append(Logprobs(_json.check_depth([_logprob(entry) for entry in probabilities])))
         self.add_provider_data(message, _PROVIDER_FIELDS, events)
         self._end(response, choice, events)
         self.add_metadata(events, payload.get("modelId"), response.get("id"))
@@ -126,20 +126,20 @@ def _parts(content: Any) -> list[Json]:
     return [{"text": content}] if isinstance(content, str) else content or []
 
 
-def _logprob(one: Mapping[str, Any]) -> Json:
-    """Of a piece of one or several tokens; of their probabilities the logarithms add up."""
-    logprobs = one.get("logProbabilities") or [0.0]
-    return {"token": one.get("text") or "", "logprob": sum(logprobs), "token_ids": one.get("tokenIds") or []}
+def _logprob(entry: Mapping[str, Any]) -> Json:
+    """Convert the entry of one or several tokens, whose log probabilities are added."""
+    logprobs = entry.get("logProbabilities") or [0.0]
+    return {"token": entry.get("text") or "", "logprob": sum(logprobs), "token_ids": entry.get("tokenIds") or []}
 
 
 class OCICohere(NotResumableMixin):
-    """`/actions/chat` with `apiFormat` COHERE."""
+    """Dialect of `/actions/chat` with `apiFormat` COHERE."""
 
     name = "oci-cohere"
     route = "/actions/chat"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Json:
-        """The `chatRequest`. The model's name stays in it: the platform puts it into the envelope."""
+        """Build the `chatRequest`. It contains the model name, which the platform moves to the envelope."""
         return {
             "apiFormat": "COHERE",
             **_oci_cohere_requests.build_request(params),
@@ -147,21 +147,21 @@ class OCICohere(NotResumableMixin):
         }
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> Json | None:
-        """Without the one parameter that this model refuses; warns."""
+        """Drop the parameter that the model rejected, with a warning."""
         return relax_oci_payload(payload, error)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return CohereDecoder()
 
 
 class OCICohereV2(OCICohere):
-    """`/actions/chat` with `apiFormat` COHEREV2."""
+    """Dialect of `/actions/chat` with `apiFormat` COHEREV2."""
 
     name = "oci-cohere-v2"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Json:
-        """The `chatRequest`."""
+        """Build the `chatRequest`. It contains the model name, which the platform moves to the envelope."""
         return {
             "apiFormat": "COHEREV2",
             **_oci_cohere_v2_requests.build_request(params),
@@ -169,5 +169,5 @@ class OCICohereV2(OCICohere):
         }
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return CohereV2Decoder()

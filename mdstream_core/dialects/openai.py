@@ -1,4 +1,4 @@
-"""The OpenAI formats, chat and completions: requests. Responses are read by `_openai_decoder`."""
+"""Dialects of the OpenAI API: chat completions and completions. `_openai_decoder` decodes the responses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,37 +15,37 @@ from mdstream_core.events import ModelResponse
 
 
 class OpenAIChat:
-    """`/v1/chat/completions`."""
+    """Dialect of `/v1/chat/completions`."""
 
     name = "openai-chat"
     route = "/v1/chat/completions"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The question, with the wish for a stream and its usage; without what the model is known to refuse."""
-        body = {name: value for name, value in to_openai_names(params).items() if value is not None}
-        if messages := body.get("messages"):
-            body["messages"] = with_call_ids(messages, across_turns=False)
+        """Build the body. Requests the usage of a stream, and drops parameters that the model is known to reject."""
+        payload = {name: value for name, value in to_openai_names(params).items() if value is not None}
+        if messages := payload.get("messages"):
+            payload["messages"] = with_call_ids(messages, across_turns=False)
         if stream:
-            body["stream"] = True
-            if "stream_options" not in params:  # `None` is a wish, not to send any
-                body["stream_options"] = {"include_usage": True}
-        return adapt_payload(body) if "messages" in body else body
+            payload["stream"] = True
+            if "stream_options" not in params:  # an explicit `None` means that none are sent
+                payload["stream_options"] = {"include_usage": True}
+        return adapt_payload(payload) if "messages" in payload else payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without the one parameter that the server refuses, or under its other name; warns."""
+        """Drop or rename the parameter that the server rejected, with a warning."""
         return relax_payload(payload, error, OPENAI)
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """The question with what was said behind it."""
+        """Return the request with the received output appended."""
         return build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return OpenAIDecoder()
 
 
 class OpenAICompletions(OpenAIChat):
-    """`/v1/completions`: the question has `prompt` in place of `messages`."""
+    """Dialect of `/v1/completions`: requests have a `prompt` in place of `messages`."""
 
     name = "openai-completions"
     route = "/v1/completions"

@@ -1,11 +1,11 @@
-"""Questions to a model server about itself: which models it serves, and how many tokens a text is.
+"""Dialects that query a model server: its models, and the number of tokens of a text.
 
-| dialect | who | answer |
+| dialect | server | response |
 |---|---|---|
 | `models` | vLLM, SGLang, llama.cpp, TGI, MaaS (`GET /v1/models`) | `{"data": [{"id", "max_model_len", …}]}` |
 | `tokenize` | vLLM, SGLang (`/tokenize`) | `{"count", "max_model_len", "tokens"}` |
 
-What they answer differs from server to server, so it comes as it is: an `ProviderData` of the dialect's name.
+Responses differ between servers, so they are returned unchanged, as `ProviderData` with the dialect's name.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from mdstream_core.events import Event, ProviderData
 
 
 class ServerInfoDecoder(JSONDocumentDecoder):
-    """Reads one document and gives it on."""
+    """Decoder that returns one document as `ProviderData`."""
 
     def __init__(self, name: str, required_field: str) -> None:
         super().__init__()
@@ -30,39 +30,39 @@ class ServerInfoDecoder(JSONDocumentDecoder):
         return isinstance(document, dict) and self._required_field in document
 
     def _read(self, document: Any) -> list[Event]:
-        document[self._required_field]  # an answer to another question has no such field
+        document[self._required_field]  # raises `KeyError` for a response of another kind
         return [ProviderData(self._name, _json.check_depth(document))]
 
 
 class Models(NotResumableMixin):
-    """`GET /v1/models`: the question has no body."""
+    """Dialect of `GET /v1/models`; requests have no body."""
 
     name = "models"
     route = "/v1/models"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Nothing."""
+        """Return an empty body."""
         return {}
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """There is nothing to spare."""
+        """Return `None`: no parameter can be dropped."""
         return None
 
     def create_decoder(self) -> ServerInfoDecoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return ServerInfoDecoder(self.name, "data")
 
 
 class Tokenize(Models):
-    """`/tokenize` of `messages` (with the chat template) or of a `prompt`."""
+    """Dialect of `/tokenize`, for `messages` (with the chat template) or a `prompt`."""
 
     name = "tokenize"
     route = "/tokenize"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The question as it is."""
+        """Return the parameters unchanged, without those that are `None`."""
         return {name: value for name, value in params.items() if value is not None}
 
     def create_decoder(self) -> ServerInfoDecoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return ServerInfoDecoder(self.name, "count")

@@ -1,13 +1,13 @@
-"""What a server passes through as text, because it runs without parsers: tool calls and reasoning, on any dialect.
+"""Parse tool calls and reasoning in the text of any dialect, for servers that run without parsers.
 
-| `--tool-call-parser` of vLLM | what the model writes |
+| `--tool-call-parser` of vLLM | output of the model |
 |---|---|
-| `hermes` | `<tool_call>{"name": "f", "arguments": {…}}</tool_call>`, text around them |
+| `hermes` | `<tool_call>{"name": "f", "arguments": {…}}</tool_call>`, with text around it |
 | `mistral` | `[TOOL_CALLS][{"name": "f", "arguments": {…}}, …]`, or `[TOOL_CALLS]f{…}`, with `[CALL_ID]` and `[ARGS]` |
 | `llama3_json` | `{"name": "f", "parameters": {…}}`, after `<|python_tag|>` or at the start, several with `;` between |
-| `pythonic` | `[f(city="Paris"), g()]`, the whole answer, and every value a literal |
+| `pythonic` | `[f(city="Paris"), g()]` as the whole output; all values are literals |
 
-Sources: vllm/tool_parsers and vllm/reasoning, whose names these are.
+Sources: vllm/tool_parsers and vllm/reasoning, which define these names.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,24 +22,24 @@ from mdstream_core.events import Event, Finish, ModelResponse, ReasoningDelta, T
 
 
 class _ChoiceParser:
-    """One answer while it comes in."""
+    """Parsers for the text of one choice."""
 
     __slots__ = ("_index", "reason", "reasoning_parser", "text_parser")
 
-    def __init__(self, index: int, reader: type[TextParser], reasoning: Reasoning | None) -> None:
+    def __init__(self, index: int, parser_class: type[TextParser], reasoning: Reasoning | None) -> None:
         self._index = index
-        self.text_parser = reader(index)
+        self.text_parser = parser_class(index)
         self.reasoning_parser = ReasoningParser(index, reasoning) if reasoning else None
         self.reason = ""
 
     def feed(self, event: TextDelta, out: list[Event]) -> None:
-        thought = self.reasoning_parser
-        if thought is None:
+        reasoning_parser = self.reasoning_parser
+        if reasoning_parser is None:
             self.text_parser.feed(event, out)
             return
-        if rest := thought.feed(event.text, out):
+        if rest := reasoning_parser.feed(event.text, out):
             self.text_parser.feed(TextDelta(rest, self._index), out)
-        if thought.is_complete:
+        if reasoning_parser.is_complete:
             self.reasoning_parser = None
 
     def flush(self, out: list[Event]) -> None:
@@ -49,47 +49,47 @@ class _ChoiceParser:
 
 
 class TextParsingDecoder:
-    """Reads what another decoder takes for text."""
+    """Decoder that parses the text deltas of another decoder."""
 
-    def __init__(self, inner: Decoder, reader: type[TextParser], reasoning: Reasoning | None) -> None:
+    def __init__(self, inner: Decoder, parser_class: type[TextParser], reasoning: Reasoning | None) -> None:
         self._inner = inner
-        self._reader = reader
+        self._parser_class = parser_class
         self._reasoning = reasoning
         self._choices: dict[int, _ChoiceParser] = {}
-        self._has_failed: MDStreamError | None = None
+        self._error: MDStreamError | None = None
 
     @property
     def error(self) -> MDStreamError | None:
-        """What was wrong with a payload that had events too."""
-        return self._has_failed or self._inner.error
+        """The error of a payload that also had events."""
+        return self._error or self._inner.error
 
     @property
     def is_finished(self) -> bool:
-        """Whether every choice has said why it finished."""
-        return self._inner.is_finished and self._has_failed is None
+        """Whether every choice has a finish reason."""
+        return self._inner.is_finished and self._error is None
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing more of the answer is to come."""
-        return self._inner.is_complete and self._has_failed is None
+        """Whether the response is complete."""
+        return self._inner.is_complete and self._error is None
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """The events of one payload. What was held back comes before an error."""
+        """Decode one payload. Buffered text is returned before an error is raised."""
         out: list[Event] = []
         try:
             self._read(self._inner.feed(data, event), out)
         except MDStreamError as error:
-            self._has_failed = error
-        if (broken := self.error) is not None:
+            self._error = error
+        if (failure := self.error) is not None:
             self._flush(out)
             if not out:
-                raise broken
+                raise failure
         return out
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
-        """Check that the answer is whole, and each call in it."""
-        if self._has_failed is not None:
-            raise self._has_failed
+        """Check that the response and each tool call are complete."""
+        if self._error is not None:
+            raise self._error
         out: list[Event] = []
         self._read(self._inner.finish(is_document=is_document), out)
         self._flush(out)
@@ -98,7 +98,7 @@ class TextParsingDecoder:
         return out
 
     def flush(self) -> list[Event]:
-        """What has come and was not told yet: the beginning of a marker or of a call."""
+        """Return the events that are still buffered: the start of a marker or of a tool call."""
         out: list[Event] = []
         self._read(self._inner.flush(), out)
         self._flush(out)
@@ -106,7 +106,7 @@ class TextParsingDecoder:
 
     def _read(self, events: list[Event], out: list[Event]) -> None:
         for event in events:
-            if type(event) is TextDelta:  # a token
+            if type(event) is TextDelta:  # the fast path: one token
                 (self._choices.get(event.choice) or self._choice(event.choice)).feed(event, out)
             elif read := _EVENT_HANDLERS.get(type(event)):
                 read(self, event, out)
@@ -115,7 +115,7 @@ class TextParsingDecoder:
 
     def _choice(self, index: int) -> _ChoiceParser:
         if index not in self._choices:
-            self._choices[index] = _ChoiceParser(index, self._reader, self._reasoning)
+            self._choices[index] = _ChoiceParser(index, self._parser_class, self._reasoning)
         return self._choices[index]
 
     def _flush(self, out: list[Event]) -> None:
@@ -126,18 +126,18 @@ class TextParsingDecoder:
         choice = self._choice(event.choice)
         choice.flush(out)
         choice.reason = event.reason
-        called = event.reason == "stop" and choice.text_parser.calls
-        out.append(Finish("tool_calls", event.choice) if called else event)
+        has_called_tools = event.reason == "stop" and choice.text_parser.calls
+        out.append(Finish("tool_calls", event.choice) if has_called_tools else event)
 
     def _on_reasoning(self, event: ReasoningDelta, out: list[Event]) -> None:
-        """The server reads thoughts itself: what comes as text is text."""
+        """Disable the reasoning parser: the server parses reasoning itself."""
         choice = self._choice(event.choice)
         if choice.reasoning_parser is not None and not choice.reasoning_parser.has_started:
             choice.reasoning_parser = None
         out.append(event)
 
     def _on_tool_call(self, event: ToolCallDelta, out: list[Event]) -> None:
-        """The server reads calls itself: these get an index beside those in the text."""
+        """Give a tool call that the server parsed itself an index beside those in the text."""
         function = {"name": event.name, "arguments": event.arguments}
         entry = {"index": ("server", event.index), "id": event.id, "function": function}
         out += self._choice(event.choice).text_parser.calls.read([entry])
@@ -151,27 +151,33 @@ _EVENT_HANDLERS: dict[type, Callable[[TextParsingDecoder, Any, list[Event]], Non
 
 
 class TextParsingDialect:
-    """A dialect whose text has tool calls or reasoning in it, which the server does not read.
+    """Dialect that parses tool calls or reasoning in the text of another dialect's responses.
 
-    A model server reads them only when it was started with parsers (vLLM's `--tool-call-parser` and
-    `--reasoning-parser`); without, they come as the model wrote them. vLLM then refuses `tools` unless `tool_choice` is
-    `"none"`, and leaves out special tokens, of which `[TOOL_CALLS]` is one, unless `skip_special_tokens` is `False`.
+    A model server parses them only if it was started with parsers (vLLM's `--tool-call-parser` and
+    `--reasoning-parser`); otherwise the text has the raw output of the model. vLLM then rejects `tools` unless
+    `tool_choice` is `"none"`, and removes special tokens, such as `[TOOL_CALLS]`, unless `skip_special_tokens` is
+    `False`.
 
-    An answer in which a call stops in the middle raises `IncompleteToolCall`. Where it breaks, `partial` has all that
-    was received: what could not be told as a call is told as text.
+    A response with a truncated tool call raises `IncompleteToolCall`. If a stream is interrupted, `partial` has all
+    that was received; text that may be the start of a tool call is included as text.
 
     Args:
-        dialect: What is spoken around the text.
-        tool_calls: How the model writes calls: `hermes`, `mistral`, `llama3_json` or `pythonic`, as vLLM names them.
-        reasoning: `think` if an answer may begin with `<think>`, up to `</think>`; `open` if it begins inside of the
-            thought, because the prompt ended with `<think>` (DeepSeek-R1, newer Qwen).
+        dialect: The dialect of the server.
+        tool_calls: The format of tool calls: `hermes`, `mistral`, `llama3_json` or `pythonic`, with vLLM's names;
+            `None` (the default) if tool calls are not parsed.
+        reasoning: `think` if the output may start with `<think>…</think>`; `open` if it starts inside the reasoning,
+            because the prompt ended with `<think>` (DeepSeek-R1, newer Qwen); `None` (the default) if reasoning is not
+            parsed.
+
+    Raises:
+        ValueError: `tool_calls` or `reasoning` is unknown.
 
     Example:
         >>> from mdstream_core import TextParsingDialect, OpenAIChat, ModelResponse
-        >>> create_decoder = TextParsingDialect(OpenAIChat(), tool_calls="pythonic", reasoning="think").create_decoder()
-        >>> said = b'{"choices": [{"delta": {"content": "<think>Hm</think>[f(a=1)]"}, "finish_reason": "stop"}]}'
-        >>> reply = ModelResponse.of(create_decoder.feed(said))
-        >>> reply.reasoning, reply.tool_calls[0].arguments, reply.finish_reason
+        >>> decoder = TextParsingDialect(OpenAIChat(), tool_calls="pythonic", reasoning="think").create_decoder()
+        >>> data = b'{"choices": [{"delta": {"content": "<think>Hm</think>[f(a=1)]"}, "finish_reason": "stop"}]}'
+        >>> response = ModelResponse.from_events(decoder.feed(data))
+        >>> response.reasoning, response.tool_calls[0].arguments, response.finish_reason
         ('Hm', '{"a":1}', 'tool_calls')
     """
 
@@ -183,26 +189,26 @@ class TextParsingDialect:
         self.name = dialect.name
         self.route = dialect.route
         self._dialect = dialect
-        self._reader = FORMATS[tool_calls] if tool_calls else TextParser
+        self._parser_class = FORMATS[tool_calls] if tool_calls else TextParser
         self._reasoning = reasoning
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """The inner dialect's question."""
+        """Build the body of the inner dialect."""
         return self._dialect.build_payload(params, stream=stream)
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """The inner dialect's second question."""
+        """Delegate to the inner dialect."""
         return self._dialect.relax_payload(payload, error)
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """The inner dialect's, where the second half of an answer can be read without the first."""
-        if self._reasoning == "open" or self._reader.first:
+        """Delegate to the inner dialect, unless the continuation cannot be parsed without the first part."""
+        if self._reasoning == "open" or self._parser_class.first:
             return None
         return self._dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder, around the inner dialect's."""
+        """Create a decoder for one response, around the inner dialect's."""
         inner = self._dialect.create_decoder()
-        if self._reader is TextParser and self._reasoning is None:
+        if self._parser_class is TextParser and self._reasoning is None:
             return inner
-        return TextParsingDecoder(inner, self._reader, self._reasoning)
+        return TextParsingDecoder(inner, self._parser_class, self._reasoning)

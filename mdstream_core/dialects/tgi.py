@@ -1,4 +1,4 @@
-"""TGI's own `generate`: `inputs` and `build_parameters`. Its Messages API is `openai-chat`."""
+"""Dialect of TGI's `generate` API: `inputs` and `parameters`. For TGI's Messages API use `openai-chat`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,33 +12,33 @@ from mdstream_core.events import ModelResponse
 
 
 class TGI:
-    """A text is continued: messages are written without the model's chat template, so prefer `openai-chat`."""
+    """Dialect of TGI's text generation. Messages are sent without the model's chat template: prefer `openai-chat`."""
 
     name = "tgi"
     route = "/invocations"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """`details` brings the finish reason and the count of tokens; a JSON schema becomes a grammar."""
-        asked = {"details": True, "return_full_text": False, **build_parameters(params, stop="stop")}
+        """Build the body. `details` requests finish reason and token count; a JSON Schema becomes a grammar."""
+        parameters = {"details": True, "return_full_text": False, **build_parameters(params, stop="stop")}
         if grammar := _grammar(params.get("response_format")):
-            asked["grammar"] = grammar
-        return {"inputs": build_prompt(params), "parameters": asked, "stream": stream}
+            parameters["grammar"] = grammar
+        return {"inputs": build_prompt(params), "parameters": parameters, "stream": stream}
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Without the one of the `build_parameters` that the server refuses, if it can be spared; warns."""
+        """Drop the field of `parameters` that the server rejected, with a warning."""
         return relax_parameters(payload, error)
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """The question with what was said behind it."""
+        """Return the request with the received output appended."""
         return build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """A fresh decoder."""
+        """Create a decoder for one response."""
         return HuggingFaceDecoder(self.name)
 
 
-def _grammar(wanted: Any) -> dict[str, Any] | None:
-    match wanted:
+def _grammar(response_format: Any) -> dict[str, Any] | None:
+    match response_format:
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
             return {"type": "json", "value": schema}
         case {"type": "json_object"}:
