@@ -9,16 +9,11 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from opcode import opmap
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
-
-from mdstream_core._choices import suggestion
-
-if TYPE_CHECKING:
-    from pydantic_core import ValidationError
+from typing import Any, NoReturn, Self
 
 #: Replaces a value that is not displayed. No header can have this value, because it is not ASCII.
 HIDDEN = "…"
@@ -334,28 +329,6 @@ def _may_be_suspended(frame: FrameType) -> bool:
     if not frame.f_code.co_flags & _CAN_WAIT or frame.f_lasti < 0 or _has_credentials(frame):
         return False
     return frame.f_code.co_code[frame.f_lasti] == _YIELD
-
-
-def without_inputs(error: "ValidationError", fields: Collection[str] = ()) -> "ValidationError":
-    """Copy a validation error without its input values, which `errors()` and `json()` would show.
-
-    Args:
-        error: An error of pydantic.
-        fields: The names that the constructor accepts; an unknown field is reported with the nearest of them.
-    """
-    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError  # noqa: PLC0415  (needed for errors only)
-
-    details = []
-    for detail in error.errors(include_url=False, include_input=False):
-        context = detail.get("ctx", {})
-        if isinstance(cause := context.get("error"), Exception):
-            remove_credentials(cause)
-        message = detail["msg"]
-        if detail["type"] == "extra_forbidden":
-            message += suggestion(str(detail["loc"][-1]), fields)
-        kind = PydanticCustomError(detail["type"], "{message}", {"message": message, **context})
-        details.append(InitErrorDetails(type=kind, loc=detail["loc"], input=None))
-    return ValidationError.from_exception_data(error.title, details, hide_input=True)
 
 
 class _CredentialScrubber:

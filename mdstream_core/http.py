@@ -30,8 +30,8 @@ from mdstream_core._redaction import (
     redact_urls,
     remove_credentials,
     scrub_credentials,
-    without_inputs,
 )
+from mdstream_core._validation_errors import without_inputs
 
 __all__ = [
     "DEFAULT_TIMEOUT",
