@@ -136,7 +136,7 @@ def test_huaweis_sdk_signs_the_same() -> None:
     """
     Two hundred random requests, signed by `huaweicloudsdkcore` and by us.
     """
-    reason = "Huawei's SDK judges the signature; install huaweicloudsdkcore"
+    reason = "compares with the signatures of Huawei's SDK; install huaweicloudsdkcore"
     sdk = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
     requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
     auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)

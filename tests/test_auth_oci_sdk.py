@@ -17,7 +17,9 @@ from mdstream_core.auth.oci import OCISigner, SDKSigner, WrappedSigner, resolve_
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, ServerError
 from mdstream_core.http import Request
 
-oci = pytest.importorskip("oci", reason="Oracle's SDK judges the signatures; install mdstream-llm[judges]")
+oci = pytest.importorskip(
+    "oci", reason="compares with the signatures of Oracle's SDK; install mdstream-llm[reference-clients]"
+)
 from oci._vendor import requests  # noqa: E402
 from oci.auth import signers  # noqa: E402
 from oci.auth.signers.security_token_signer import X509FederationClientBasedSecurityTokenSigner  # noqa: E402

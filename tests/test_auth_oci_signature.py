@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from mdstream_core.auth.oci import OCISigner
 from mdstream_core.http import Request
 
-oci = pytest.importorskip("oci", reason="Oracle's SDK judges the signatures; install mdstream-llm[judges]")
+oci = pytest.importorskip(
+    "oci", reason="compares with the signatures of Oracle's SDK; install mdstream-llm[reference-clients]"
+)
 from oci._vendor import requests  # noqa: E402
 from oci.auth.signers import SecurityTokenSigner  # noqa: E402
 

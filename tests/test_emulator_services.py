@@ -144,7 +144,9 @@ def results(emulator: Emulator, fault: Fault) -> RawResponse:
 
 def unwrapped(frames: bytes) -> bytes:
     """The container's bytes in frames, as botocore reads them."""
-    eventstream = pytest.importorskip("botocore.eventstream", reason="judges the frames; install mdstream-llm[aws]")
+    eventstream = pytest.importorskip(
+        "botocore.eventstream", reason="checks the frames with botocore; install mdstream-llm[aws]"
+    )
     buffer = eventstream.EventStreamBuffer()
     buffer.add_data(frames)
     return b"".join(message.payload for message in buffer)

@@ -17,7 +17,7 @@ from mdstream_core.emulator import Emulator
 
 requests = pytest.importorskip("requests", reason="Oracle's signer signs requests of the package requests")
 signer = pytest.importorskip(
-    "oci.signer", reason="Oracle's own signer judges the emulator; install mdstream-llm[judges]"
+    "oci.signer", reason="checks the emulator with Oracle's signer; install mdstream-llm[reference-clients]"
 )
 
 KEY, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
@@ -170,7 +170,9 @@ def test_one_public_key_for_every_key_id() -> None:
 
 def with_token(emulator: Emulator, token: str) -> int:
     """Sign as Oracle's security token signer does."""
-    tokened = pytest.importorskip("oci.auth.signers", reason="Oracle's token signer; install mdstream-llm[judges]")
+    tokened = pytest.importorskip(
+        "oci.auth.signers", reason="needs Oracle's token signer; install mdstream-llm[reference-clients]"
+    )
     prepared = requests.Request("POST", emulator.endpoint + STREAM, json=HELLO).prepare()
     oracle = tokened.SecurityTokenSigner(token, KEY)
     oracle.do_request_sign(prepared)

@@ -63,7 +63,9 @@ def test_hosts_are_those_of_oracles_sdk() -> None:
     """
     For each region that the SDK knows.
     """
-    oci = pytest.importorskip("oci", reason="Oracle's SDK names the hosts; install mdstream-llm[judges]")
+    oci = pytest.importorskip(
+        "oci", reason="compares with the hosts of Oracle's SDK; install mdstream-llm[reference-clients]"
+    )
     realms = oci.regions_definitions.REGION_REALMS
     template = "https://inference.generativeai.{region}.oci.{secondLevelDomain}"
     theirs = {

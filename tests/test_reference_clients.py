@@ -41,7 +41,9 @@ def requested(text: str) -> list[dict[str, str]]:
 
 
 def oracle(emulator: Emulator) -> Any:
-    oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+    oci = pytest.importorskip(
+        "oci", reason="checks the emulator with Oracle's SDK; install mdstream-llm[reference-clients]"
+    )
     module = pytest.importorskip("oci.model_deployment", reason="the SDK's part for model deployments")
     return module.ModelDeploymentClient(
         CONFIG, service_endpoint=emulator.url, retry_strategy=oci.retry.NoneRetryStrategy()
@@ -92,7 +94,9 @@ def test_oracles_sdk_hands_out_bytes_when_the_content_type_has_a_parameter(signe
     ids=lambda value: str(value) if not isinstance(value, Fault) else value.spelling,
 )
 def test_oracles_sdk_reads_the_refusals(signed: Emulator, fault: Fault, status: int, code: str) -> None:
-    oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+    oci = pytest.importorskip(
+        "oci", reason="checks the emulator with Oracle's SDK; install mdstream-llm[reference-clients]"
+    )
     client = oracle(signed)
     signed.script(fault)
     with pytest.raises(oci.exceptions.ServiceError) as refused:
@@ -103,7 +107,9 @@ def test_oracles_sdk_reads_the_refusals(signed: Emulator, fault: Fault, status: 
 
 
 def test_oracles_sdk_with_an_unknown_key_is_not_authenticated() -> None:
-    oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+    oci = pytest.importorskip(
+        "oci", reason="checks the emulator with Oracle's SDK; install mdstream-llm[reference-clients]"
+    )
     with (
         Emulator(verify_signatures={"another/key/id": PUBLIC}) as emulator,
         pytest.raises(oci.exceptions.ServiceError) as refused,
@@ -124,7 +130,9 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def openai(emulator: Emulator) -> Iterator[Any]:
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    module = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     with module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="sk-emulated", max_retries=0) as client:
         yield client
 
@@ -132,7 +140,9 @@ def openai(emulator: Emulator) -> Iterator[Any]:
 @pytest.fixture
 def whole(emulator: Emulator) -> Iterator[Any]:
     """A client of `/predict`, for answers that are no streams."""
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    module = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     with module.OpenAI(base_url=f"{emulator.endpoint}/predict/v1", api_key="sk-emulated", max_retries=0) as client:
         yield client
 
@@ -209,7 +219,9 @@ def test_openais_sdk_lists_models(whole: Any) -> None:
 
 
 def test_openais_sdk_reads_the_refusals(openai: Any, emulator: Emulator) -> None:
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    module = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     emulator.script(Fault("refuse", "lb_bandwidth"), Fault("refuse", "vllm_too_long"), Fault("error_event", after=2))
     with pytest.raises(module.RateLimitError):
         openai.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
@@ -220,7 +232,9 @@ def test_openais_sdk_reads_the_refusals(openai: Any, emulator: Emulator) -> None
 
 
 def test_openais_sdk_with_a_wrong_key_is_not_authenticated(emulator: Emulator) -> None:
-    module = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    module = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     client = module.OpenAI(base_url=f"{emulator.endpoint}{STREAM}/v1", api_key="wrong", max_retries=0)
     with client, pytest.raises(module.AuthenticationError):
         client.chat.completions.create(model="m", messages=requested("Hello"), stream=True)
@@ -254,7 +268,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", REQUESTS)
 def test_chunks_are_openais(flavour: str, name: str) -> None:
     types = pytest.importorskip(
-        "openai.types.chat", reason="OpenAI's types judge the chunks; install mdstream-llm[judges]"
+        "openai.types.chat", reason="checks the chunks with OpenAI's types; install mdstream-llm[reference-clients]"
     )
     with Emulator(flavour=flavour) as emulator:
         body = {"model": "m", "stream": True, **REQUESTS[name]}

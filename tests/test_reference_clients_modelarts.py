@@ -27,7 +27,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def sockets() -> Any:
-    reason = "websockets judges the emulator; install mdstream-llm[emulator]"
+    reason = "checks the emulator with websockets; install mdstream-llm[emulator]"
     pytest.importorskip("websockets.asyncio.client", reason=reason)
     return pytest.importorskip("websockets.sync.client", reason=reason)
 
@@ -109,7 +109,7 @@ def test_huaweis_signer_is_let_in(emulator: Emulator, secret: str, status: int) 
     """
     `huaweicloudsdkcore` signs, with a path, a query and a project of its own; the wrong secret is refused.
     """
-    reason = "Huawei's SDK judges the emulator; install huaweicloudsdkcore"
+    reason = "checks the emulator with Huawei's SDK; install huaweicloudsdkcore"
     signer = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
     requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
     auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)
@@ -140,7 +140,9 @@ def test_openais_sdk_over_the_maas_base(emulator: Emulator) -> None:
     """
     Streams, documents, and the refusals of MaaS in OpenAI's classes.
     """
-    openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    openai = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     requested = {"model": "m", "messages": REQUEST["messages"]}
     with openai.OpenAI(base_url=emulator.modelarts.maas, api_key="KEY", max_retries=0) as client:
         chunks = list(client.chat.completions.create(**requested, stream=True))

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from mdstream_core.dialects import dialect
 from mdstream_core.emulator import Emulator, Fault
 
-oci = pytest.importorskip("oci", reason="Oracle's SDK judges the emulator; install mdstream-llm[judges]")
+oci = pytest.importorskip(
+    "oci", reason="checks the emulator with Oracle's SDK; install mdstream-llm[reference-clients]"
+)
 genai = pytest.importorskip("oci.generative_ai_inference", reason="the SDK's part for generative AI")
 models = genai.models
 
@@ -182,7 +184,9 @@ def test_openais_sdk_chats(emulator: Emulator, base: str) -> None:
     """
     With an API key, streamed.
     """
-    openai = pytest.importorskip("openai", reason="OpenAI's SDK judges the emulator; install mdstream-llm[judges]")
+    openai = pytest.importorskip(
+        "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
+    )
     client = openai.OpenAI(api_key="sk-good", base_url=f"{emulator.oci_generative_ai.endpoint}{base}", max_retries=0)
     stream = client.chat.completions.create(
         model="xai.grok-4", messages=[{"role": "user", "content": REQUEST}], stream=True

@@ -9,7 +9,7 @@ from _sagemaker import HELLO, KEYS, REQUEST
 
 from mdstream_core.emulator import Emulator, Fault
 
-boto3 = pytest.importorskip("boto3", reason="boto3 judges the emulator; install mdstream-llm[aws]")
+boto3 = pytest.importorskip("boto3", reason="checks the emulator with boto3; install mdstream-llm[aws]")
 
 from botocore.config import Config  # noqa: E402
 from botocore.eventstream import ChecksumMismatch  # noqa: E402

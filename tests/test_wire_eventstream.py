@@ -236,7 +236,7 @@ def test_what_was_written_is_read_here_and_by_botocore(seed: int) -> None:
     """
     Decoding undoes encoding at any cut, and botocore reads the same.
     """
-    eventstream = pytest.importorskip("botocore.eventstream", reason="botocore judges the event stream; install mdstream-llm[aws]")  # fmt: skip
+    eventstream = pytest.importorskip("botocore.eventstream", reason="checks the event stream with botocore; install mdstream-llm[aws]")  # fmt: skip
     chance = random.Random(seed)
     values = [True, False, 7, -7, b"\0\xff", "é", "x" * 300]
     sent = [Message({f"h{n}": chance.choice(values) for n in range(chance.randrange(5))}, chance.randbytes(chance.randrange(200))) for _ in range(30)]  # fmt: skip

@@ -155,7 +155,7 @@ def test_websockets_server_reads_our_client() -> None:
     Handshake key, masks, fragments, pings and the farewell are what the reference implementation takes and sends.
     """
     server = pytest.importorskip(
-        "websockets.server", reason="websockets judges the wire; install mdstream-llm[emulator]"
+        "websockets.server", reason="checks the frames with websockets; install mdstream-llm[emulator]"
     )
     theirs, ours = server.ServerProtocol(), WebSocketProtocol(client=True)
     theirs.receive_data(
@@ -185,7 +185,7 @@ def test_websockets_client_reads_our_server() -> None:
     The other way round.
     """
     client = pytest.importorskip(
-        "websockets.client", reason="websockets judges the wire; install mdstream-llm[emulator]"
+        "websockets.client", reason="checks the frames with websockets; install mdstream-llm[emulator]"
     )
     protocol = pytest.importorskip("websockets.protocol", reason="the same")
     uri = pytest.importorskip("websockets.uri", reason="the same")
