@@ -17,7 +17,7 @@ from langchain_mdstream import ChatModelArts
 from llamaindex_mdstream import ModelArts
 from mdstream_core import AsyncClient, Client, Retry, Timeout
 from mdstream_core.auth import Signer
-from mdstream_core.auth._rejections import FIRST_PAUSE, LONGEST_PAUSE, RejectionMemory
+from mdstream_core.auth._rejections import MIN_PAUSE, MAX_PAUSE, RejectionMemory
 from mdstream_core.auth.aws import AWSSigner, MissingCredentials
 from mdstream_core.auth.huawei import IAMLogin, PasswordTokenSigner
 from mdstream_core.auth.oci import SDKSigner, WrappedSigner
@@ -147,12 +147,12 @@ def test_a_success_ends_it() -> None:
     clock, iam = Clock(), IAM(401, 401, 201, 401)
     made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     failing(made)
-    clock.now += FIRST_PAUSE
+    clock.now += MIN_PAUSE
     failing(made)
-    clock.now += FIRST_PAUSE * 2
+    clock.now += MIN_PAUSE * 2
     made.refresh(made.generation)
     failing(made)
-    clock.now += FIRST_PAUSE
+    clock.now += MIN_PAUSE
     failing(made)
 
     assert 5 == iam.logins
@@ -165,7 +165,7 @@ def test_a_clock_that_is_set_back_does_not_lengthen_the_pause() -> None:
     clock = Clock()
     memory = RejectionMemory(clock)
     memory.record(AuthenticationError("no"))
-    clock.now -= 10 * LONGEST_PAUSE
+    clock.now -= 10 * MAX_PAUSE
 
     memory.check()
 

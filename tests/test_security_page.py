@@ -46,7 +46,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "body of an error response that is read": (attempt._MAX_ERROR_BODY,),
     "response to a token request": (fetch._MAX_BODY,),
     "HTTP header, trailer section, framing between two pieces of a body": (_http11.MAX_OVERHEAD,),
-    "logins after a rejected one": (_rejections.FIRST_PAUSE, _rejections.LONGEST_PAUSE),
+    "logins after a rejected one": (_rejections.MIN_PAUSE, _rejections.MAX_PAUSE),
     "logins in one call": (),
     "wait for a credential": (Signer.refresh_timeout, SDKSigner.refresh_timeout),
     "fetches of one credential at a time": (),
