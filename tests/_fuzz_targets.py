@@ -67,7 +67,7 @@ from mdstream_core.platforms._sagemaker_payload_parts import (
     ContainerDecoder,
     PayloadPartDecoder,
     RawDecoder,
-    stream_failure,
+    parse_exception_frame,
 )
 from mdstream_core.transport.decompression import Decompressor
 from mdstream_core.wire import FrameDecoder
@@ -415,7 +415,7 @@ FAMILIES: dict[str, dict[str, Target]] = {
     "bodies": {
         **{name: partial(_refused, platform) for name, platform in PLATFORMS.items()},
         "any": _error_bodies,
-        "exception-frame": lambda data: check_error(stream_failure("ModelStreamError", data)),
+        "exception-frame": lambda data: check_error(parse_exception_frame("ModelStreamError", data)),
     },
     "trailers": {"oci": _trailer},
     "auth": {

@@ -363,7 +363,8 @@ def _missing_credentials() -> str:
     return (
         f"no Huawei Cloud credential found: no {_ENV}AK and {_ENV}SK, no [basic] with ak and sk in "
         f"{_credentials_file()}, no {' or '.join(_API_KEYS)} (hint: set token, user and "
-        f"password, ak and sk, app_code, app_key and app_secret or api_key, or set auth_type to one of {', '.join(_BY_TYPE)})"
+        "password, ak and sk, app_code, app_key and app_secret or api_key, or set auth_type to one of "
+        f"{', '.join(_BY_TYPE)})"
     )
 
 
