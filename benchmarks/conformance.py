@@ -1,6 +1,6 @@
-"""Which package keeps which rule: `python -m benchmarks.conformance` runs every suite and writes the table.
+"""The table of conformance rules that each package passes: `python -m benchmarks.conformance` runs all suites.
 
-A package that is not installed is left out. Each runs in a process of its own, a few at a time; `pytest-timeout` ends
+Packages that are not installed are left out. Each suite runs in its own process, a few at a time; `pytest-timeout` ends
 tests that hang.
 """
 
@@ -22,33 +22,33 @@ ROOT = Path(__file__).parent.parent
 PYTEST = "-c /dev/null -p no:cacheprovider -q --tb=native --timeout=60".split()
 
 Cells = Mapping[str, str]
-"""What became of each rule."""
+"""The outcome of each rule."""
 
 
 def main() -> None:
-    """Run and write."""
+    """Run the suites and print the tables."""
     for kind, title in ((LLMConformance, "LLMs"), (EmbeddingConformance, "Embeddings")):
         names = [name for name, one in vars(suites).items() if name.startswith("Test") and issubclass(one, kind)]
         with ThreadPoolExecutor(3) as pool:
-            ran = dict(zip(names, pool.map(_run, names), strict=True))
-        present = {name: cells for name, cells in ran.items() if set(cells.values()) - {"–"}}
+            outcomes = dict(zip(names, pool.map(_run, names), strict=True))
+        present = {name: cells for name, cells in outcomes.items() if set(cells.values()) - {"–"}}
         print(f"### {title}\n\n{_table(kind, present)}\n")
         print(_legend(present))
 
 
 def _run(name: str) -> Cells:
-    """One suite in a process of its own."""
+    """Run one suite in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         file = f"{ROOT / 'benchmarks/conformance_suites.py'}::{name}"
         command = [sys.executable, "-m", "pytest", *PYTEST, f"--rootdir={ROOT}", f"--junitxml={report}", file]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-        if ended.returncode > 1:
-            raise RuntimeError(f"{name} did not run to its end: {ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+        process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        if process.returncode > 1:
+            raise RuntimeError(f"{name} did not complete: {process.stdout[-2000:]}{process.stderr[-2000:]}")
         outcomes = defaultdict[str, list[str]](list)
         for case in ET.parse(report).iter("testcase"):
             outcomes[case.get("name", "").partition("[")[0]].append(_outcome(case))
-    return {rule: _cell(found) for rule, found in outcomes.items() if rule}
+    return {rule: _cell(results) for rule, results in outcomes.items() if rule}
 
 
 def _outcome(case: ET.Element) -> str:
@@ -56,37 +56,37 @@ def _outcome(case: ET.Element) -> str:
 
 
 def _cell(outcomes: Iterable[str]) -> str:
-    requested = [outcome for outcome in outcomes if outcome != "skipped"]
-    kept = requested.count("passed")
-    if not requested:
+    run = [outcome for outcome in outcomes if outcome != "skipped"]
+    passed = run.count("passed")
+    if not run:
         return "–"
-    return "✓" if kept == len(requested) else "✗" if not kept else f"{kept}/{len(requested)}"
+    return "✓" if passed == len(run) else "✗" if not passed else f"{passed}/{len(run)}"
 
 
 def _table(kind: type, ran: Mapping[str, Cells]) -> str:
     rules = [name for base in kind.__mro__ for name in vars(base) if name.startswith("test_")]
-    heads = [_title(name) for name in ran]
-    rows = [["rule", *heads], ["---", *(":-:" for _ in heads)]]
-    rows += [[_words(rule), *(cells.get(rule, "–") for cells in ran.values())] for rule in rules]
+    headers = [_title(name) for name in ran]
+    rows = [["rule", *headers], ["---", *(":-:" for _ in headers)]]
+    rows += [[_sentence(rule), *(cells.get(rule, "–") for cells in ran.values())] for rule in rules]
     counts = [Counter(cells.values()) for cells in ran.values()]
-    kept = [f"**{count['✓']}** of {count.total() - count['–']}" for count in counts]
-    rows += [["**kept, of those it was asked**", *kept], ["not offered", *(str(count["–"]) for count in counts)]]
+    passed = [f"**{count['✓']}** of {count.total() - count['–']}" for count in counts]
+    rows += [["**passed, of those that were run**", *passed], ["not offered", *(str(count["–"]) for count in counts)]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _words(rule: str) -> str:
+def _sentence(rule: str) -> str:
     return rule.removeprefix("test_").replace("_", " ").replace("llamaindex", "LlamaIndex")
 
 
 def _title(name: str) -> str:
-    documented = (getattr(suites, name).__doc__ or "").rstrip(".")
-    return f"mdstream {name.removeprefix('Test')}" if documented == "Ours" else documented.removeprefix("llama-index-")
+    docstring = (getattr(suites, name).__doc__ or "").rstrip(".")
+    return f"mdstream {name.removeprefix('Test')}" if docstring == "Ours" else docstring.removeprefix("llama-index-")
 
 
 def _legend(ran: Iterable[str]) -> str:
     lines = [f"- {_title(name)}{_version(name)}: {suites.NOTES[name]}" for name in ran if name in suites.NOTES]
-    plain = [f"- {_title(name)}{_version(name)}" for name in ran if "Peer" in name and name not in suites.NOTES]
-    return "\n".join([*lines, *plain, ""])
+    without_notes = [f"- {_title(name)}{_version(name)}" for name in ran if "Peer" in name and name not in suites.NOTES]
+    return "\n".join([*lines, *without_notes, ""])
 
 
 def _version(name: str) -> str:

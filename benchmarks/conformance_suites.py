@@ -1,9 +1,9 @@
-"""The packages that people use today, and ours, under the suites of `mdstream_core.testing`.
+"""The conformance suites of `mdstream_core.testing` for mdstream and its peers.
 
-Each is set up as its documentation says; what stands in for a cloud's credentials signs nothing. Where a package could
-only be run with something put in its place, `NOTES` says what.
+Each package is set up as its documentation describes, with a signer that signs nothing. Replacements that a package
+needs to run are described in `NOTES`.
 """
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+# ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
 import os
 import sys
@@ -16,7 +16,7 @@ from llama_index.core.llms import LLM
 
 from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT
 from mdstream_core.testing import EmbeddingConformance, LLMConformance
-from tests.test_llamaindex_conformance import (  # noqa: F401  # they run here too
+from tests.test_llamaindex_conformance import (  # noqa: F401  # pytest collects them here too
     TestModelArts,
     TestModelArtsEmbedding,
     TestOCIDataScience,
@@ -30,22 +30,22 @@ from tests.test_llamaindex_conformance import (  # noqa: F401  # they run here t
 AWS = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": "s3cret"}
 
 NOTES = {
-    "TestPeerOCIDataScience": "asked at `/predict`, as the path that it builds for streaming does not exist. "
-    "Agents fail on every streamed call whose arguments come in pieces, broken or not",
-    "TestPeerOCIGenAI": "Meta's models. Streams end with the body: after `[DONE]` each would fail. "
-    "Retries of the SDK are turned off at the client",
-    "TestPeerOCIGenAICohere": "Cohere's models. Streams end with the body, for which it waits. Their last event says "
-    "the text again; it is not left out",
-    "TestPeerSageMaker": "on TGI, with an empty module in the place of llama-cpp-python, of which it uses nothing. Its "
-    "default handler cuts as many letters off an answer as the prompt has",
-    "TestPeerOCIDataScienceEmbedding": "asked of a deployment with the one route `/v1/embeddings`; it sends no route",
-    "TestPeerOCIGenAIEmbeddings": "retries of the SDK are turned off at the client",
+    "TestPeerOCIDataScience": "called at `/predict`, because the path that it builds for streaming does not exist. "
+    "Agents fail on every streamed call whose arguments come in pieces, complete or not",
+    "TestPeerOCIGenAI": "Meta's models. The emulator ends streams without `[DONE]`, after which each would fail. "
+    "Retries of the SDK are disabled at the client",
+    "TestPeerOCIGenAICohere": "Cohere's models. The emulator closes streams, which it waits for. Their last event "
+    "repeats the text; the package does not leave it out",
+    "TestPeerSageMaker": "on TGI, with an empty module instead of llama-cpp-python, of which it uses nothing. Its "
+    "default handler removes as many characters from a response as the prompt has",
+    "TestPeerOCIDataScienceEmbedding": "called at a deployment whose only route is `/v1/embeddings`; it sends no route",
+    "TestPeerOCIGenAIEmbeddings": "retries of the SDK are disabled at the client",
     "TestPeerSageMakerEmbedding": "on TEI",
 }
 
 
 class NoSigner:
-    """Takes the place of a signer and signs nothing."""
+    """A signer that signs nothing."""
 
     def __call__(self, request: Any, **_: Any) -> Any:
         return request
@@ -79,10 +79,10 @@ class TestPeerOCIGenAI(LLMConformance):
     supports_retries = False
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """A model of Meta's."""
+        """A model of Meta."""
         peer = pytest.importorskip("llama_index.llms.oci_genai")
         model = peer.OCIGenAI(model=self.model_name, **_generative(url))
-        return _retrying(model, max_retries)
+        return _apply_max_retries(model, max_retries)
 
 
 class TestPeerOCIGenAICohere(TestPeerOCIGenAI):
@@ -105,12 +105,12 @@ class TestPeerSageMaker(LLMConformance):
     credentials = AWS
 
     def llm(self, url: str, max_retries: int) -> LLM:
-        """An endpoint of TGI, whose format it speaks."""
+        """An endpoint of TGI, whose format it uses."""
         vars(sys.modules.setdefault("llama_cpp", ModuleType("llama_cpp"))).setdefault("Llama", None)
         peer = pytest.importorskip("llama_index.llms.sagemaker_endpoint")
         os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = url
-        where = {"endpoint_name": "tgi", "aws_region_name": "us-east-1"}
-        return peer.SageMakerLLM(max_retries=max_retries, **where, **self.credentials)
+        fields = {"endpoint_name": "tgi", "aws_region_name": "us-east-1"}
+        return peer.SageMakerLLM(max_retries=max_retries, **fields, **self.credentials)
 
 
 class TestPeerOpenAILike(LLMConformance):
@@ -121,8 +121,8 @@ class TestPeerOpenAILike(LLMConformance):
     def llm(self, url: str, max_retries: int) -> LLM:
         """An OpenAI-compatible server."""
         peer = pytest.importorskip("llama_index.llms.openai_like")
-        can = {"is_chat_model": True, "is_function_calling_model": True}
-        return peer.OpenAILike(api_base=url, model="m", max_retries=max_retries, **can, **self.credentials)
+        capabilities = {"is_chat_model": True, "is_function_calling_model": True}
+        return peer.OpenAILike(api_base=url, model="m", max_retries=max_retries, **capabilities, **self.credentials)
 
 
 class TestPeerOCIDataScienceEmbedding(EmbeddingConformance):
@@ -146,10 +146,10 @@ class TestPeerOCIGenAIEmbeddings(EmbeddingConformance):
     supports_retries = False
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """A model of Cohere's."""
+        """A model of Cohere."""
         peer = pytest.importorskip("llama_index.embeddings.oci_genai")
         model = peer.OCIGenAIEmbeddings(model_name="cohere.embed-english-v3.0", **_generative(url))
-        return _retrying(model, max_retries)
+        return _apply_max_retries(model, max_retries)
 
 
 class TestPeerSageMakerEmbedding(EmbeddingConformance):
@@ -160,11 +160,11 @@ class TestPeerSageMakerEmbedding(EmbeddingConformance):
     credentials = AWS
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
-        """An endpoint of TEI, whose format it speaks."""
+        """An endpoint of TEI, whose format it uses."""
         peer = pytest.importorskip("llama_index.embeddings.sagemaker_endpoint")
         os.environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = url
-        where = {"endpoint_name": "tei", "region_name": "us-east-1"}
-        return peer.SageMakerEmbedding(max_retries=max_retries, **where, **self.credentials)
+        fields = {"endpoint_name": "tei", "region_name": "us-east-1"}
+        return peer.SageMakerEmbedding(max_retries=max_retries, **fields, **self.credentials)
 
 
 class TestPeerOpenAILikeEmbedding(EmbeddingConformance):
@@ -179,12 +179,12 @@ class TestPeerOpenAILikeEmbedding(EmbeddingConformance):
 
 
 def _generative(url: str) -> dict[str, Any]:
-    """Where OCI Generative AI is, and a key made for this run."""
-    return {"service_endpoint": url, "compartment_id": COMPARTMENT, "auth_file_location": _configuration()}
+    """Endpoint and credentials of OCI Generative AI, with a key created for this run."""
+    return {"service_endpoint": url, "compartment_id": COMPARTMENT, "auth_file_location": _config_file()}
 
 
-def _retrying(model: Any, max_retries: int) -> Any:
-    """The package hands no number of retries to the SDK, whose own go on for ten minutes."""
+def _apply_max_retries(model: Any, max_retries: int) -> Any:
+    """Disable the retries of the SDK, which last ten minutes: the package does not pass `max_retries` to it."""
     if not max_retries:
         from oci.retry import NoneRetryStrategy
 
@@ -192,8 +192,8 @@ def _retrying(model: Any, max_retries: int) -> Any:
     return model
 
 
-def _configuration() -> str:
-    """A configuration file of the `oci` SDK, written once."""
+def _config_file() -> str:
+    """Write a config file for the `oci` SDK once; return its path."""
     import tempfile
     from pathlib import Path
 
@@ -205,9 +205,13 @@ def _configuration() -> str:
     key, config = folder / "key.pem", folder / "config"
     if not config.exists():
         private = rsa.generate_private_key(65537, 2048)
-        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        key.write_bytes(private.private_bytes(*form))
-        who = {"tenancy": "ocid1.tenancy.oc1..b", "user": "ocid1.user.oc1..b", "fingerprint": ":".join(["00"] * 16)}
-        lines = [f"{name}={value}" for name, value in {**who, "region": "us-ashburn-1", "key_file": key}.items()]
+        encoding = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.write_bytes(private.private_bytes(*encoding))
+        identity = {
+            "tenancy": "ocid1.tenancy.oc1..b",
+            "user": "ocid1.user.oc1..b",
+            "fingerprint": ":".join(["00"] * 16),
+        }
+        lines = [f"{name}={value}" for name, value in {**identity, "region": "us-ashburn-1", "key_file": key}.items()]
         config.write_text("\n".join(["[DEFAULT]", *lines]))
     return str(config)

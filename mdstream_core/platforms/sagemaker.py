@@ -252,7 +252,8 @@ def _describe_problem(header: str, value: str | None) -> str | None:
     if len(value) > max_length:
         return f"{name} has {len(value)} characters; SageMaker accepts {max_length} at most (hint: shorten it)"
     if not re.fullmatch(pattern, value):
-        return f"{name} ({header}) has {describe_problem(value) or 'characters that SageMaker rejects (hint: remove them)'}"
+        problem = describe_problem(value) or "characters that SageMaker rejects (hint: remove them)"
+        return f"{name} ({header}) has {problem}"
     return None
 
 
