@@ -411,9 +411,7 @@ def _request(send_request: Callable[[], Any]) -> BaseException | None:
 @pytest.mark.parametrize("how", FAILURES)
 @pytest.mark.parametrize("number", range(len(MODELS)), ids=[f"{m[0].__module__[:4]}.{m[0].__name__}" for m in MODELS])
 def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> None:
-    """
-    Whatever fails, and whoever looks: names of headers at most.
-    """
+    """In any error, repr, log, trace or pickle; names of headers at most."""
     kind, failure = MODELS[number][0], FAILURES[how]
     backend = Backend()
     outputs.clear()
