@@ -25,7 +25,7 @@ import botocore.exceptions  # noqa: E402
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/my-ep/invocations-response-stream"
-PROMPT = Request(
+REQUEST = Request(
     "POST",
     URL,
     {
@@ -57,7 +57,7 @@ def credential(request: Request) -> str:
 def test_the_signature_equals_the_reference_vector(monkeypatch: pytest.MonkeyPatch) -> None:
     """Key, date, headers and body of reference/sagemaker.md give its signature; only botocore's clock is patched."""
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: dt.datetime(2026, 1, 2, 3, 4, 5))
-    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(PROMPT)
+    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(REQUEST)
 
     assert "20260102T030405Z" == signed.headers["x-amz-date"]
     assert (
@@ -69,13 +69,13 @@ def test_the_signature_equals_the_reference_vector(monkeypatch: pytest.MonkeyPat
 
 def test_signing_returns_a_new_request() -> None:
     """The unsigned request is unchanged; a session token is a signed header."""
-    before = dict(PROMPT.headers)
-    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(PROMPT)
+    before = dict(REQUEST.headers)
+    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(REQUEST)
 
-    assert before == PROMPT.headers
+    assert before == REQUEST.headers
     assert "token" == signed.headers["x-amz-security-token"]
     assert "x-amz-security-token" in signed.headers["authorization"]
-    assert PROMPT.content is signed.content
+    assert REQUEST.content is signed.content
 
 
 def test_static_keys_need_no_refresh() -> None:
@@ -111,8 +111,8 @@ def test_credentials_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         found.region_name,
         found.endpoint_url,
     )
-    assert "AKENV" == credential(found.signer.sign(PROMPT))
-    assert "/eu-west-1/sagemaker/" in found.signer.sign(PROMPT).headers["authorization"]
+    assert "AKENV" == credential(found.signer.sign(REQUEST))
+    assert "/eu-west-1/sagemaker/" in found.signer.sign(REQUEST).headers["authorization"]
 
 
 def profiles(home: Path, key: str = "AKFILE") -> None:
@@ -126,17 +126,17 @@ def test_a_profile_gives_region_and_credentials(alone: Path) -> None:
     found = resolve_connection(credentials_profile_name="work")
 
     assert "ap-south-1" == found.region_name
-    assert "AKFILE" == credential(found.signer.sign(PROMPT))
+    assert "AKFILE" == credential(found.signer.sign(REQUEST))
     profiles(alone, "AKNEW")
     assert found.signer.can_refresh()
     found.signer.refresh(found.signer.generation)
-    assert "AKNEW" == credential(found.signer.sign(PROMPT))
+    assert "AKNEW" == credential(found.signer.sign(REQUEST))
 
 
 def test_an_unknown_profile_is_an_error(alone: Path) -> None:
     """The message names it, and the profiles that exist."""
     profiles(alone)
-    with pytest.raises(ValueError, match=r"credentials_profile_name='home' is neither .* there: .*'work'"):
+    with pytest.raises(ValueError, match=r"credentials_profile_name='home' is neither .*hint: .*'work'"):
         resolve_connection(credentials_profile_name="home", region_name="us-east-1")
 
 
@@ -157,7 +157,7 @@ def test_a_missing_region_is_an_error() -> None:
 )
 def test_incomplete_keys_are_an_error(keys: dict[str, str]) -> None:
     """An id without its secret, or a token without either."""
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="are incomplete"):
         resolve_connection(region_name="us-east-1", **keys)  # type: ignore[arg-type]
 
 
@@ -195,7 +195,7 @@ def test_a_boto3_session_gives_region_and_credentials() -> None:
     found = resolve_connection(boto3_session=boto3.Session("AKSESSION", "secret", region_name="sa-east-1"))
 
     assert ("sa-east-1", "https://runtime.sagemaker.sa-east-1.amazonaws.com") == (found.region_name, found.endpoint_url)
-    assert "AKSESSION" == credential(found.signer.sign(PROMPT))
+    assert "AKSESSION" == credential(found.signer.sign(REQUEST))
 
 
 def test_a_boto3_client_gives_region_endpoint_and_credentials() -> None:
@@ -204,11 +204,11 @@ def test_a_boto3_client_gives_region_endpoint_and_credentials() -> None:
     found = resolve_connection(client=client)
 
     assert ("us-west-2", "http://127.0.0.1:9") == (found.region_name, found.endpoint_url)
-    assert "AKCLIENT" == credential(found.signer.sign(PROMPT))
+    assert "AKCLIENT" == credential(found.signer.sign(REQUEST))
 
 
 class Metadata:
-    """Gives keys that end, as a role does; counts how often it is asked."""
+    """Returns expiring keys, as a role does, and counts the requests."""
 
     def __init__(self, seconds: float = 3600) -> None:
         self.seconds = seconds
@@ -219,7 +219,7 @@ class Metadata:
         self.requested += 1
         self.threads.add(threading.get_ident())
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.seconds)
-        return {"access_key": f"AK{self.asked}", "secret_key": "s", "token": "t", "expiry_time": end.isoformat()}
+        return {"access_key": f"AK{self.requested}", "secret_key": "s", "token": "t", "expiry_time": end.isoformat()}
 
     def credentials(self) -> Any:
         return botocore.credentials.DeferredRefreshableCredentials(self, "assume-role")
@@ -232,14 +232,14 @@ def test_expiring_credentials_are_refreshed_in_time() -> None:
 
     assert 0 == role.requested
     signer.refresh(signer.generation)
-    assert ("AK1", False, True) == (credential(signer.sign(PROMPT)), signer.needs_refresh(), signer.can_refresh())
+    assert ("AK1", False, True) == (credential(signer.sign(REQUEST)), signer.needs_refresh(), signer.can_refresh())
     ending = Metadata(120)
     signer = AWSSigner("us-east-1", lambda: None, credentials=ending.credentials())
     signer.refresh(signer.generation)
     assert signer.needs_refresh()
     ending.seconds = 3600
     signer.refresh(signer.generation)
-    assert ("AK2", False) == (credential(signer.sign(PROMPT)), signer.needs_refresh())
+    assert ("AK2", False) == (credential(signer.sign(REQUEST)), signer.needs_refresh())
 
 
 def test_signing_never_uses_the_network() -> None:
@@ -248,7 +248,7 @@ def test_signing_never_uses_the_network() -> None:
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
     signer.refresh(signer.generation)
     requested = role.requested
-    signer.sign(PROMPT)
+    signer.sign(REQUEST)
 
     assert requested == role.requested
 
@@ -311,7 +311,7 @@ def test_no_secret_is_in_a_repr_or_pickle() -> None:
     assert SECRET not in repr(
         resolve_connection(region_name="us-east-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET)
     )
-    with pytest.raises(TypeError, match="not written to a pickle"):
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(given)
     assert given is copy.deepcopy(given)
     assert ("us-east-1", True) == ((again := pickle.loads(pickle.dumps(chain))).region_name, again.needs_refresh())
@@ -327,6 +327,6 @@ def test_botocore_is_not_imported_before_it_is_needed(monkeypatch: pytest.Monkey
     assert not {"botocore", "boto3"} & sys.modules.keys()
     monkeypatch.setitem(sys.modules, "botocore", None)
     with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
-        aws.connect(region_name="us-east-1")
+        aws.resolve_connection(region_name="us-east-1")
     with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
         aws.AWSSigner.from_keys("a", "b", region_name="us-east-1")

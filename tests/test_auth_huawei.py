@@ -216,10 +216,10 @@ def test_each_auth_type_creates_its_signer(auth_type: str, fields: dict[str, Any
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown way": ({"auth_type": "kerberos"}, "token, password, aksk, appcode, app, api_key, none"),
-    "two ways": ({"token": "x", "ak": "a", "sk": "s"}, "speak of token and of aksk"),
-    "half a key": ({"ak": "a"}, "'aksk' needs sk too"),
-    "half a login": ({"user": "u", "password": "p"}, "needs domain and project too"),
-    "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret too"),
+    "two ways": ({"token": "x", "ak": "a", "sk": "s"}, "more than one auth_type: token and aksk"),
+    "half a key": ({"ak": "a"}, "'aksk' needs sk "),
+    "half a login": ({"user": "u", "password": "p"}, "needs domain and project "),
+    "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret "),
     "a line break": ({"token": "a\nb"}, "token cannot be sent: it has a line break"),
     "an object": ({"auth": object()}, "auth is a object"),
     "nothing anywhere": (
@@ -242,10 +242,10 @@ def test_the_environment_precedes_the_credentials_file(monkeypatch: pytest.Monke
     monkeypatch.setenv("MAAS_API_KEY", "k")
     assert isinstance(resolve_signer(), BearerSigner)
     nowhere.write_text(f"[basic]\nak = {AK}\nsk = a%b\n")
-    assert f"<FoundAKSK {AK[:4]}…>" == repr(resolve_signer())
+    assert f"<EnvironmentAKSKSigner {AK[:4]}…>" == repr(resolve_signer())
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "OTHER")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SK)
-    assert "<FoundAKSK OTHE…>" == repr(resolve_signer())
+    assert "<EnvironmentAKSKSigner OTHE…>" == repr(resolve_signer())
 
 
 def test_an_unreadable_credentials_file_is_named(nowhere: Path) -> None:
@@ -308,7 +308,7 @@ DAY = {"token": {"issued_at": "2026-01-02T03:04:05.000000Z", "expires_at": "2026
 
 
 class IAM:
-    """Gives out tokens with numbers, or what it is told to."""
+    """IAM in memory: returns numbered tokens, or the given responses."""
 
     def __init__(self, *responses: tuple[int, Mapping[str, str], bytes]) -> None:
         self.requested: list[Request] = []
@@ -319,8 +319,8 @@ class IAM:
     def __call__(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         self.requested.append(request)
         self.open.wait(5)
-        given = (201, {"x-subject-token": f"token-{len(self.asked)}"}, json.dumps(DAY).encode())
-        return self.responses.pop(0) if self.responses else given
+        token = (201, {"x-subject-token": f"token-{len(self.requested)}"}, json.dumps(DAY).encode())
+        return self.responses.pop(0) if self.responses else token
 
 
 def sent(made: Signer) -> str:

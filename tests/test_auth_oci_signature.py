@@ -146,8 +146,8 @@ def test_signing_again_changes_the_date_only() -> None:
     ("request_", "words"),
     [
         (Request("OPTIONS", HOST), "OPTIONS"),
-        (Request("GET", f"{HOST}/ü"), "percent-encoded"),
-        (Request("GET", f"{HOST}/a b"), "percent-encoded"),
+        (Request("GET", f"{HOST}/ü"), "percent-encode"),
+        (Request("GET", f"{HOST}/a b"), "percent-encode"),
     ],
     ids=["method", "unicode", "space"],
 )

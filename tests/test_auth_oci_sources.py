@@ -92,7 +92,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, str], tuple[str, ...]]]
     "no key": (
         lambda h: write_file(h / ".oci/key.pem", "hello"),
         {},
-        ("key_file", "no PEM private key", "oci setup keys"),
+        ("key_file", "not a PEM private key", "oci setup keys"),
     ),
     "sealed": (lambda h: write_file(h / ".oci/key.pem", ENCRYPTED_PEM), {}, ("key_file", "encrypted", "pass_phrase")),
     "wrong phrase": (
@@ -113,12 +113,12 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, str], tuple[str, ...]]]
     "key pasted as path": (
         lambda h: edit_config(h, "~/.oci/key.pem", PEM.strip().replace("\n", "\n  ")),
         {},
-        ("key_file", "holds a secret itself", "path"),
+        ("key_file", "is a secret instead of a path", "path"),
     ),
     "token pasted as path": (
         lambda h: edit_config(h, "~/.oci/token", jwt(NOW)),
         {"profile": "SESSION"},
-        ("security_token_file", "holds a secret itself"),
+        ("security_token_file", "is a secret instead of a path"),
     ),
     "key_content in a file": (
         lambda h: edit_config(h, "[DEFAULT]", "[DEFAULT]\nkey_content=" + PEM.strip().replace("\n", "\n  ")),
@@ -148,7 +148,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], dict[str, str], tuple[str, ...]]]
     "binary token": (
         lambda h: (h / ".oci/token").write_bytes(b"\xff\xfesecret-bytes"),
         {"profile": "SESSION"},
-        ("security_token_file", "empty or no text"),
+        ("security_token_file", "is empty, or not one line of ASCII"),
     ),
 }
 

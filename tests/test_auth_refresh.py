@@ -212,4 +212,4 @@ def test_signers_without_refresh() -> None:
 
     assert [(False, False)] * 2 == [(each.needs_refresh(), each.can_refresh()) for each in signers]
     assert isinstance(pickle.loads(pickle.dumps(UnsignedSigner())), UnsignedSigner)
-    assert "<Bearer>" == repr(signers[0])
+    assert "<BearerSigner>" == repr(signers[0])

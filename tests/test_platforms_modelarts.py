@@ -83,13 +83,13 @@ def test_every_form_of_the_endpoint_leads_to_the_route(endpoint: str, route: str
 
 
 WRONG: dict[str, tuple[str, str]] = {
-    "nothing": ("", "no URL of a service"),
-    "a host alone": (PUBLIC.removeprefix("https://"), "give the address that the console shows"),
-    "another scheme": ("ftp://host/x", "no URL of a service"),
+    "nothing": ("", "is not a URL of a service"),
+    "a host alone": (PUBLIC.removeprefix("https://"), "use the URL that the console shows"),
+    "another scheme": ("ftp://host/x", "is not a URL of a service"),
     "a port that is none": ("https://host:x/", "cannot be read"),
     "a user": ("https://me:secret@host/", "user or password before its host"),
-    "a fragment": ("https://host/#secret", "no URL of a service"),
-    "a space": ("https://host/a b", "no URL of a service"),
+    "a fragment": ("https://host/#secret", "is not a URL of a service"),
+    "a space": ("https://host/a b", "is not a URL of a service"),
 }
 
 
@@ -151,27 +151,27 @@ def envelope(code: str, message: str = "m") -> dict[str, object]:
 
 #: name: (status, body, class, code, words)
 REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
-    "a body that is too large": (413, envelope("ModelArts.4104"), InvalidRequest, "ModelArts.4104", "own limit"),
+    "a body that is too large": (413, envelope("ModelArts.4104"), InvalidRequest, "ModelArts.4104", "limit of the service"),
     "a service that is gone": (400, envelope("ModelArts.4203"), NotFound, "ModelArts.4203", "stopped or deleted"),
     "traffic": (503, envelope("ModelArts.4206"), RateLimited, "ModelArts.4206", "threshold"),
     "a quota that is used up": (401, envelope("ModelArts.4207"), PermissionDenied, "ModelArts.4207", "free quota"),
-    "a breaker": (500, envelope("ModelArts.4302"), ServerError, "ModelArts.4302", "protects itself"),
-    "no backend": (404, envelope("ModelArts.4503"), ServerError, "ModelArts.4503", "new attempt"),
-    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "BearerSigner"),
-    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "BearerSigner"),
+    "a breaker": (500, envelope("ModelArts.4302"), ServerError, "ModelArts.4302", "limits itself"),
+    "no backend": (404, envelope("ModelArts.4503"), ServerError, "ModelArts.4503", "retry"),
+    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "Bearer <key>"),
+    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "Bearer <key>"),
     "an allow-list": (401, envelope("ModelArts.81015"), PermissionDenied, "ModelArts.81015", "allow-list"),
-    "content risk": (403, envelope("ModelArts.81011"), ContentFiltered, "ModelArts.81011", "other words"),
-    "requests a minute": (429, envelope("ModelArts.81101"), RateLimited, "ModelArts.81101", "requests of this minute"),
+    "content risk": (403, envelope("ModelArts.81011"), ContentFiltered, "ModelArts.81011", "change the prompt"),
+    "requests a minute": (429, envelope("ModelArts.81101"), RateLimited, "ModelArts.81101", "fewer requests a minute"),
     "a token that is wrong": (401, envelope("APIG.0301"), AuthenticationError, "APIG.0301", "scope must be a project"),
-    "an app that is wrong": (401, envelope("APIG.0303"), AuthenticationError, "APIG.0303", "App-auth address"),
+    "an app that is wrong": (401, envelope("APIG.0303"), AuthenticationError, "APIG.0303", "app authentication"),
     "an app that may not": (403, envelope("APIG.0304"), PermissionDenied, "APIG.0304", "authorize the app"),
     "throttling": (429, envelope("APIG.0308"), RateLimited, "APIG.0308", "throttling"),
-    "a backend that is slow": (504, envelope("APIG.0203"), ServerError, "APIG.0203", "stream the answer"),
+    "a backend that is slow": (504, envelope("APIG.0203"), ServerError, "APIG.0203", "stream the response"),
     "a code of two meanings": (413, envelope("APIG.0201"), InvalidRequest, "APIG.0201", "12 MB"),
     "an unknown code": (503, envelope("APIG.9999", "new"), ServerError, "APIG.9999", "503 APIG.9999: new$"),
     "camel case": (429, {"errorCode": "APIG.0308", "errorMsg": "slow"}, RateLimited, "APIG.0308", "slow"),
     "code and message": (404, {"code": "ModelArts.81009", "message": "x"}, NotFound, "ModelArts.81009", "model's name"),
-    "one level down": (404, {"error": envelope("APIG.0101")}, NotFound, "APIG.0101", "id of the service"),
+    "one level down": (404, {"error": envelope("APIG.0101")}, NotFound, "APIG.0101", "service id"),
     "MaaS as OpenAI": (
         403,
         {"error": {"code": "ModelArts.81011", "message": "May contain sensitive", "type": "x"}},
@@ -201,7 +201,7 @@ REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
         "4096 tokens.$",
     ),
     "a page": (504, "<html>Gateway Time-out</html>", ServerError, None, "Gateway Time-out.*40 to 60 s"),
-    "nothing": (401, "", AuthenticationError, None, "no words.*kind of authentication"),
+    "nothing": (401, "", AuthenticationError, None, "no message.*kind of authentication"),
     "a list": (500, "[1]", ServerError, None, "500"),
     "a redirect": (302, "", ServiceError, None, "redirect is not followed"),
 }
@@ -437,7 +437,7 @@ def test_a_body_over_12_mb_is_not_sent_with_a_signature(
     before = len(emulator.requests)
     made = service(emulator, "endpoint", resolve_signer(**fields))
     long = {**REQUEST, "messages": [{"role": "user", "content": "x" * MAX_REQUEST_BYTES}]}
-    with pytest.raises(InvalidRequest, match="12582912 at most") as caught:
+    with pytest.raises(InvalidRequest, match="at most 12582912") as caught:
         made.client.complete(made.call(OpenAIChat(), long))
 
     assert 413 == caught.value.status

@@ -335,7 +335,7 @@ def test_a_rejected_temperature_is_dropped_with_a_warning(emulator: Emulator, se
 #: name: (model, dialect, what is asked, class, words)
 REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
     "an unknown model": ("nobody.model", "oci-generic", "Hi", NotFound, "Entity with key nobody.model"),
-    "another format": ("cohere.command-a-03-2025", "oci-generic", "Hi", InvalidRequest, "cohere.* take COHERE"),
+    "another format": ("cohere.command-a-03-2025", "oci-generic", "Hi", InvalidRequest, "COHERE or COHEREV2 for cohere.*"),
     "a long question": ("xai.grok-4", "oci-generic", "word " * 3000, ContextOverflow, "maximum context length"),
 }
 

@@ -143,7 +143,7 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "a password": ("https://user:SECRET@host/x", {}, "credentials as auth="),
     "a query": ("https://host/x?key=SECRET", {}, "has a query or a fragment"),
     "a fragment": ("https://host/x#SECRET", {}, "has a query or a fragment"),
-    "an OCID without a region": ("ocid1.datasciencemodeldeployment.oc1..abc", {}, "give region="),
+    "an OCID without a region": ("ocid1.datasciencemodeldeployment.oc1..abc", {}, "set region"),
     "a region that is none": (OCID, {"region": "evil.example/#"}, "is no region's name"),
 }
 
@@ -203,8 +203,8 @@ REFUSALS: dict[str, tuple[int, bytes, type[ServiceError], str | None, str, str, 
     "500": (500, envelope("InternalServerError", "oops"), ServerError, "InternalServerError", "oops", "predict log", True),
     "503": (503, envelope("ServiceUnavailable", "later"), ServerError, "ServiceUnavailable", "later", "active", True),
     "504 of a gateway": (504, b"<html>Gateway Timeout</html>", ServerError, None, "Gateway Timeout", "", True),
-    "418": (418, b"", ServiceError, None, "no words", "", False),
-    "a redirect": (302, b"", ServiceError, None, "no words", "redirect", False),
+    "418": (418, b"", ServiceError, None, "no message", "", False),
+    "a redirect": (302, b"", ServiceError, None, "no message", "redirect", False),
     "too long (vLLM)": (400, b'{"error":{"message":"This model\'s maximum context length is 4096 tokens. However, you requested 5000 tokens","type":"BadRequestError","code":400}}', ContextOverflow, "BadRequestError", "maximum context length", "", False),
     "too long (llama.cpp)": (400, b'{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}', ContextOverflow, "exceed_context_size_error", "available context size", "", False),
 }  # fmt: skip

@@ -71,11 +71,13 @@ def test_hosts_equal_those_of_botocore() -> None:
     """In every partition of botocore."""
     session = pytest.importorskip("botocore.session", reason="botocore knows the partitions").Session()
     regions = [region for partition in session.get_available_partitions() for region in session.get_available_regions("sagemaker-runtime", partition)]  # fmt: skip
-    connect = pytest.importorskip("mdstream_core.auth.aws").connect
+    resolve_connection = pytest.importorskip("mdstream_core.auth.aws").resolve_connection
 
     assert len(regions) > 30
     for region in [*regions[::8], "cn-north-1", "us-gov-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "eusc-de-east-1"]:  # fmt: skip
-        assert connect(region_name=region).endpoint_url == SageMaker("x", region).base_url.removesuffix("/endpoints/x")
+        assert resolve_connection(region_name=region).endpoint_url == SageMaker("x", region).base_url.removesuffix(
+            "/endpoints/x"
+        )
 
 
 #: name: (options, some words)
@@ -83,14 +85,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no region": ({}, "region_name is missing"),
     "no region's name": ({"region_name": "Virginia"}, "region_name='Virginia' is no region's name"),
     "a host as a region": ({"region_name": "us-east-1.evil.example/"}, "no region's name"),
-    "no URL": ({"endpoint_url": "runtime.sagemaker"}, "endpoint_url='runtime.sagemaker' is no URL"),
+    "no URL": ({"endpoint_url": "runtime.sagemaker"}, "endpoint_url='runtime.sagemaker' is not a URL"),
     "a port that is none": ({"endpoint_url": "http://a:b"}, "host or port"),
     "a password": ({"endpoint_url": "https://me:pw@example"}, "user or password"),
-    "a query": ({"endpoint_url": "https://example?key=1"}, "endpoint_url='https://example' is no URL"),
+    "a query": ({"endpoint_url": "https://example?key=1"}, "endpoint_url='https://example' is not a URL"),
     "no name": ({"endpoint_name": "", "region_name": "us-east-1"}, "endpoint_name=''"),
     "a path for a name": ({"endpoint_name": "a/b", "region_name": "us-east-1"}, "endpoint_name='a/b'"),
     "a long name": ({"endpoint_name": "a" * 64, "region_name": "us-east-1"}, "up to 63"),
-    "long attributes": ({"region_name": "us-east-1", "custom_attributes": "x" * 1025}, "custom_attributes has 1025 characters; SageMaker takes 1024"),
+    "long attributes": ({"region_name": "us-east-1", "custom_attributes": "x" * 1025}, "custom_attributes has 1025 characters; SageMaker accepts 1024"),
     "attributes beyond ASCII": ({"region_name": "us-east-1", "custom_attributes": "é"}, "custom_attributes .* has a character outside ASCII"),
     "a line break": ({"region_name": "us-east-1", "inference_id": "a\r\nx: y"}, "inference_id"),
     "a long id": ({"region_name": "us-east-1", "inference_id": "x" * 65}, "inference_id has 65"),
@@ -161,7 +163,7 @@ def test_parameters_that_streams_do_not_support() -> None:
 def test_a_body_over_the_limit_is_rejected() -> None:
     """The message has its size and the limit."""
     MODEL.build_request("", b"x" * MAX_REQUEST_BYTES, stream=True, headers={})
-    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker takes 6291456") as reported:
+    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker accepts 6291456") as reported:
         MODEL.build_request("", b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
 
     assert ("PayloadTooLarge", 413) == (reported.value.code, reported.value.status)
@@ -172,7 +174,7 @@ def test_headers_of_a_call() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         headers = MODEL.build_request("", b"", stream=True, headers={"X-Amzn-SageMaker-Session-Id": "s-2"}).headers
-    with pytest.warns(RuntimeWarning, match="SageMaker strips the header x-mine, .*custom_attributes"):
+    with pytest.warns(RuntimeWarning, match="SageMaker removes the header x-mine, .*custom_attributes"):
         stripped = MODEL.build_request("", b"", stream=True, headers={"X-Mine": "1"}).headers
     with pytest.raises(InvalidRequest, match="custom_attributes has 2000 characters"):
         MODEL.build_request("", b"", stream=True, headers={"x-amzn-sagemaker-custom-attributes": "x" * 2000})
@@ -363,7 +365,7 @@ REFUSALS: dict[str, tuple[int, str, str, type[ServiceError], int, bool, str]] = 
     "an unknown endpoint": (400, "ValidationError", "Endpoint x of account 1 not found.", NotFound, 404, False, "InService, and the region"),
     "with its namespace": (400, "com.amazonaws.sagemaker#ThrottlingException:http://x", "Rate exceeded", RateLimited, 429, True, "Rate exceeded"),
     "not ready": (429, "ModelNotReadyException", "loading", ServerError, 429, True, "still"),
-    "internal": (500, "InternalFailure", "x", ServerError, 500, True, "ask again"),
+    "internal": (500, "InternalFailure", "x", ServerError, 500, True, "retry"),
     "unavailable": (503, "ServiceUnavailable", "x", ServerError, 503, True, "x"),
     "a dependency": (530, "InternalDependencyException", "x", ServerError, 530, True, "support"),
     "an expired token": (403, "ExpiredTokenException", "expired", AuthenticationError, 403, False, "aws sso login"),
@@ -424,7 +426,7 @@ def test_a_model_error_has_the_containers_status_and_message(
 def test_error_responses_without_an_envelope() -> None:
     """A page, an empty body, a list, or a code in the body."""
     assert "<html>" in str(output(502, "", b"<html>"))
-    assert "no words" in str(output(500, "", b""))
+    assert "no message" in str(output(500, "", b""))
     assert type(output(500, "", b"[1]")) is ServerError
     assert type(output(400, "", {"__type": "x#ThrottlingException", "message": "slow"})) is RateLimited
     assert 422 == output(424, "", {"OriginalStatusCode": 422, "OriginalMessage": "x"}).status

@@ -137,7 +137,7 @@ class PasswordTokenSigner(Signer):
         token = headers.get("x-subject-token")
         if not token:
             raise AuthenticationError(
-                f"IAM returned {status} without the header x-subject-token (hint: check iam_endpoint)"
+                f"IAM returned {status} without a token in x-subject-token (hint: check iam_endpoint)"
             )
         self._expires = self._clock() + _lifetime(body)
         self._token = token
