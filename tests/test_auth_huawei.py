@@ -82,14 +82,14 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "credentials"
 
 
-def at(now: float = NOW) -> AKSKSigner:
+def create_signer(now: float = NOW) -> AKSKSigner:
     return AKSKSigner(AK, SK, clock=lambda: now)
 
 
 @pytest.mark.parametrize(("request_", "names", "signature"), VECTORS.values(), ids=VECTORS)
 def test_signatures_equal_the_reference_vectors(request_: Request, names: str, signature: str) -> None:
     """Four requests whose signatures were computed twice, with the SDK and without it."""
-    signed = at().sign(request_).headers
+    signed = create_signer().sign(request_).headers
 
     assert f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders={names}, Signature={signature}" == signed["authorization"]
     assert "20260102T030405Z" == signed["x-sdk-date"]
@@ -137,9 +137,9 @@ def test_signatures_equal_those_of_huaweis_sdk() -> None:
     dice = random.Random(11)
     for _ in range(200):
         ours, theirs = anything(dice)
-        judged = sdk.Signer(auth.BasicCredentials(AK, SK)).sign(requests.SdkRequest(**theirs, schema="https"))
+        expected = sdk.Signer(auth.BasicCredentials(AK, SK)).sign(requests.SdkRequest(**theirs, schema="https"))
 
-        assert judged.header_params["Authorization"] == at().sign(ours).headers["authorization"], ours
+        assert expected.header_params["Authorization"] == create_signer().sign(ours).headers["authorization"], ours
 
 
 def test_a_temporary_key_signs_its_token_and_project() -> None:
@@ -153,19 +153,19 @@ def test_a_temporary_key_signs_its_token_and_project() -> None:
 def test_headers_that_a_proxy_may_change_are_not_signed() -> None:
     """They are sent all the same."""
     fields = {"accept-encoding": "gzip", "connection": "keep-alive", "content-length": "2", "user-agent": "x"}
-    signed = at().sign(replace(CHAT, headers={**CHAT.headers, **fields})).headers
+    signed = create_signer().sign(replace(CHAT, headers={**CHAT.headers, **fields})).headers
 
     assert fields.items() <= signed.items()
-    assert at().sign(CHAT).headers["authorization"] == signed["authorization"]
+    assert create_signer().sign(CHAT).headers["authorization"] == signed["authorization"]
 
 
 def test_a_websocket_handshake_is_signed_without_a_body() -> None:
     """The content of a request to wss:// is the first message, not the body of the GET."""
     url = "wss://infer.example.com/p"
-    bare = at().sign(Request("GET", url)).headers["authorization"]
+    bare = create_signer().sign(Request("GET", url)).headers["authorization"]
 
     assert VECTORS["no body"][2] in bare
-    assert bare == at().sign(Request("GET", url, {}, b'{"a":1}')).headers["authorization"]
+    assert bare == create_signer().sign(Request("GET", url, {}, b'{"a":1}')).headers["authorization"]
 
 
 @pytest.mark.parametrize("kind", [AKSKSigner, AppKeySigner])
@@ -407,11 +407,13 @@ REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], type[Exception], str
 }
 
 
-@pytest.mark.parametrize(("answer", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_errors_of_iam_are_mapped(answer: tuple[int, dict[str, str], bytes], kind: type[Exception], words: str) -> None:
+@pytest.mark.parametrize(("response", "kind", "words"), REFUSED.values(), ids=REFUSED)
+def test_errors_of_iam_are_mapped(
+    response: tuple[int, dict[str, str], bytes], kind: type[Exception], words: str
+) -> None:
     """With IAM's message, and without the password."""
     with pytest.raises(kind, match=words) as caught:
-        sent(PasswordTokenSigner(LOGIN, fetch=IAM(answer)))
+        sent(PasswordTokenSigner(LOGIN, fetch=IAM(response)))
 
     assert "pass'" not in repr(caught.value)
 

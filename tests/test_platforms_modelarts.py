@@ -151,7 +151,13 @@ def envelope(code: str, message: str = "m") -> dict[str, object]:
 
 #: name: (status, body, class, code, words)
 REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
-    "a body that is too large": (413, envelope("ModelArts.4104"), InvalidRequest, "ModelArts.4104", "limit of the service"),
+    "a body that is too large": (
+        413,
+        envelope("ModelArts.4104"),
+        InvalidRequest,
+        "ModelArts.4104",
+        "limit of the service",
+    ),
     "a service that is gone": (400, envelope("ModelArts.4203"), NotFound, "ModelArts.4203", "stopped or deleted"),
     "traffic": (503, envelope("ModelArts.4206"), RateLimited, "ModelArts.4206", "threshold"),
     "a quota that is used up": (401, envelope("ModelArts.4207"), PermissionDenied, "ModelArts.4207", "free quota"),

@@ -70,31 +70,31 @@ class Hasty(OCIGenerativeAI):
     drain_timeout: ClassVar[float] = 0.3
 
 
-def requesting(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
+def create_call(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
     there = emulator.oci_generative_ai
     platform = Hasty(there.compartment_id, model, service_endpoint=there.endpoint)
     service = Service(platform, auth=auth, timeout=Timeout(read=5, total=20), retry=Retry(0), trust_env=False)
-    requested = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
-    wrapped = dialect(name)
-    return service, service.call(wrapped, {**requested, "model": model, **more}, stream=stream)
+    params = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
+    resolved = dialect(name)
+    return service, service.call(resolved, {**params, "model": model, **more}, stream=stream)
 
 
-def sync(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
-    service, call = requesting(emulator, *question, **more)
+def sync(emulator: Emulator, *args: Any, **more: Any) -> list[Event]:
+    service, call = create_call(emulator, *args, **more)
     events: list[Event] = []
     with closing(service):
         try:
             for event in service.client.stream(call):
-                events.append(event)  # noqa: PERF402  # what came before an error is wanted
+                events.append(event)  # noqa: PERF402  # the events before an error are needed
         except MDStreamError as error:
             error.events = events  # type: ignore[attr-defined]
             raise
     return events
 
 
-def asyn(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
+def asyn(emulator: Emulator, *args: Any, **more: Any) -> list[Event]:
     async def main() -> list[Event]:
-        service, call = requesting(emulator, *question, **more)
+        service, call = create_call(emulator, *args, **more)
         events: list[Event] = []
         async with aclosing(service):
             try:
@@ -335,7 +335,13 @@ def test_a_rejected_temperature_is_dropped_with_a_warning(emulator: Emulator, se
 #: name: (model, dialect, what is asked, class, words)
 REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
     "an unknown model": ("nobody.model", "oci-generic", "Hi", NotFound, "Entity with key nobody.model"),
-    "another format": ("cohere.command-a-03-2025", "oci-generic", "Hi", InvalidRequest, "COHERE or COHEREV2 for cohere.*"),
+    "another format": (
+        "cohere.command-a-03-2025",
+        "oci-generic",
+        "Hi",
+        InvalidRequest,
+        "COHERE or COHEREV2 for cohere.*",
+    ),
     "a long question": ("xai.grok-4", "oci-generic", "word " * 3000, ContextOverflow, "maximum context length"),
 }
 
@@ -374,10 +380,10 @@ def test_requests_are_signed(send_request: Send, stream: bool) -> None:
     with Emulator(verify_signatures={KEY_ID: public}, api_keys=["sk-good"]) as guarded:
         for auth in (signer, BearerSigner("sk-good")):
             for name in ("oci-generic", "openai-chat"):
-                requested = send_request(
+                params = send_request(
                     guarded, "xai.grok-4", name, "What is the capital of France?", auth=auth, stream=stream
                 )
-                assert CAPITAL == ModelResponse.from_events(requested).text
+                assert CAPITAL == ModelResponse.from_events(params).text
         with pytest.raises(AuthenticationError):
             send_request(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
 
@@ -385,7 +391,7 @@ def test_requests_are_signed(send_request: Send, stream: bool) -> None:
 def test_closing_a_stream_closes_the_connection(emulator: Emulator) -> None:
     """Closing a stream closes the connection."""
     emulator.script(Fault("stall", after=2))
-    service, call = requesting(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
+    service, call = create_call(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
     with closing(service), closing(service.client.stream(call)) as events:
         next(events)
 
