@@ -213,7 +213,7 @@ BREAKS = {
     "it does not stream": Break("stream", "does not stream", "use one that streams", faults=(None, REFUSED)),
     "the container refuses": Break("stream", "the prompt template wants a system message", "predict log", shared_emulator={"brain": refusing}),
     "OCI: the trailer": Break("stream", "408 ModelResponseTimeExceeded", "max_tokens", faults=(None, Fault("trailer", after=2))),
-    "SageMaker: the exception frame": Break("stream", "ModelStreamError", "log says more", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
+    "SageMaker: the exception frame": Break("stream", "ModelStreamError", "see the endpoint's log", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
     "ModelArts: the close code": Break("stream", "1011", "again", "ModelArts WebSocket", faults=(None, None, Fault("trailer", after=2))),
     "it is cut": Break("stream", "the answer broke after", "log", faults=(None, Fault("cut", after=2))),
     "a page": Break("stream", "text/html", "a model's and not a page's", faults=(None, Fault("html"))),

@@ -140,7 +140,7 @@ def create_frame_decoder(head: ResponseHead) -> FrameDecoder:
     if head.content_type == "text/html":
         raise MalformedStream(
             "the response is not a model's: its content-type is text/html (hint: check that the endpoint is a model's "
-            "and not that of a web page)",
+            "and not a page's)",
             status=head.status,
         )
     return _DECODERS.get(head.content_type, LabelledStreamDecoder)()

@@ -119,6 +119,7 @@ class CheckContext:
 
 #: How our messages say at their end what to do.
 _HINT_PATTERNS = (
+    r"(.+?) \(hint: (.+)\)",
     r"(.+?) \(((?:[^()]|\([^()]*\))+)\)",
     r"(.+?)[;.] ((?:check that|Run|Give) .+)",
 )
