@@ -11,7 +11,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 install: $(BIN)/python  ## Create the environment
-	$(BIN)/pip install -q -c constraints.txt -e ".[test,judges,notebooks,lint]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[test,reference-clients,notebooks,lint]"
 
 test:  ## Run the tests
 	$(BIN)/pytest -n auto --dist loadfile

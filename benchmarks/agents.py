@@ -1,5 +1,5 @@
-"""Who runs an agent whose model writes a long tool call: ours, and the packages that people use today."""
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+"""LLMs for an agent whose model generates a long tool call: mdstream and its peers."""
+# ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.contenders import NotInstalled
 from benchmarks.measure import Incomplete
 from benchmarks.server import Source
-from benchmarks.wires import token, word
+from benchmarks.wire_formats import token, word
 
 #: 25 KB of arguments.
 PIECES = 5000
@@ -22,7 +22,7 @@ def ours(url: str) -> Any:
 
 
 def llamaindex_oci(url: str) -> Any:
-    """On stock httpx."""
+    """On httpx without a custom transport."""
     from benchmarks.peers import _signer, _without_ads
 
     _without_ads()
@@ -35,31 +35,31 @@ def llamaindex_openai_like(url: str) -> Any:
     """On the `openai` SDK."""
     from llama_index.llms.openai_like import OpenAILike
 
-    requested = {"is_chat_model": True, "is_function_calling_model": True}
-    return OpenAILike(api_base=url, api_key="none", model="odsc-llm", **requested)
+    options = {"is_chat_model": True, "is_function_calling_model": True}
+    return OpenAILike(api_base=url, api_key="none", model="odsc-llm", **options)
 
 
 OURS = "llamaindex_mdstream"
-MAKERS: dict[str, Callable[[str], Any]] = {
+FACTORIES: dict[str, Callable[[str], Any]] = {
     OURS: ours,
     "llama-index OCIDataScience": llamaindex_oci,
     "llama-index OpenAILike": llamaindex_openai_like,
 }
 
 
-def opened(make: Callable[[str], Any], source: Source, runner: asyncio.Runner) -> Callable[[], str] | None:
-    """A run of the agent, warm and checked; `None` where the package is missing."""
+def create_agent_run(factory: Callable[[str], Any], source: Source, runner: asyncio.Runner) -> Callable[[], str] | None:
+    """Return a function that runs the agent, after a checked warm-up; `None` if the package is missing."""
     from llama_index.core.agent.workflow import FunctionAgent
 
-    noted: list[str] = []
+    notes: list[str] = []
 
     def note(text: str) -> str:
         """Take a note."""
-        noted.append(text)
+        notes.append(text)
         return "noted"
 
     try:
-        llm = make(f"{source.url}/tool-call")
+        llm = factory(f"{source.url}/tool-call")
     except ModuleNotFoundError as error:
         print(NotInstalled(f"skipped, {error.name} is not installed"))
         return None
@@ -69,8 +69,8 @@ def opened(make: Callable[[str], Any], source: Source, runner: asyncio.Runner) -
         return output.response.content or ""
 
     message = runner.run(run())
-    if [token(0), "".join(map(word, range(1, source.count)))] != [message, *noted]:
+    if [token(0), "".join(map(word, range(1, source.count)))] != [message, *notes]:
         raise Incomplete(
-            f"{make.__name__}: {message!r}, and {len(noted)} notes of {[len(text) for text in noted]} letters"
+            f"{factory.__name__}: {message!r}, and {len(notes)} notes of {[len(text) for text in notes]} letters"
         )
     return lambda: runner.run(run())

@@ -1,4 +1,4 @@
-"""What all sections share: the server, one event loop for the whole run, and who could not be measured."""
+"""State of a run that all sections share: the server, one event loop, and the packages that are not installed."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ from benchmarks.table import Row, Table
 
 
 class Bench:
-    """One run.
+    """A run of the benchmark.
 
     Args:
-        server: Who is asked.
-        runner: The event loop of everybody, so that their connections stay warm.
-        quick: Fewer rounds and shorter streams: for seeing that it works.
+        server: The server that all contenders stream from.
+        runner: The event loop of all contenders, so that their connections stay open.
+        quick: Whether to use fewer rounds and shorter streams, for a test of the benchmark itself.
     """
 
     def __init__(self, server: Server, runner: asyncio.Runner, *, quick: bool) -> None:
@@ -29,7 +29,7 @@ class Bench:
         self._missing: set[str] = set()
 
     def open(self, entry: Entry, source: Source, pem: bytes | None = None) -> Contender | None:
-        """The contender, or `None`, and a line once, where its package is missing."""
+        """Create the contender; if its package is missing, print that once and return `None`."""
         try:
             return entry.open(source, pem)
         except NotInstalled as missing:
@@ -39,7 +39,7 @@ class Bench:
             return None
 
     def track(self, contender: Contender, source: Source, *, awaited: bool, times: int = 1) -> Track:
-        """A warm track that reads `source` so many times over, checked to read all of it."""
+        """Create a track that reads `source` so many times, after a checked warm-up."""
         if awaited:
             self.runner.run(acheck(contender, source.texts))
             return Track(lambda: [self.runner.run(aread(contender)) for _ in range(times)], source.count * times)
@@ -56,22 +56,22 @@ class Bench:
         rounds: int,
         targets: dict[Entry, float],
     ) -> Table:
-        """A table of costs for each chunk; the first of `entries` is the floor."""
-        opened = {entry: contender for entry in entries if (contender := self.open(entry, source))}
-        tracks = [self.track(contender, source, awaited=awaited) for contender in opened.values()]
+        """Measure the cost of a chunk for all entries; the first of them is the floor."""
+        contenders = {entry: contender for entry in entries if (contender := self.open(entry, source))}
+        tracks = [self.track(contender, source, awaited=awaited) for contender in contenders.values()]
         costs = cpu(tracks, rounds)
         rows = [
             Row(entry.name, (cost, cost / costs[0]), 1 if entry in targets else None, targets.get(entry, 0.0))
-            for entry, cost in zip(opened, costs, strict=True)
+            for entry, cost in zip(contenders, costs, strict=True)
         ]
         return Table(title, ("µs", "x floor"), rows)
 
-    def alone(self, job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
-        """What `benchmarks.alone` finds out about a contender in a process of its own."""
-        words = [sys.executable, "-m", "benchmarks.alone", job, entry.name, entry.platform_case, *map(str, arguments)]
-        done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        if "missing" in found:
-            print(found["missing"], flush=True)
+    def run_isolated(self, job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
+        """Run a job of `benchmarks.isolated` for a contender in its own process."""
+        command = [sys.executable, "-m", "benchmarks.isolated", job, entry.name, entry.factory, *map(str, arguments)]
+        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+        if "missing" in result:
+            print(result["missing"], flush=True)
             return None
-        return found
+        return result

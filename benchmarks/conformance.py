@@ -30,8 +30,8 @@ def main() -> None:
     for kind, title in ((LLMConformance, "LLMs"), (EmbeddingConformance, "Embeddings")):
         names = [name for name, one in vars(suites).items() if name.startswith("Test") and issubclass(one, kind)]
         with ThreadPoolExecutor(3) as pool:
-            ran = dict(zip(names, pool.map(_run, names), strict=True))
-        present = {name: cells for name, cells in ran.items() if set(cells.values()) - {"–"}}
+            outcomes = dict(zip(names, pool.map(_run, names), strict=True))
+        present = {name: cells for name, cells in outcomes.items() if set(cells.values()) - {"–"}}
         print(f"### {title}\n\n{_table(kind, present)}\n")
         print(_legend(present))
 
@@ -48,7 +48,7 @@ def _run(name: str) -> Cells:
         outcomes = defaultdict[str, list[str]](list)
         for case in ET.parse(report).iter("testcase"):
             outcomes[case.get("name", "").partition("[")[0]].append(_outcome(case))
-    return {rule: _cell(found) for rule, found in outcomes.items() if rule}
+    return {rule: _cell(results) for rule, results in outcomes.items() if rule}
 
 
 def _outcome(case: ET.Element) -> str:
@@ -86,8 +86,8 @@ def _title(name: str) -> str:
 
 def _legend(ran: Iterable[str]) -> str:
     lines = [f"- {_title(name)}{_version(name)}: {suites.NOTES[name]}" for name in ran if name in suites.NOTES]
-    plain = [f"- {_title(name)}{_version(name)}" for name in ran if "Peer" in name and name not in suites.NOTES]
-    return "\n".join([*lines, *plain, ""])
+    without_notes = [f"- {_title(name)}{_version(name)}" for name in ran if "Peer" in name and name not in suites.NOTES]
+    return "\n".join([*lines, *without_notes, ""])
 
 
 def _version(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is measured. Each is imported when it is its turn, so that nobody pays for another's imports."""
+"""The contenders of the benchmark. Each is imported when it is measured, so that no other one pays for its imports."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +7,19 @@ from typing import Any
 
 from benchmarks.server import Source
 
-#: The question that everybody asks.
-REQUEST = "Name three rivers."
+#: The prompt of all contenders.
+PROMPT = "Name three rivers."
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Something that streams: how to open a stream of each colour, and what of a piece is text.
+    """A model whose streams are measured.
 
-    `astream` returns an asynchronous iterator, or an awaitable of one, as LlamaIndex does; `None` where it cannot run.
+    Attributes:
+        stream: Starts a stream; returns an iterator of chunks.
+        astream: Starts an async stream; returns an async iterator, or an awaitable of one (LlamaIndex); `None` if
+            there is none.
+        text: Returns the text of a chunk.
     """
 
     stream: Callable[[], Any]
@@ -24,36 +28,41 @@ class Contender:
 
 
 class NotInstalled(Exception):
-    """A peer is missing in this environment; its message says which."""
+    """A package is not installed; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of the tables below: a name, and where a function `(source, pem) -> Contender` is found."""
+    """A row of the tables.
+
+    Attributes:
+        name: Title of the row.
+        factory: A function `(source, pem) -> Contender`, as `module:function`.
+    """
 
     name: str
-    platform_case: str
+    factory: str
 
     def open(self, source: Source, pem: bytes | None = None) -> Contender:
-        """Build the contender.
+        """Create the contender.
 
         Args:
-            source: What it reads.
-            pem: The RSA key that it signs with; without it nothing is signed.
+            source: The stream that it reads.
+            pem: The RSA key that it signs requests with. Default: requests are not signed.
 
         Raises:
-            NotInstalled: Its package is not here.
+            NotInstalled: Its package is not installed.
         """
-        module, _, function = self.platform_case.partition(":")
+        module, _, function = self.factory.partition(":")
         try:
             return getattr(import_module(module), function)(source, pem)  # type: ignore[no-any-return]
         except ModuleNotFoundError as error:
             raise NotInstalled(f"{self.name}: skipped, {error.name} is not installed") from error
 
 
-LANGCHAIN_FLOOR = Entry("floor: a model in memory", "benchmarks.floors_langchain:trivial")
-LANGCHAIN_SOCKET = Entry("floor: LangChain fed by a raw socket", "benchmarks.floors_langchain:fed_by_socket")
-LLAMAINDEX_FLOOR = Entry("floor: an LLM in memory", "benchmarks.floors_llamaindex:trivial")
+LANGCHAIN_FLOOR = Entry("floor: a model in memory", "benchmarks.floors_langchain:from_memory")
+LANGCHAIN_SOCKET = Entry("floor: LangChain fed by a raw socket", "benchmarks.floors_langchain:from_socket")
+LLAMAINDEX_FLOOR = Entry("floor: an LLM in memory", "benchmarks.floors_llamaindex:from_memory")
 SOCKET = Entry("raw socket + json, no framework", "benchmarks.floors_plain:raw_socket")
 HTTPX = Entry("stock httpx + json, no framework", "benchmarks.floors_plain:stock_httpx")
 
@@ -70,11 +79,9 @@ _PLATFORMS = {
     "ModelArts, events": "modelarts_sse",
     "ModelArts, WebSocket": "modelarts_socket",
 }
-CORE_PLATFORMS = tuple(
-    Entry(name, f"benchmarks.clouds:core_{platform_case}") for name, platform_case in _PLATFORMS.items()
-)
+CORE_PLATFORMS = tuple(Entry(name, f"benchmarks.platforms:core_{function}") for name, function in _PLATFORMS.items())
 LANGCHAIN_PLATFORMS = tuple(
-    Entry(name, f"benchmarks.clouds:chat_{platform_case}") for name, platform_case in _PLATFORMS.items()
+    Entry(name, f"benchmarks.platforms:chat_{function}") for name, function in _PLATFORMS.items()
 )
 
 LANGCHAIN_PEERS = (

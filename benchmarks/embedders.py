@@ -1,5 +1,5 @@
-"""Who embeds 2,048 texts: ours, and the packages that people use today, each set up as its documentation says."""
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+"""Embedding models that embed 2,048 texts: mdstream and its peers, each set up as its documentation describes."""
+# ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from types import ModuleType
 
 from benchmarks.contenders import NotInstalled
 
-#: How many texts, and how many numbers each vector has: issue 4, "What it must show".
+#: Number of texts, and dimensions of each vector.
 TEXTS, SIZE = 2048, 1024
 
 Embed = Callable[[list[str]], list[list[float]]]
@@ -21,31 +21,33 @@ def ours(port: int) -> Embed:
     return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none").embed_documents
 
 
-def ours_one_by_one(port: int) -> Embed:
-    """The same without threads."""
+def ours_sequential(port: int) -> Embed:
+    """langchain_mdstream, one request at a time."""
     from langchain_mdstream import OCIModelDeploymentEmbeddings
 
     return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none", max_concurrency=1).embed_documents
 
 
 def ours_async(port: int) -> Embed:
-    """The same with tasks."""
+    """langchain_mdstream, asynchronously."""
     from langchain_mdstream import OCIModelDeploymentEmbeddings
 
     embeddings = OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none")
     return lambda texts: asyncio.run(embeddings.aembed_documents(texts))
 
 
-def ours_numbers(port: int) -> Embed:
-    """The same from a server that knows no base64."""
+def ours_floats(port: int) -> Embed:
+    """langchain_mdstream with JSON numbers instead of base64."""
     from langchain_mdstream import OCIModelDeploymentEmbeddings
 
-    requested = {"encoding_format": "float"}
-    return OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none", model_kwargs=requested).embed_documents
+    model_kwargs = {"encoding_format": "float"}
+    return OCIModelDeploymentEmbeddings(
+        endpoint=_url(port), auth_type="none", model_kwargs=model_kwargs
+    ).embed_documents
 
 
 def langchain_openai(port: int) -> Embed:
-    """On the `openai` SDK, which asks for base64."""
+    """On the `openai` SDK, which requests base64."""
     from langchain_openai import OpenAIEmbeddings
 
     base = f"{_url(port)}/v1"
@@ -58,7 +60,7 @@ def langchain_oci(port: int) -> Embed:
 
     _without_ads()
     utils = sys.modules.setdefault("ads.model.common.utils", ModuleType("ads.model.common.utils"))
-    vars(utils).setdefault("_is_json_serializable", lambda value: True)  # all that it wants of ads besides the signer
+    vars(utils).setdefault("_is_json_serializable", lambda value: True)  # all that it uses of ads besides the signer
     sys.modules.setdefault("ads.model", ModuleType("ads.model"))
     sys.modules.setdefault("ads.model.common", ModuleType("ads.model.common"))
     from langchain_oci import OCIModelDeploymentEndpointEmbeddings
@@ -68,7 +70,7 @@ def langchain_oci(port: int) -> Embed:
 
 
 def llamaindex_oci(port: int) -> Embed:
-    """On stock httpx, ten texts a request unless told otherwise."""
+    """On httpx, with 128 texts a request instead of its default of ten."""
     from benchmarks.peers import _basic_auth, _without_ads
 
     _without_ads()
@@ -86,7 +88,7 @@ def _url(port: int, shape: str = "openai") -> str:
 
 OURS = {
     "langchain_mdstream": ours,
-    "langchain_mdstream, one request at a time": ours_one_by_one,
+    "langchain_mdstream, one request at a time": ours_sequential,
     "langchain_mdstream, async": ours_async,
 }
 OPENAI = "langchain-openai OpenAIEmbeddings, base64"
@@ -95,17 +97,17 @@ OCI_PEERS = {
     "LlamaIndex OCIDataScienceEmbedding, JSON numbers": llamaindex_oci,
 }
 PEERS = {OPENAI: langchain_openai, **OCI_PEERS}
-NUMBERS = {"langchain_mdstream, JSON numbers": ours_numbers}
+NUMBERS = {"langchain_mdstream, JSON numbers": ours_floats}
 
 
-def opened(make: Callable[[int], Embed], port: int) -> Embed | None:
-    """Somebody who embeds, warm and checked; `None` where the package is missing."""
+def create_embedder(factory: Callable[[int], Embed], port: int) -> Embed | None:
+    """Create an embedder, after a checked warm-up; `None` if the package is missing."""
     try:
-        embed = make(port)
+        embed = factory(port)
     except ModuleNotFoundError as error:
         print(NotInstalled(f"skipped, {error.name} is not installed"))
         return None
-    found = embed(["a"] * 200)
-    if [len(vector) for vector in found] != [SIZE] * 200:
-        raise ValueError(f"{make.__name__}: {len(found)} vectors where 200 were asked for")
+    vectors = embed(["a"] * 200)
+    if [len(vector) for vector in vectors] != [SIZE] * 200:
+        raise ValueError(f"{factory.__name__}: {len(vectors)} vectors for 200 texts")
     return embed

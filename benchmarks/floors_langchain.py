@@ -1,4 +1,4 @@
-"""The least that LangChain asks for: chunks by the public constructors, out of memory or off a bare socket."""
+"""Floors for LangChain: chunks from the public constructors, with texts from memory or from a raw socket."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from benchmarks.contenders import REQUEST, Contender
+from benchmarks.contenders import PROMPT, Contender
 from benchmarks.floors_plain import AsyncSocket, Socket
 from benchmarks.server import Source
 
@@ -21,8 +21,8 @@ class _Floor(BaseChatModel):
         raise NotImplementedError
 
 
-class Trivial(_Floor):
-    """Has its texts in memory."""
+class MemoryModel(_Floor):
+    """Streams texts from memory."""
 
     texts: list[str]
 
@@ -37,33 +37,33 @@ class Trivial(_Floor):
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
-class FedBySocket(_Floor):
-    """Reads its texts off a socket, with nothing in between but `json`."""
+class SocketModel(_Floor):
+    """Streams texts from a socket, parsed with `json` only."""
 
-    fed: Any
-    afed: Any
+    source: Any
+    async_source: Any
 
     def _stream(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        for text in self.fed.stream():
+        for text in self.source.stream():
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
     async def _astream(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for text in self.afed.stream():
+        async for text in self.async_source.stream():
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
 def contender(model: BaseChatModel) -> Contender:
-    """Any chat model, as its users call it."""
-    return Contender(lambda: model.stream(REQUEST), lambda: model.astream(REQUEST), lambda chunk: chunk.text)
+    """Create a contender from a chat model."""
+    return Contender(lambda: model.stream(PROMPT), lambda: model.astream(PROMPT), lambda chunk: chunk.text)
 
 
-def trivial(source: Source, pem: bytes | None) -> Contender:
+def from_memory(source: Source, pem: bytes | None) -> Contender:
     """No I/O at all."""
-    return contender(Trivial(texts=source.texts))
+    return contender(MemoryModel(texts=source.texts))
 
 
-def fed_by_socket(source: Source, pem: bytes | None) -> Contender:
+def from_socket(source: Source, pem: bytes | None) -> Contender:
     """No HTTP client."""
-    return contender(FedBySocket(fed=Socket(source), afed=AsyncSocket(source)))
+    return contender(SocketModel(source=Socket(source), async_source=AsyncSocket(source)))

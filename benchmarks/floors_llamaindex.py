@@ -1,4 +1,4 @@
-"""The least that LlamaIndex asks for: a `ChatResponse` for each token, by the public constructors, out of memory."""
+"""Floor for LlamaIndex: a `ChatResponse` from the public constructor for each token, with texts from memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_chat_callback
 
-from benchmarks.contenders import REQUEST, Contender
+from benchmarks.contenders import PROMPT, Contender
 from benchmarks.server import Source
 
 
-class Trivial(CustomLLM):
-    """Has its texts in memory."""
+class MemoryLLM(CustomLLM):
+    """Streams texts from memory."""
 
     texts: list[str]
 
@@ -56,13 +56,13 @@ class Trivial(CustomLLM):
 
 
 def contender(llm: Any) -> Contender:
-    """Any LLM, as its users call it."""
-    requested = [ChatMessage(role="user", content=REQUEST)]
+    """Create a contender from an LLM."""
+    messages = [ChatMessage(role="user", content=PROMPT)]
     return Contender(
-        lambda: llm.stream_chat(requested), lambda: llm.astream_chat(requested), lambda response: response.delta or ""
+        lambda: llm.stream_chat(messages), lambda: llm.astream_chat(messages), lambda response: response.delta or ""
     )
 
 
-def trivial(source: Source, pem: bytes | None) -> Contender:
+def from_memory(source: Source, pem: bytes | None) -> Contender:
     """No I/O at all."""
-    return contender(Trivial(texts=source.texts))
+    return contender(MemoryLLM(texts=source.texts))

@@ -1,4 +1,4 @@
-"""What reading costs without a framework: a bare socket, and httpx as it comes."""
+"""Floors without a framework: a raw socket, and httpx without a custom transport."""
 
 import asyncio
 import json
@@ -16,20 +16,20 @@ _SIZE = 65_536
 
 
 class Lines:
-    """The texts in what a socket brings. The chunk framing is between the lines, and ignored."""
+    """Parser for the texts in the bytes of a socket. The chunk framing is between the lines, and ignored."""
 
     def __init__(self) -> None:
-        self._held = b""
-        self.over = False
+        self._buffer = b""
+        self.is_complete = False
 
     def texts(self, data: bytes) -> list[str]:
-        self.over = data.endswith(_END)
-        *lines, self._held = (self._held + data).split(b"\n")
+        self.is_complete = data.endswith(_END)
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
         return [text for line in lines if line.startswith(b"data: {") if (text := _text(json.loads(line[6:])))]
 
 
 class Socket:
-    """One connection, blocking, asked again and again."""
+    """A blocking connection that is used for all requests."""
 
     def __init__(self, source: Source) -> None:
         parts = urlsplit(source.url)
@@ -39,12 +39,12 @@ class Socket:
     def stream(self) -> Iterator[str]:
         self._socket.sendall(self._request)
         lines = Lines()
-        while not lines.over:
+        while not lines.is_complete:
             yield from lines.texts(self._socket.recv(_SIZE))
 
 
 class AsyncSocket:
-    """The same on asyncio's streams."""
+    """A connection with asyncio's streams."""
 
     def __init__(self, source: Source) -> None:
         self._parts = urlsplit(source.url)
@@ -57,18 +57,18 @@ class AsyncSocket:
         reader, writer = self._open
         writer.write(self._request)
         lines = Lines()
-        while not lines.over:
+        while not lines.is_complete:
             for text in lines.texts(await reader.read(_SIZE)):
                 yield text
 
 
 def raw_socket(source: Source, pem: bytes | None) -> Contender:
-    """The least that a token can cost, and the soonest that it can come."""
+    """The minimal cost and latency of a token."""
     return Contender(Socket(source).stream, AsyncSocket(source).stream, str)
 
 
 def stock_httpx(source: Source, pem: bytes | None) -> Contender:
-    """`iter_lines` and `json.loads`: what most people would write."""
+    """`iter_lines` and `json.loads`, as most users would write."""
     client, async_client = httpx.Client(timeout=300), httpx.AsyncClient(timeout=300)
 
     def stream() -> Iterator[str]:

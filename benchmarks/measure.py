@@ -1,7 +1,7 @@
-"""How it is measured: CPU time, best of several interleaved rounds, the garbage collector on.
+"""Measurement of CPU time: the best of several interleaved rounds, with the garbage collector on.
 
-CPU time, because wall time on a shared machine is somebody else's. Interleaved, because a machine has good and bad
-minutes. Best, because disturbance only ever adds.
+CPU time, because wall time depends on other processes. Interleaved rounds, because the speed of a machine varies. The
+best round, because disturbances only ever add time.
 """
 
 import asyncio
@@ -18,72 +18,72 @@ from typing import Any, Self
 
 from benchmarks.contenders import Contender
 
-_BEAT = 0.005  # seconds between two looks at the event loop
+_INTERVAL = 0.005  # seconds between two measurements of the event loop
 
 
 class Incomplete(Exception):
-    """Who is measured has not read what was sent; its figure would be worth nothing."""
+    """A contender did not read all texts, so that its figure is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One thing to be timed, with the number of chunks that it takes in."""
+    """A function to be timed, with the number of chunks that it reads."""
 
     run: Callable[[], Any]
     chunks: int
 
 
 def cpu(tracks: Sequence[Track], rounds: int) -> list[float]:
-    """Microseconds of CPU time for each chunk. Each round begins with another track."""
+    """Measure the CPU time of a chunk in microseconds. Each round starts with another track."""
     best = [float("inf")] * len(tracks)
     for first in range(rounds):
         for step in range(len(tracks)):
-            at = (first + step) % len(tracks)
-            gc.collect()  # everybody cleans up after himself, not after his forerunner
+            index = (first + step) % len(tracks)
+            gc.collect()  # the garbage of the previous track is not counted
             started = time.process_time()
-            tracks[at].run()
-            best[at] = min(best[at], time.process_time() - started)
+            tracks[index].run()
+            best[index] = min(best[index], time.process_time() - started)
     return [seconds / track.chunks * 1e6 for seconds, track in zip(best, tracks, strict=True)]
 
 
 def read(contender: Contender) -> None:
-    """One stream, to its end."""
+    """Read one stream to its end."""
     for _ in contender.stream():
         pass
 
 
 async def aread(contender: Contender) -> None:
-    """The same, awaited."""
-    async for _ in await opened(contender):
+    """Read one async stream to its end."""
+    async for _ in await open_stream(contender):
         pass
 
 
-async def opened(contender: Contender) -> Any:
-    """The asynchronous iterator; LlamaIndex's has to be awaited first."""
+async def open_stream(contender: Contender) -> Any:
+    """Return the async iterator; that of LlamaIndex must be awaited first."""
     assert contender.astream is not None
     stream = contender.astream()
     return await stream if inspect.isawaitable(stream) else stream
 
 
 def check(contender: Contender, texts: list[str]) -> None:
-    """Read one stream and see that nothing is missing. This is also everybody's warming up."""
+    """Read one stream and check that no text is missing; this is the warm-up too."""
     _compare([contender.text(piece) for piece in contender.stream()], texts)
 
 
 async def acheck(contender: Contender, texts: list[str]) -> None:
-    """The same, awaited."""
+    """Read one async stream and check that no text is missing."""
     if contender.astream is None:
         return
-    _compare([contender.text(piece) async for piece in await opened(contender)], texts)
+    _compare([contender.text(piece) async for piece in await open_stream(contender)], texts)
 
 
-def _compare(found: list[str], texts: list[str]) -> None:
-    if (content := [text for text in found if text]) != texts:
-        raise Incomplete(f"{len(content)} pieces of text were read where {len(texts)} were sent, or they differ")
+def _compare(received: list[str], texts: list[str]) -> None:
+    if (content := [text for text in received if text]) != texts:
+        raise Incomplete(f"{len(content)} texts were read and {len(texts)} were sent, or they differ")
 
 
 def first_token(contender: Contender, calls: int) -> float:
-    """Milliseconds until the first text is there, the median of several calls; each stream is read to its end."""
+    """Measure the time to the first text in milliseconds: the median of several calls, each read to its end."""
     waits = []
     for _ in range(calls):
         started, wait = time.perf_counter(), 0.0
@@ -95,13 +95,13 @@ def first_token(contender: Contender, calls: int) -> float:
 
 
 async def afirst_token(contender: Contender, calls: int) -> float:
-    """The same, awaited; not a number where there is no such stream."""
+    """Measure the time to the first text of async streams; NaN if the contender has none."""
     if contender.astream is None:
         return float("nan")
     waits = []
     for _ in range(calls):
         started, wait = time.perf_counter(), 0.0
-        async for piece in await opened(contender):
+        async for piece in await open_stream(contender):
             if not wait and contender.text(piece):
                 wait = time.perf_counter() - started
         waits.append(wait)
@@ -109,45 +109,45 @@ async def afirst_token(contender: Contender, calls: int) -> float:
 
 
 class Lag:
-    """How long the event loop kept a task waiting that wanted to go on every 5 ms."""
+    """Measures the lag of the event loop, with a task that sleeps for 5 ms again and again."""
 
     async def __aenter__(self) -> Self:
-        self._beats: list[float] = []
-        self._task = asyncio.create_task(self._beat())
-        await asyncio.sleep(2 * _BEAT)
+        self._lags: list[float] = []
+        self._task = asyncio.create_task(self._measure())
+        await asyncio.sleep(2 * _INTERVAL)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.sleep(0)  # a beat that is due is counted
+        await asyncio.sleep(0)  # counts a measurement that is due
         self._task.cancel()
 
-    async def _beat(self) -> None:
+    async def _measure(self) -> None:
         while True:
             started = time.perf_counter()
-            await asyncio.sleep(_BEAT)
-            self._beats.append(time.perf_counter() - started - _BEAT)
+            await asyncio.sleep(_INTERVAL)
+            self._lags.append(time.perf_counter() - started - _INTERVAL)
 
     @property
     def worst(self) -> float:
-        """The longest wait, in milliseconds."""
-        return max(self._beats) * 1e3
+        """The largest lag in milliseconds."""
+        return max(self._lags) * 1e3
 
     @property
-    def usual(self) -> float:
-        """The median wait, in milliseconds."""
-        return median(self._beats) * 1e3
+    def median(self) -> float:
+        """The median lag in milliseconds."""
+        return median(self._lags) * 1e3
 
 
-def forgiving(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An exception handler for the loop: what a peer forgets to close is not what we measure."""
+def ignore_unclosed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Exception handler of the event loop that ignores resources which a peer has not closed."""
     if not context["message"].startswith("Unclosed"):
         loop.default_exception_handler(context)
 
 
 def peak_memory() -> float:
-    """The most memory that this process ever had, in megabytes.
+    """Return the peak memory of this process in MiB.
 
-    `ru_maxrss` would begin with the peak of whoever started us: Linux hands it on through `exec`.
+    `ru_maxrss` would include the peak of the parent process: on Linux it is inherited through `exec`.
     """
     status = Path("/proc/self/status")
     if status.exists():

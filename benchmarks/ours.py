@@ -1,9 +1,9 @@
-"""What is measured: the two framework packages, and the core alone to see where the time goes."""
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+"""Contenders of mdstream: the two framework packages, and the core alone."""
+# ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
 from typing import Any
 
-from benchmarks.contenders import REQUEST, Contender
+from benchmarks.contenders import PROMPT, Contender
 from benchmarks.server import Source
 
 _KEY_ID = "ocid1.tenancy.oc1..b/ocid1.user.oc1..b/00:11"
@@ -14,10 +14,10 @@ def core(source: Source, pem: bytes | None) -> Contender:
     from mdstream_core import OCIModelDeployment, OpenAIChat, Service, TextDelta
 
     service = Service(OCIModelDeployment(_endpoint(source)), auth=_signer(pem))
-    requested = {"model": "odsc-llm", "messages": [{"role": "user", "content": REQUEST}]}
+    payload = {"model": "odsc-llm", "messages": [{"role": "user", "content": PROMPT}]}
 
     def call() -> Any:
-        return service.call(OpenAIChat(), requested)
+        return service.call(OpenAIChat(), payload)
 
     return Contender(
         lambda: service.client.stream(call()),
@@ -43,7 +43,7 @@ def llamaindex(source: Source, pem: bytes | None) -> Contender:
 
 
 def _endpoint(source: Source) -> str:
-    return f"{source.url}/ocid1.datasciencemodeldeployment.oc1.iad.emulated"  # the emulator knows no other
+    return f"{source.url}/ocid1.datasciencemodeldeployment.oc1.iad.emulated"  # the emulator has no other
 
 
 def _auth(pem: bytes | None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _signer(pem: bytes | None) -> Any:
 
 
 def rsa_key() -> bytes:
-    """A private key of 2,048 bits, as PEM, for everybody who signs."""
+    """Create a private key of 2,048 bits as PEM, for contenders that sign."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 

@@ -1,9 +1,9 @@
-"""The packages that people use today, each set up as its own documentation says.
+"""Contenders of other packages, each set up as its documentation describes.
 
-`oracle-ads`, which the OCI Data Science clients import for its default signer, is not needed here, because every one is
-given a signer; where it is not installed an empty module stands in for it.
+The OCI Data Science clients import `oracle-ads` for its default signer. They receive another signer here, so that an
+empty module replaces `oracle-ads` if it is not installed.
 """
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+# ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
 import sys
 from dataclasses import replace
@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.contenders import Contender
 from benchmarks.server import Source
 
-#: The one that the emulator knows; the benchmark's server takes any.
+#: The compartment of the emulator; the benchmark's server accepts any.
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
 
 _IDENTITY = {
@@ -24,7 +24,7 @@ _IDENTITY = {
 
 
 def langchain_oci_deployment(source: Source, pem: bytes | None) -> Contender:
-    """On `requests` and aiohttp. Its `astream` hands the signer to aiohttp, which refuses it: signed, it cannot run."""
+    """On `requests` and aiohttp. A signed `astream` cannot run, because aiohttp rejects the signer."""
     _without_ads()
     from langchain_oci import ChatOCIModelDeployment
 
@@ -36,7 +36,7 @@ def langchain_oci_deployment(source: Source, pem: bytes | None) -> Contender:
 
 
 def langchain_oci_genai(source: Source, pem: bytes | None) -> Contender:
-    """On the `oci` SDK; another service, asked for the same tokens."""
+    """On the `oci` SDK; another service with the same tokens."""
     from langchain_oci import ChatOCIGenAI
     from oci.generative_ai_inference import GenerativeAiInferenceClient
 
@@ -44,16 +44,16 @@ def langchain_oci_genai(source: Source, pem: bytes | None) -> Contender:
 
     config = {**_IDENTITY, "region": "us-ashburn-1", "key_content": "the signer has it"}
     client = GenerativeAiInferenceClient(config, signer=_signer(pem), service_endpoint=source.url)
-    requested = {
+    fields = {
         "model_id": "meta.llama-3.3-70b-instruct",
         "provider": "meta",
         "compartment_id": COMPARTMENT,
     }
-    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **requested))
+    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **fields))
 
 
 def langchain_openai(source: Source, pem: bytes | None) -> Contender:
-    """On the `openai` SDK. It has nothing to sign."""
+    """On the `openai` SDK, which does not sign."""
     from langchain_openai import ChatOpenAI
 
     from benchmarks.floors_langchain import contender
@@ -62,7 +62,7 @@ def langchain_openai(source: Source, pem: bytes | None) -> Contender:
 
 
 def llamaindex_oci(source: Source, pem: bytes | None) -> Contender:
-    """On stock httpx."""
+    """On httpx without a custom transport."""
     _without_ads()
     from llama_index.llms.oci_data_science import OCIDataScience
 
@@ -72,7 +72,7 @@ def llamaindex_oci(source: Source, pem: bytes | None) -> Contender:
 
 
 def llamaindex_openai_like(source: Source, pem: bytes | None) -> Contender:
-    """On the `openai` SDK. It has nothing to sign."""
+    """On the `openai` SDK, which does not sign."""
     from llama_index.llms.openai_like import OpenAILike
 
     from benchmarks.floors_llamaindex import contender
@@ -81,7 +81,7 @@ def llamaindex_openai_like(source: Source, pem: bytes | None) -> Contender:
 
 
 class _NoSigner:
-    """Takes the place of a signer and signs nothing."""
+    """A signer that signs nothing."""
 
     def __call__(self, request: Any, **_: Any) -> Any:
         return request
@@ -100,10 +100,10 @@ def _signer(pem: bytes | None) -> Any:
 def _basic_auth() -> Any:
     from aiohttp import BasicAuth
 
-    class Both(_NoSigner, BasicAuth):
-        """Passes aiohttp's check for what it calls `auth`."""
+    class NoAuth(_NoSigner, BasicAuth):
+        """Passes aiohttp's type check of `auth`."""
 
-    return Both("nobody")
+    return NoAuth("nobody")
 
 
 def _without_ads() -> None:

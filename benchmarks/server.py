@@ -1,9 +1,9 @@
-"""One server on loopback for all who are measured, in a process of its own so that its work is not counted.
+"""The server of the benchmark on loopback, in its own process, so that its CPU time is not counted.
 
-What is wanted stands in the path: `/flood/2000/…` sends 2,000 tokens as fast as they are taken, one event per HTTP
-chunk; `/paced/200/…` writes one token a millisecond (asyncio sets TCP_NODELAY, so each is a segment of its own). How
-they are written `benchmarks.wires` says. `/embed/…` gives vectors (`benchmarks.vectors`). Who brings a tool's result is
-answered in one token.
+The path selects the response: `/burst/2000/…` sends 2,000 tokens as fast as they are read, one event per HTTP chunk;
+`/paced/200/…` sends one token a millisecond (asyncio sets TCP_NODELAY, so each is its own segment); their format is in
+`benchmarks.wire_formats`. `/embed/…` returns vectors (`benchmarks.vectors`). A request with a tool's result receives
+one token.
 """
 
 import asyncio
@@ -17,18 +17,24 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import vectors
-from benchmarks.wires import OPENAI, WireFormat, handshake, token, wire
+from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, handshake, token
 
 ROOT = Path(__file__).parents[1]
 
 _PACE = 0.001  # seconds between two tokens
-_PIECE = 65_536  # bytes written at once in a flood
-_BACKLOG = 1024  # hundreds of streams begin in the same moment; a full backlog would cost them a second each
+_PIECE = 65_536  # bytes written at once in a burst
+_BACKLOG = 1024  # hundreds of streams start at the same time; a full backlog would cost each a second
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An answer that the server gives: so many tokens, in this way."""
+    """A response of the server.
+
+    Attributes:
+        port: Port of the server.
+        mode: `burst` or `paced`.
+        count: Number of tokens.
+    """
 
     port: int
     mode: str
@@ -41,12 +47,12 @@ class Source:
 
     @property
     def texts(self) -> list[str]:
-        """What the answer says, token by token."""
+        """The texts of the tokens."""
         return [token(i) for i in range(self.count)]
 
 
 class Server:
-    """The server's process, for as long as the `with` block."""
+    """Context manager that runs the server in its own process."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -65,18 +71,18 @@ class Server:
         self._process.communicate()
 
     def burst(self, count: int) -> Source:
-        """As fast as the reader takes it."""
-        return Source(self.port, "flood", count)
+        """A response as fast as it is read."""
+        return Source(self.port, "burst", count)
 
     def paced(self, count: int) -> Source:
-        """One token a millisecond."""
+        """A response of one token a millisecond."""
         return Source(self.port, "paced", count)
 
 
 @lru_cache
 def _body(wire: WireFormat, count: int) -> list[bytes]:
     body = b"".join(wire.pieces(count)) + wire.last
-    return [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
+    return [body[offset : offset + _PIECE] for offset in range(0, len(body), _PIECE)]
 
 
 async def _burst(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
@@ -96,11 +102,11 @@ async def _paced(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> 
     await writer.drain()
 
 
-_MODES = {"flood": _burst, "paced": _paced}
+_MODES = {"burst": _burst, "paced": _paced}
 
 
-async def _response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """All questions of one connection."""
+async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve all requests of one connection."""
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -109,20 +115,20 @@ async def _response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             fields = {name.lower(): value for name, value in fields.items()}
             if path.startswith("/embed/"):
                 body = await reader.readexactly(int(fields["content-length"]))
-                await vectors.answer(writer, path, body)
+                await vectors.respond(writer, path, body)
                 continue
-            answer = wire(path)
+            response = choose_wire_format(path)
             _, mode, count, *_ = path.split("/")
             if "sec-websocket-key" in fields:
                 writer.write(handshake(fields))
-                await reader.read(_PIECE)  # the question
+                await reader.read(_PIECE)  # the request
             else:
-                requested = await reader.readexactly(int(fields.get("content-length", "0")))
-                answer, count = (OPENAI, "1") if b'"tool_call_id"' in requested else (answer, count)
-                writer.write(answer.head)
-            await _MODES[mode](writer, answer, int(count))
+                body = await reader.readexactly(int(fields.get("content-length", "0")))
+                response, count = (OPENAI, "1") if b'"tool_call_id"' in body else (response, count)
+                writer.write(response.head)
+            await _MODES[mode](writer, response, int(count))
             if "sec-websocket-key" in fields:
-                await reader.read()  # the client's farewell
+                await reader.read()  # the client's close frame
                 return
     except (asyncio.IncompleteReadError, ConnectionError):
         pass  # the client has closed
@@ -131,7 +137,7 @@ async def _response(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def _serve() -> None:
-    server = await asyncio.start_server(_response, "127.0.0.1", 0, backlog=_BACKLOG)
+    server = await asyncio.start_server(_serve_connection, "127.0.0.1", 0, backlog=_BACKLOG)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

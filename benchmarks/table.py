@@ -1,4 +1,4 @@
-"""What is printed: plain aligned tables, with the target beside each figure that has one."""
+"""Tables of the output, with the target of each figure that has one."""
 
 from dataclasses import asdict, dataclass
 from math import isnan
@@ -7,25 +7,32 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line: a name, its figures, and which of them (counted from 0) may be `most` at most."""
+    """A row of a table.
+
+    Attributes:
+        name: Title of the row.
+        figures: Its figures, one for each column.
+        target_column: Index of the figure that has a target; `None` if none has.
+        max_value: The target: the maximum of that figure.
+    """
 
     name: str
     figures: tuple[float | None, ...]
-    judged: int | None = None
-    most: float = 0.0
+    target_column: int | None = None
+    max_value: float = 0.0
 
     @property
     def verdict(self) -> str:
-        """`ok`, `over`, or nothing where there is no target."""
-        figure = None if self.judged is None else self.figures[self.judged]
+        """`ok`, `over`, or empty without a target."""
+        figure = None if self.target_column is None else self.figures[self.target_column]
         if figure is None:
             return ""
-        return "ok" if figure <= self.most else "over"
+        return "ok" if figure <= self.max_value else "over"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A question and its answers."""
+    """A table of figures."""
 
     title: str
     columns: tuple[str, ...]
@@ -37,16 +44,16 @@ class Table:
         return "\n".join([*lines, *(_line(row, width, self.columns) for row in self.rows), ""])
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
+        """Return a dict for `--json`."""
         rows = [{**asdict(row), "verdict": row.verdict} for row in self.rows]
         return {"title": self.title, "columns": self.columns, "rows": rows}
 
 
 def _line(row: Row, width: int, columns: tuple[str, ...]) -> str:
     figures = "".join(f"{_number(figure):>14}" for figure in row.figures)
-    if row.judged is None:
+    if row.target_column is None:
         return f"{row.name:{width}}{figures}"
-    return f"{row.name:{width}}{figures}   {columns[row.judged]} <= {row.most:g}  {row.verdict}"
+    return f"{row.name:{width}}{figures}   {columns[row.target_column]} <= {row.max_value:g}  {row.verdict}"
 
 
 def _number(figure: float | None) -> str:

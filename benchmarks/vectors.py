@@ -1,7 +1,7 @@
-"""What the server answers to who embeds texts.
+"""Responses of the server to requests for embeddings.
 
-`/embed/1024/openai/…` answers as vLLM does, base64 where it is asked for; `/embed/1024/nested/…` as the oldest OCI
-containers did, all vectors in the first entry, which is the one form that langchain-oci reads.
+`/embed/1024/openai/…` responds as vLLM does, with base64 on request; `/embed/1024/nested/…` as the first OCI containers
+did, with all vectors in the first entry, which is the only format that langchain-oci reads.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ def _response(size: int, count: int, shape: str, *, packed: bool) -> bytes:
     if shape == "nested":
         data = [{"index": 0, "object": "embedding", "embedding": rows}]
     else:
-        data = [{"index": at, "object": "embedding", "embedding": row} for at, row in enumerate(rows)]
+        data = [{"index": index, "object": "embedding", "embedding": row} for index, row in enumerate(rows)]
     usage = {"prompt_tokens": count, "total_tokens": count}
     body = json.dumps({"object": "list", "model": "odsc-llm", "data": data, "usage": usage}).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-async def answer(writer: asyncio.StreamWriter, path: str, body: bytes) -> None:
-    """One request for vectors."""
+async def respond(writer: asyncio.StreamWriter, path: str, body: bytes) -> None:
+    """Respond to a request for embeddings."""
     _, _, size, shape, *_ = path.split("/")
-    requested = json.loads(body)
-    packed = requested.get("encoding_format") == "base64"
-    writer.write(_response(int(size), len(requested["input"]), shape, packed=packed))
+    params = json.loads(body)
+    packed = params.get("encoding_format") == "base64"
+    writer.write(_response(int(size), len(params["input"]), shape, packed=packed))
     await writer.drain()

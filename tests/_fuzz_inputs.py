@@ -1,4 +1,4 @@
-"""Inputs of the fuzz harness: the corpus, recorded samples, and ways to bend them, byte by byte and value by value."""
+"""Inputs of the fuzz harness: the corpus, recorded samples, and mutations of bytes and of JSON values."""
 
 import json
 import random
@@ -13,29 +13,29 @@ from _samples import names, sample
 
 CORPUS = Path(__file__).parent / "corpus"
 
-#: The largest input that is made, in bytes.
+#: Maximum size of an input in bytes.
 MAX_BYTES = 64 * 1024
 
 
 def corpus(family: str) -> Iterator[tuple[str, str, bytes]]:
-    """Target, file name and content of each file `corpus/<family>/<target>.<what it is>`."""
+    """Yield target, file name and content of each file `corpus/<family>/<target>.<description>`."""
     for path in sorted((CORPUS / family).glob("*")):
         yield path.name.partition(".")[0], path.name, path.read_bytes()
 
 
 def seeds(family: str) -> dict[str, list[bytes]]:
-    """What is bent, for each target: the files of the family's targets, and recordings where these have the shape."""
-    found: dict[str, list[bytes]] = {target: [] for target in FAMILIES[family]}
+    """Return the inputs to mutate by target: the files of the family, and recordings of a suitable format."""
+    inputs_by_target: dict[str, list[bytes]] = {target: [] for target in FAMILIES[family]}
     shared = [data for _, _, data in corpus(family)]
     recorded = _recorded(family)
-    for target, inputs in found.items():
+    for target, inputs in inputs_by_target.items():
         inputs += [data for name, _, data in corpus(family) if name == target]
         inputs += shared + recorded
-    return found
+    return inputs_by_target
 
 
 def _recorded(family: str) -> list[bytes]:
-    """The bodies of the recordings, as this family's targets read them."""
+    """Return the bodies of the recordings in the format of this family."""
     bodies = [sample(name).body[:MAX_BYTES] for name in names()]
     if family in {"wire", "attempts", "bodies", "json"}:
         return [body for body in bodies if body]
@@ -48,8 +48,8 @@ def _recorded(family: str) -> list[bytes]:
 
 _PAYLOAD = re.compile(rb"^data: ?(.*?)\r?$", re.MULTILINE)
 
-#: Texts that break readers of text.
-_WORDS = (
+#: Texts that may break parsers.
+_TEXTS = (
     *("", " ", "null", "None", "NaN", "[DONE]", "error", "stop", "length", "tool_calls", "\x00", "\ufeff", "\u2028"),
     *("9" * 5000, "-1", "1e400", "2026-01-01T00:00:00Z", "99999-12-31T23:59:59Z", "٣٤٥", "<tool_call>", "[TOOL_CALLS]"),
     *(
@@ -62,7 +62,7 @@ _WORDS = (
     ),
 )
 
-#: JSON that Python's own values cannot spell, written in place of a mark.
+#: JSON that Python values cannot represent; it replaces a placeholder.
 _RAW = (
     *("9" * 400, "9" * 5000, "-1e400", "NaN", "Infinity", '"\\ud83d"', '"\\ude00x"', '"\\u0000"', "1" + "0" * 400),
     *(
@@ -77,13 +77,13 @@ _VALUES: tuple[Callable[[random.Random], Any], ...] = (
     lambda chance: chance.choice(
         [None, True, False, [], {}, [[]], [{}], {"": {}}, [None], 0, -1, 1.5, 1e308, 2**63, 2**70]
     ),
-    lambda chance: chance.choice(_WORDS),
+    lambda chance: chance.choice(_TEXTS),
     lambda chance: f"@@RAW{chance.randrange(len(_RAW))}@@",
-    lambda chance: {chance.choice(_NAMES): chance.choice(_WORDS) for _ in range(3)},
-    lambda chance: [chance.choice(_WORDS)] * chance.choice([1, 50]),
+    lambda chance: {chance.choice(_NAMES): chance.choice(_TEXTS) for _ in range(3)},
+    lambda chance: [chance.choice(_TEXTS)] * chance.choice([1, 50]),
 )
 
-#: Names of fields that the readers know.
+#: Names of fields that the parsers read.
 _NAMES = tuple(
     "choices delta message content text finish_reason finishReason index tool_calls toolCalls function name arguments id usage "
     "prompt_tokens error code status detail details type audio data transcript images annotations citations logprobs "
@@ -92,10 +92,10 @@ _NAMES = tuple(
 )
 
 
-def bent(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
-    """An input, bent in one to four ways."""
+def mutate(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
+    """Apply one to four mutations to an input."""
     for _ in range(chance.randint(1, 4)):
-        data = chance.choice(_METHODS)(data, chance, others)[:MAX_BYTES]
+        data = chance.choice(_MUTATIONS)(data, chance, others)[:MAX_BYTES]
     return data
 
 
@@ -124,7 +124,7 @@ def _repeat(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
     return data[:end] + data[start:end] * chance.choice([1, 2, 100]) + data[end:]
 
 
-def _truncated(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
+def _truncate(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
     return data[: chance.randint(0, len(data))]
 
 
@@ -134,36 +134,36 @@ def _splice(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
 
 
 def _insert(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
-    at = chance.randint(0, len(data))
-    word = chance.choice([*_WORDS, *_RAW]).encode("utf-8", "surrogatepass")
-    return data[:at] + word + data[at:]
+    position = chance.randint(0, len(data))
+    text = chance.choice([*_TEXTS, *_RAW]).encode("utf-8", "surrogatepass")
+    return data[:position] + text + data[position:]
 
 
 def _json(data: bytes, chance: random.Random, _: list[bytes]) -> bytes:
-    """Another value somewhere in one of the JSON documents, each of which is a line, or stands behind `data:`."""
+    """Change a value in one of the JSON documents, each of which is a line, or follows `data:`."""
     lines = data.split(b"\n")
-    platforms = [
-        at for at, line in enumerate(lines) if line.lstrip().removeprefix(b"data:").lstrip()[:1] in (b"{", b"[")
+    positions = [
+        index for index, line in enumerate(lines) if line.lstrip().removeprefix(b"data:").lstrip()[:1] in (b"{", b"[")
     ]
-    if not platforms:
+    if not positions:
         return data
-    at = chance.choice(platforms)
-    prefix = b"data: " if lines[at].lstrip().startswith(b"data:") else b""
+    index = chance.choice(positions)
+    prefix = b"data: " if lines[index].lstrip().startswith(b"data:") else b""
     try:
-        document = json.loads(lines[at].lstrip().removeprefix(b"data:"))
+        document = json.loads(lines[index].lstrip().removeprefix(b"data:"))
     except (ValueError, RecursionError):
         return data
-    document = _changed(document, chance)
+    document = _change(document, chance)
     text = json.dumps(document, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
-    lines[at] = prefix + _MARK.sub(lambda mark: _RAW[int(mark[1])].encode(), text)
+    lines[index] = prefix + _PLACEHOLDER.sub(lambda match: _RAW[int(match[1])].encode(), text)
     return b"\n".join(lines)
 
 
-_MARK = re.compile(rb'"@@RAW(\d+)@@"')
+_PLACEHOLDER = re.compile(rb'"@@RAW(\d+)@@"')
 
 
-def _changed(value: Any, chance: random.Random) -> Any:
-    """The value with another one in some place of it."""
+def _change(value: Any, chance: random.Random) -> Any:
+    """Replace the value or one inside it."""
     if isinstance(value, dict) and value and chance.random() < 0.9:
         name = chance.choice(list(value))
         match chance.randrange(8):
@@ -172,13 +172,13 @@ def _changed(value: Any, chance: random.Random) -> Any:
             case 1:
                 return {other: one for other, one in value.items() if other != name}
             case _:
-                return {**value, name: _changed(value[name], chance)}
+                return {**value, name: _change(value[name], chance)}
     if isinstance(value, list) and value and chance.random() < 0.8:
-        at = chance.randrange(len(value))
+        index = chance.randrange(len(value))
         if chance.random() < 0.1:
             return value * chance.choice([2, 30])
-        return [*value[:at], _changed(value[at], chance), *value[at + 1 :]]
+        return [*value[:index], _change(value[index], chance), *value[index + 1 :]]
     return chance.choice(_VALUES)(chance)
 
 
-_METHODS = (_flip, _drop, _repeat, _truncated, _splice, _insert, _json, _json, _json, _json, _json)
+_MUTATIONS = (_flip, _drop, _repeat, _truncate, _splice, _insert, _json, _json, _json, _json, _json)

@@ -1,7 +1,7 @@
-"""Every decoder and parser that reads what a server sends, as functions of bytes, in families.
+"""All decoders and parsers of server data as functions of bytes, in families.
 
-A target may raise nothing but an error of ours. `examine` runs one and checks what must hold for any input: the error
-can be pickled and copied, it costs little time, and what was received before it can be built and shown.
+A target may raise only `MDStreamError`. `examine` runs one and checks the properties that hold for any input: the error
+can be pickled and copied, little CPU time is used, and the events before the error can be summed and displayed.
 """
 
 import base64
@@ -67,7 +67,7 @@ from mdstream_core.platforms._sagemaker_payload_parts import (
     ContainerDecoder,
     PayloadPartDecoder,
     RawDecoder,
-    stream_failure,
+    parse_exception_frame,
 )
 from mdstream_core.transport.decompression import Decompressor
 from mdstream_core.wire import FrameDecoder
@@ -91,8 +91,8 @@ PLATFORMS: dict[str, Platform] = {
     "modelarts": ModelArts("https://127.0.0.1:1/v1/infers/x"),
 }
 
-#: The CPU time that one input may take, in seconds: so much, and so much a byte. Generous: it finds squares, no more.
-_ALLOWED, _ALLOWED_PER_BYTE = 1.5, 50e-6
+#: Maximum CPU time of an input in seconds, and per byte; only quadratic algorithms exceed it.
+_MAX_TIME, _MAX_TIME_PER_BYTE = 1.5, 50e-6
 
 REQUEST = {
     "messages": [{"role": "user", "content": "x"}],
@@ -104,11 +104,11 @@ REQUEST = {
 
 
 class Finding(AssertionError):
-    """An input for which something did not hold."""
+    """An input for which a property does not hold."""
 
 
 def examine(target: Target, data: bytes) -> None:
-    """Run a target. Raises whatever foreign comes out of it, or `Finding`."""
+    """Run a target; raise its error if it is no `MDStreamError`, or `Finding`."""
     start = time.process_time()
     try:
         with warnings.catch_warnings(), _parser(data):
@@ -116,45 +116,45 @@ def examine(target: Target, data: bytes) -> None:
             target(data)
     except MDStreamError as error:
         check_error(error)
-    took = time.process_time() - start
-    if took > _ALLOWED + _ALLOWED_PER_BYTE * len(data):
-        raise Finding(f"{took:.1f} s of CPU time for {len(data)} bytes")
+    cpu_time = time.process_time() - start
+    if cpu_time > _MAX_TIME + _MAX_TIME_PER_BYTE * len(data):
+        raise Finding(f"{cpu_time:.1f} s of CPU time for {len(data)} bytes")
 
 
 @contextmanager
 def _parser(data: bytes) -> Iterator[None]:
-    """Read half of the inputs with the JSON parser that is used where orjson is not installed."""
-    given = _json.parse
+    """Parse half of the inputs with the JSON parser that is used without orjson."""
+    original = _json.parse
     if zlib.crc32(data) % 2:
         _json.parse = pydantic_core.from_json
     try:
         yield
     finally:
-        _json.parse = given
+        _json.parse = original
 
 
 def check_error(error: MDStreamError) -> None:
-    """An error can be copied and pickled, and its fields have the types that they should have."""
+    """Check that an error can be copied and pickled, and that its fields have the right types."""
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         if (str(other), other.code, other.status) != (str(error), error.code, error.status):
             raise Finding(f"a copy of {error!r} differs")
     if not isinstance(error.code, str | None) or not isinstance(error.status, int | None):
-        raise Finding(f"code {error.code!r} or status {error.status!r} of another type")
+        raise Finding(f"code {error.code!r} or status {error.status!r} has another type")
     json.dumps([str(error), error.code, error.raw])
 
 
 def pieces(data: bytes) -> list[bytes]:
-    """The data in pieces; how large they are depends on the data alone."""
+    """Split data into pieces, whose size depends on the data only."""
     step = random.Random(zlib.crc32(data)).choice((1, 7, 64, 4096, 1 << 20))
     step = max(step, len(data) // 2000)
-    return [data[at : at + step] for at in range(0, len(data), step)]
+    return [data[offset : offset + step] for offset in range(0, len(data), step)]
 
 
-def _frames(make: Callable[[], FrameDecoder], data: bytes) -> None:
-    frames = make()
+def _frames(create_decoder: Callable[[], FrameDecoder], data: bytes) -> None:
+    decoder = create_decoder()
     for piece in pieces(data):
-        list(iter(frames.feed(piece)))
-    list(iter(frames.finish()))
+        list(iter(decoder.feed(piece)))
+    list(iter(decoder.finish()))
 
 
 def _eventstream(data: bytes) -> None:
@@ -165,29 +165,29 @@ def _eventstream(data: bytes) -> None:
 
 
 def _websocket(masked: bool, data: bytes) -> None:
-    reader = WebSocketFrameDecoder(masked=masked)
+    decoder = WebSocketFrameDecoder(masked=masked)
     for piece in pieces(data):
-        list(reader.feed(piece))
+        list(decoder.feed(piece))
 
 
-def _conversation(data: bytes) -> None:
-    conversation = WebSocketProtocol(client=True)
+def _websocket_protocol(data: bytes) -> None:
+    protocol = WebSocketProtocol(client=True)
     for piece in pieces(data):
-        conversation.feed(piece)
-    conversation.bytes_to_send()
+        protocol.feed(piece)
+    protocol.bytes_to_send()
 
 
 def check_events(events: Iterable[Event]) -> None:
-    """What was received can be added up, shown, copied and pickled."""
+    """Check that the received events can be summed, displayed, copied and pickled."""
     model_response = ModelResponse.from_events(events)
     model_response.to_dict()
     pickle.dumps(model_response)
     copy.deepcopy(model_response)
     for call in model_response.tool_calls[:50]:
-        _call(call)
+        _check_call(call)
 
 
-def _call(call: ToolCall) -> None:
+def _check_call(call: ToolCall) -> None:
     try:
         call.parse_arguments()
     except ValueError as error:
@@ -197,9 +197,9 @@ def _call(call: ToolCall) -> None:
     assert isinstance(call.trailing_text, str)
 
 
-def _decoded(made: Any, data: bytes) -> None:
-    """Each line is a payload."""
-    decoder = made.create_decoder()
+def _payloads(dialect: Any, data: bytes) -> None:
+    """Decode each line as a payload."""
+    decoder = dialect.create_decoder()
     events: list[Event] = []
     try:
         for payload in data.split(b"\n"):
@@ -211,15 +211,15 @@ def _decoded(made: Any, data: bytes) -> None:
         check_events([*events, *decoder.flush()])
 
 
-def _marked(made: TextParsingDialect, data: bytes) -> None:
-    """The data are the text of an answer, in pieces."""
+def _text(dialect: TextParsingDialect, data: bytes) -> None:
+    """Decode the data as the text of a response, in pieces."""
     texts = [piece.decode("utf-8", "replace") for piece in pieces(data)]
     payloads = [json.dumps({"choices": [{"index": 0, "delta": {"content": text}}]}).encode() for text in texts]
     end = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
-    _decoded(made, b"\n".join([*payloads, end]))
+    _payloads(dialect, b"\n".join([*payloads, end]))
 
 
-def _refused(platform: Platform, data: bytes) -> None:
+def _error_response(platform: Platform, data: bytes) -> None:
     for status in (400, 404, 424, 429, 500):
         error = platform.parse_error(
             ResponseHead(status, {"x-amzn-errortype": "ModelError"} if status == 424 else {}), data
@@ -245,13 +245,13 @@ def _iam(status: int, data: bytes) -> None:
 
 def _jwt(data: bytes) -> None:
     for token in (data.decode("latin-1"), f"a.{base64.urlsafe_b64encode(data).decode()}.b"):
-        end = jwt_expiry(token)
-        if end is not None:
-            time.gmtime(end)
+        expires = jwt_expiry(token)
+        if expires is not None:
+            time.gmtime(expires)
 
 
-def _plain_value_error(run: Callable[[], Any]) -> None:
-    """What reads configuration raises `ValueError`, of no subclass."""
+def _check_value_error(run: Callable[[], Any]) -> None:
+    """Check that an error is a `ValueError` and no subclass of it."""
     try:
         run()
     except ValueError as error:
@@ -264,31 +264,32 @@ def _config_file(data: bytes) -> None:
         file.write(data)
         file.flush()
         for source in (APIKey, SessionToken):
-            _plain_value_error(lambda source=source: source(Profile(file.name)).load())  # type: ignore[misc]
+            _check_value_error(lambda source=source: source(Profile(file.name)).load())  # type: ignore[misc]
 
 
 def _config(data: bytes) -> None:
     text = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace")
     names = ("tenancy", "user", "fingerprint", "key_file", "security_token_file")
     for source in (APIKey, SessionToken):
-        _plain_value_error(source(ConfigFields(dict.fromkeys(names, text))).load)
+        _check_value_error(source(ConfigFields(dict.fromkeys(names, text))).load)
 
 
 def _json_functions(data: bytes) -> None:
-    for read in (_json.loads, _json.loads_nonstandard, lambda one: _json.loads_lenient(one.decode("utf-8", "replace"))):
+    parsers = (_json.loads, _json.loads_nonstandard, lambda one: _json.loads_lenient(one.decode("utf-8", "replace")))
+    for parse in parsers:
         try:
-            value = read(data)
+            value = parse(data)
         except ValueError:
             continue
         _json.to_text(value)
         _json.to_count(value)
-    _call(ToolCall("i", "n", data.decode("utf-8", "replace")))
-    _call(ToolCall("i", "n", data.decode("utf-8", "surrogateescape")))
+    _check_call(ToolCall("i", "n", data.decode("utf-8", "replace")))
+    _check_call(ToolCall("i", "n", data.decode("utf-8", "surrogateescape")))
 
 
 def _error_bodies(data: bytes) -> None:
-    words = parse_error_body(data)
-    describes_context_overflow(words.message)
+    error_body = parse_error_body(data)
+    describes_context_overflow(error_body.message)
     to_readable_text(data.decode("latin-1"))
     try:
         parse_error_object(_json.loads(data))
@@ -296,18 +297,18 @@ def _error_bodies(data: bytes) -> None:
         return
 
 
-def _unpacked(coding: str, data: bytes) -> None:
-    unpack = Decompressor(coding)
+def _decompress(coding: str, data: bytes) -> None:
+    decompressor = Decompressor(coding)
     for piece in pieces(data):
-        for _ in unpack.feed(piece):
+        for _ in decompressor.feed(piece):
             pass
 
 
-def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
-    """A whole response, as a client would read it, and what both frameworks make of its partial."""
+def _attempt(platform: Platform, name: str, content_type: str, data: bytes) -> None:
+    """Read a response as a client does, and translate its partial for both frameworks."""
     attempt = Call(platform, dialect(name), REQUEST, retry=Retry(0)).create_attempt()
     try:
-        attempt.start(ResponseHead(200, {"content-type": kind}))
+        attempt.start(ResponseHead(200, {"content-type": content_type}))
         for piece in pieces(data):
             attempt.feed(piece)
             if attempt.should_stop_reading:
@@ -315,23 +316,23 @@ def _attempt(platform: Platform, name: str, kind: str, data: bytes) -> None:
         attempt.flush()
         attempt.finish((("StreamFailure", "ModelResponseTimeExceeded"),) if len(data) % 3 == 0 else ())
     except MDStreamError as error:
-        explained = attempt.enrich_error(error)
-        if explained.response is not None:
-            explained.response.json()
-        if explained.partial is not None:
-            check_translation(explained.partial, explained)
-        raise explained from error
+        enriched = attempt.enrich_error(error)
+        if enriched.response is not None:
+            enriched.response.json()
+        if enriched.partial is not None:
+            check_translation(enriched.partial, enriched)
+        raise enriched from error
 
 
 def check_translation(model_response: ModelResponse, error: MDStreamError) -> None:
-    """Both frameworks can show the partial."""
+    """Check that both frameworks can translate the partial."""
     for generation in build_result(model_response, "p").generations:
         assert isinstance(generation.message.content_blocks, list)  # type: ignore[union-attr]
     ChatResponseBuilder("m").partial_response(model_response, error)
     CompletionResponseBuilder("m").partial_response(model_response, error)
 
 
-#: One event of each kind, and values that its fields should not have.
+#: An event of each type, and wrong values for its fields.
 _EVENTS: tuple[Any, ...] = (
     TextDelta("Hi"),
     ReasoningDelta("hm"),
@@ -354,8 +355,8 @@ _WRONG: tuple[Any, ...] = (
 )
 
 
-def bent_events(chance: random.Random, size: int) -> list[Any]:
-    """Events, some of whose fields have values of other types."""
+def mutate_events(chance: random.Random, size: int) -> list[Any]:
+    """Create events, some of whose fields have wrong values."""
     events: list[Any] = []
     for _ in range(size):
         event = chance.choice(_EVENTS)
@@ -364,35 +365,35 @@ def bent_events(chance: random.Random, size: int) -> list[Any]:
     return events
 
 
-def _summed(data: bytes) -> None:
-    """The sum of events whose fields are wrong: the data are a seed."""
+def _accumulate(data: bytes) -> None:
+    """Sum events with wrong fields; the data is the seed."""
     chance = random.Random(data)
-    events = bent_events(chance, chance.randint(0, 12))
+    events = mutate_events(chance, chance.randint(0, 12))
     model_response = ModelResponse.from_events(events)
     names = ("text", "reasoning", "refusal", "tool_calls", "finish_reason", "first")
     json.dumps([str(getattr(model_response, name)) for name in names])
     model_response.to_dict()
     pickle.dumps(model_response)
     for call in model_response.tool_calls:
-        _call(call)
+        _check_call(call)
     error = MalformedStream("x", code=chance.choice(_WRONG), status=chance.choice(_WRONG), raw=chance.choice(_WRONG))
     check_error(error)
     check_translation(model_response, error)
 
 
-_MARKUP = {
+_TEXT_PARSERS = {
     f"{name or 'text'}-{reasoning or 'plain'}": TextParsingDialect(OpenAIChat(), tool_calls=name, reasoning=reasoning)  # type: ignore[arg-type]
     for name in ("hermes", "mistral", "llama3_json", "pythonic", None)
     for reasoning in ("think", "open", None)
     if name or reasoning
 }
-_TYPES = {
+_CONTENT_TYPES = {
     "sse": "text/event-stream",
     "json": "application/json",
     "lines": "application/jsonlines",
     "socket": CONTENT_TYPE,
 }
-_CHATS = ("openai-chat", "auto", "tgi", "oci-generic", "oci-cohere", "oci-cohere-v2")
+_CHAT_DIALECTS = ("openai-chat", "auto", "tgi", "oci-generic", "oci-cohere", "oci-cohere-v2")
 
 FAMILIES: dict[str, dict[str, Target]] = {
     "wire": {
@@ -408,14 +409,14 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "eventstream": _eventstream,
         "websocket": partial(_websocket, False),
         "websocket-masked": partial(_websocket, True),
-        "conversation": _conversation,
+        "conversation": _websocket_protocol,
     },
-    "dialects": {name: partial(_decoded, dialect(name)) for name in dialects._DIALECTS},
-    "markup": {name: partial(_marked, made) for name, made in _MARKUP.items()},
+    "dialects": {name: partial(_payloads, dialect(name)) for name in dialects._DIALECTS},
+    "markup": {name: partial(_text, parsing_dialect) for name, parsing_dialect in _TEXT_PARSERS.items()},
     "bodies": {
-        **{name: partial(_refused, platform) for name, platform in PLATFORMS.items()},
+        **{name: partial(_error_response, platform) for name, platform in PLATFORMS.items()},
         "any": _error_bodies,
-        "exception-frame": lambda data: check_error(stream_failure("ModelStreamError", data)),
+        "exception-frame": lambda data: check_error(parse_exception_frame("ModelStreamError", data)),
     },
     "trailers": {"oci": _trailer},
     "auth": {
@@ -426,15 +427,15 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "config": _config,
     },
     "json": {"all": _json_functions},
-    "coding": {coding: partial(_unpacked, coding) for coding in ("gzip", "deflate")},
-    "events": {"sum": _summed},
+    "coding": {coding: partial(_decompress, coding) for coding in ("gzip", "deflate")},
+    "events": {"sum": _accumulate},
     "attempts": {
-        f"{platform_case}-{name}-{short}": partial(_attempt, PLATFORMS[platform_case], name, kind)
-        for platform_case, name, short, kind in [
-            *(("oci-model-deployment", name, "sse", _TYPES["sse"]) for name in _CHATS),
-            ("oci-genai", "openai-chat", "json", _TYPES["json"]),
-            ("modelarts", "openai-chat", "socket", _TYPES["socket"]),
-            ("modelarts", "openai-chat", "lines", _TYPES["lines"]),
+        f"{platform}-{name}-{label}": partial(_attempt, PLATFORMS[platform], name, content_type)
+        for platform, name, label, content_type in [
+            *(("oci-model-deployment", name, "sse", _CONTENT_TYPES["sse"]) for name in _CHAT_DIALECTS),
+            ("oci-genai", "openai-chat", "json", _CONTENT_TYPES["json"]),
+            ("modelarts", "openai-chat", "socket", _CONTENT_TYPES["socket"]),
+            ("modelarts", "openai-chat", "lines", _CONTENT_TYPES["lines"]),
             ("sagemaker", "auto", "sse", "application/vnd.amazon.eventstream"),
         ]
     },

@@ -1,4 +1,4 @@
-"""OCI Generative AI in tests: a platform, the way of a body through wire and dialect, and payloads as events."""
+"""OCI Generative AI in tests: a platform, decoding of a body, and payloads of each API format."""
 
 import json
 from typing import Any
@@ -29,37 +29,34 @@ WEATHER = {
 
 
 def sse(*payloads: Any) -> bytes:
-    """Each payload as an event."""
+    """Encode each payload as a server-sent event."""
     return b"".join(encode(one if isinstance(one, bytes) else json.dumps(one).encode()) for one in payloads)
 
 
-def question(name: str, **more: Any) -> dict[str, Any]:
-    """Something to ask in a dialect."""
-    requested = {"prompt": "Hello"} if "generate-text" in name else {"messages": [{"role": "user", "content": "Hello"}]}
-    return {**requested, **more}
+def build_params(name: str, **more: Any) -> dict[str, Any]:
+    """Build the parameters of a request in a dialect."""
+    params = {"prompt": "Hello"} if "generate-text" in name else {"messages": [{"role": "user", "content": "Hello"}]}
+    return {**params, **more}
 
 
 def read(name: str, body: bytes, head: ResponseHead = EVENTS, step: int = 4096) -> Outcome:
-    """Hand a body to an exchange, as a client would, which stops reading once that is enough."""
-    requested = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
+    """Decode a body as a client does; stop reading when the response is complete."""
+    attempt = Call(PLATFORM, dialect(name), build_params(name), retry=Retry(0)).create_attempt()
     events: list[Event] = []
     try:
-        requested.start(head)
+        attempt.start(head)
         for data in pieces(body, step):
-            events += requested.feed(data)
-            if requested.should_stop_reading:
+            events += attempt.feed(data)
+            if attempt.should_stop_reading:
                 break
-        events += requested.flush()
-        events += requested.finish()
+        events += attempt.flush()
+        events += attempt.finish()
     except MDStreamError as error:
-        return Outcome(events, requested.enrich_error(error))
+        return Outcome(events, attempt.enrich_error(error))
     return Outcome(events, None)
 
 
-#: Until `call.py` and `client.py` know answers that are whole before their stream ends.
-
-
-# What the formats say
+# Payloads of the API formats
 
 GENERIC, COHERE, V2 = "oci-generic", "oci-cohere", "oci-cohere-v2"
 
@@ -95,5 +92,5 @@ CALL = {"type": "FUNCTION", "id": "call_1", "name": "get_weather", "arguments": 
 OTHER = {"type": "FUNCTION", "id": "call_2", "name": "get_weather", "arguments": '{"city": "Rome"}'}
 
 
-def document(inside: str, answer: dict[str, Any]) -> bytes:
-    return json.dumps({"modelId": "m", "modelVersion": "1", inside: answer}, indent=1).encode()
+def document(field: str, response: dict[str, Any]) -> bytes:
+    return json.dumps({"modelId": "m", "modelVersion": "1", field: response}, indent=1).encode()

@@ -1,4 +1,4 @@
-"""The platforms in tests: how each is asked on the emulator, and how its streams can end badly. One table for all."""
+"""The platforms in tests: the fields of each for the emulator, and the failures of its streams."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from _stream_endings import ENDINGS, Ending
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
-#: The access key that SageMaker lets in.
+#: The access key that the emulated SageMaker accepts.
 AWS = {"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 
 
@@ -23,12 +23,12 @@ def shared_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(shared_emulator: Emulator) -> Emulator:
-    """The emulator without memories."""
+    """The module's emulator, reset."""
     shared_emulator.reset()
     return shared_emulator
 
 
-#: Endings that every service can have, whatever it speaks.
+#: Failures that every service can have, in every dialect.
 USUAL = {
     name: ENDINGS[name]
     for name in (
@@ -45,7 +45,7 @@ USUAL = {
 
 @dataclass(frozen=True)
 class PlatformCase:
-    """A platform as it is asked: with which fields, and how its streams can end badly."""
+    """A platform with constructor fields, and the failures of its streams."""
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -58,19 +58,19 @@ class PlatformCase:
 
 def _aws(emulator: Emulator) -> dict[str, Any]:
     ((key, secret),) = AWS.items()
-    there = emulator.sagemaker
+    sagemaker = emulator.sagemaker
     return {
-        "endpoint_name": there.endpoint_name,
-        "region_name": there.region_name,
-        "endpoint_url": there.endpoint_url,
+        "endpoint_name": sagemaker.endpoint_name,
+        "region_name": sagemaker.region_name,
+        "endpoint_url": sagemaker.endpoint_url,
         "aws_access_key_id": key,
         "aws_secret_access_key": secret,
     }
 
 
 def _genai(emulator: Emulator) -> dict[str, Any]:
-    there = emulator.oci_generative_ai
-    return {"service_endpoint": there.endpoint, "compartment_id": there.compartment_id, "auth_type": "none"}
+    genai = emulator.oci_generative_ai
+    return {"service_endpoint": genai.endpoint, "compartment_id": genai.compartment_id, "auth_type": "none"}
 
 
 _FIELDS = {
@@ -92,7 +92,7 @@ _FRAMES = {
     "a damaged frame": Ending(Fault("damaged_frame", after=3), errors.MalformedStream),
 }
 
-#: What LMI writes into its JSON lines; it has no events and no [DONE].
+#: The error line of LMI, which sends JSON lines without [DONE].
 _LINE = Fault("insert", after=3, data=b'{"error":{"message":"the model server failed","code":500}}\n')
 _LINES = {
     **_FRAMES,
@@ -116,9 +116,9 @@ PLATFORM_CASES: dict[str, PlatformCase] = {
     "MaaS": PlatformCase("modelarts-maas"),
 }
 
-#: Every place with every ending that it can have.
+#: Every platform with every failure that it can have.
 MATRIX: dict[str, tuple[PlatformCase, Ending]] = {
-    f"{name}: {how}": (platform_case, ending)
+    f"{name}: {title}": (platform_case, ending)
     for name, platform_case in PLATFORM_CASES.items()
-    for how, ending in platform_case.endings.items()
+    for title, ending in platform_case.endings.items()
 }

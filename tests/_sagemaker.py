@@ -1,4 +1,4 @@
-"""SageMaker in the tests: frames, an endpoint on loopback, and both clients asking it."""
+"""SageMaker in tests: frames, an emulated endpoint, and calls with both clients."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,13 +30,13 @@ def exception(kind: str, payload: bytes) -> bytes:
     return encode({":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}, payload)
 
 
-def stream_head(written: str = "text/event-stream") -> ResponseHead:
-    """How a stream begins; `written` is the container's content type."""
-    return ResponseHead(200, {"content-type": "application/vnd.amazon.eventstream", "x-amzn-sagemaker-content-type": written, "x-amzn-requestid": "r-1"})  # fmt: skip
+def stream_head(content_type: str = "text/event-stream") -> ResponseHead:
+    """Create the head of a stream with the container's content type."""
+    return ResponseHead(200, {"content-type": "application/vnd.amazon.eventstream", "x-amzn-sagemaker-content-type": content_type, "x-amzn-requestid": "r-1"})  # fmt: skip
 
 
 def signer(**options: Any) -> Signer:
-    pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
+    pytest.importorskip("botocore", reason="needs botocore for signatures; install mdstream-llm[aws]")
     from mdstream_core.auth.aws import AWSSigner  # noqa: PLC0415
 
     return AWSSigner.from_keys("AKEMULATED", "s3cret", **{"region_name": "us-east-1", **options})
@@ -51,12 +51,12 @@ Outcome = tuple[ModelResponse, MDStreamError | None]
 Send = Callable[..., Outcome]
 
 
-def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **question: Any) -> Outcome:
-    """What came, and how it ended."""
+def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **params: Any) -> Outcome:
+    """Call the service with the sync client; return the response and the error."""
     events: list[Event] = []
     failed: MDStreamError | None = None
     try:
-        for event in service.client.stream(service.call(dialect or Auto(), {**REQUEST, **question}, stream=stream)):
+        for event in service.client.stream(service.call(dialect or Auto(), {**REQUEST, **params}, stream=stream)):
             events.append(event)  # noqa: PERF402
     except MDStreamError as error:
         failed = error
@@ -64,13 +64,13 @@ def sync(service: Service, dialect: Dialect | None = None, *, stream: bool = Tru
     return ModelResponse.from_events(events), failed
 
 
-def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **question: Any) -> Outcome:
-    """The same with the other client."""
+def asyn(service: Service, dialect: Dialect | None = None, *, stream: bool = True, **params: Any) -> Outcome:
+    """Call the service with the async client; return the response and the error."""
 
     async def main() -> Outcome:
         events: list[Event] = []
         failed: MDStreamError | None = None
-        call = service.call(dialect or Auto(), {**REQUEST, **question}, stream=stream)
+        call = service.call(dialect or Auto(), {**REQUEST, **params}, stream=stream)
         try:
             async for event in service.async_client.stream(call):
                 events.append(event)  # noqa: PERF401

@@ -1,4 +1,4 @@
-"""Names that become part of an address: whoever chooses one must not choose who is sent the credential."""
+"""Names that become part of a URL cannot change the host that receives the credential."""
 
 import os
 from collections.abc import Callable
@@ -72,10 +72,8 @@ PLATFORM_CASES: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("name", EVIL)
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
-def test_a_name_chooses_no_host(platform_case: Callable[[str], object], name: str) -> None:
-    """
-    The error names the field, is one short line, and shows no secret.
-    """
+def test_a_name_cannot_change_the_host(platform_case: Callable[[str], object], name: str) -> None:
+    """The error names the field, is one short line, and contains no secret."""
     with pytest.raises(ValueError, match=r"^[a-z_]+[= ]") as caught:
         platform_case(name)
 
@@ -95,20 +93,16 @@ def test_a_name_chooses_no_host(platform_case: Callable[[str], object], name: st
         ("my-kualalumpur-1", "iam.my-kualalumpur-1.myhuaweicloud.com"),
     ],
 )
-def test_projects_of_huawei_are_known(project: str, host: str) -> None:
-    """
-    A region, or a part of one.
-    """
+def test_huawei_projects_are_accepted(project: str, host: str) -> None:
+    """A region, or a sub-project."""
     assert host == urlsplit(IAMLogin("u", "p", "d", project).request().url).hostname
 
 
 @pytest.mark.parametrize(
     "region", [*REGIONS.values(), *REGIONS, "us-gov-ashburn-1", "eu-dcc-rome-1", "ap-dcc-gazipur-1"]
 )
-def test_regions_of_oci_are_known(region: str) -> None:
-    """
-    Their identifiers, and the short keys that we have the identifiers of.
-    """
+def test_oci_regions_are_accepted(region: str) -> None:
+    """Names, and known short keys."""
     full = REGIONS.get(region, region)
 
     assert f".{full}." in OCIGenerativeAI(COMPARTMENT, "m", region).base_url
@@ -123,10 +117,8 @@ AWS_REGIONS = (
 
 
 @pytest.mark.parametrize("region", AWS_REGIONS.split())
-def test_regions_of_aws_are_known(region: str) -> None:
-    """
-    Those of all partitions.
-    """
+def test_aws_regions_are_accepted(region: str) -> None:
+    """Of all partitions."""
     assert f"runtime.sagemaker.{region}." in SageMaker("e", region).base_url
     assert region == aws.AWSSigner(region, lambda: None).region_name
 
@@ -140,10 +132,8 @@ def test_regions_of_aws_are_known(region: str) -> None:
         "ocid1.tenancy.oc2..aaaa-b_c",
     ],
 )
-def test_compartments_are_known(ocid: str) -> None:
-    """
-    As Oracle's page of resource identifiers writes them.
-    """
+def test_compartment_ocids_are_accepted(ocid: str) -> None:
+    """In the formats of Oracle's page on resource identifiers."""
     assert ocid == OCIGenerativeAI(ocid, "m", service_endpoint="https://h").compartment_id
 
 
@@ -184,10 +174,8 @@ URLS: dict[str, Callable[[str], object]] = {
     ],
 )
 @pytest.mark.parametrize("platform_case", URLS.values(), ids=URLS)
-def test_an_endpoint_is_a_url(platform_case: Callable[[str], object], url: str) -> None:
-    """
-    A scheme, a host, no user or password. The error is one line and shows neither.
-    """
+def test_an_endpoint_must_be_a_url(platform_case: Callable[[str], object], url: str) -> None:
+    """With scheme and host, without user and password. The error is one line and contains neither."""
     with pytest.raises(ValueError, match=r"^[a-z_]+[= ]") as caught:
         platform_case(url)
 
@@ -208,29 +196,23 @@ def test_an_endpoint_is_a_url(platform_case: Callable[[str], object], url: str) 
     ],
 )
 @pytest.mark.parametrize("platform_case", URLS.values(), ids=URLS)
-def test_an_endpoint_of_ones_own_may_be_anywhere(platform_case: Callable[[str], object], url: str) -> None:
-    """
-    Private endpoints, proxies, emulators, names of containers.
-    """
+def test_an_endpoint_may_have_any_host(platform_case: Callable[[str], object], url: str) -> None:
+    """Private endpoints, proxies, emulators, names of containers."""
     assert platform_case(url)
 
 
 @pytest.mark.parametrize(
     "url", [f"{DEPLOYMENT}x/predict", f"{DEPLOYMENT}x/predictWithResponseStream/v1", f"{DEPLOYMENT}x/"]
 )
-def test_the_route_may_stand_behind_an_ocid(url: str) -> None:
-    """
-    People copy it along.
-    """
+def test_an_ocid_may_have_a_route(url: str) -> None:
+    """Users copy it together with the OCID."""
     assert OCIModelDeployment(url).base_url.endswith(f"/{DEPLOYMENT}x")
 
 
 @pytest.mark.parametrize("name", ["security_token", "project_id"])
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a b\n", "ä", " xyz"])
-def test_what_is_sent_in_a_header_beside_a_key_is_sound(name: str, value: str) -> None:
-    """
-    The value is not shown.
-    """
+def test_values_that_become_headers_are_checked(name: str, value: str) -> None:
+    """The error does not contain the value."""
     with pytest.raises(ValueError, match=name.replace("_", "-")) as caught:
         AKSKSigner("ak", "sk", **{name: value})
 
@@ -267,12 +249,10 @@ GENAI: list[Callable[..., object]] = [
 
 @pytest.mark.parametrize("model", GENAI)
 @pytest.mark.parametrize("source", ["profile", "OCI_REGION", "OCI_RESOURCE_PRINCIPAL_REGION", "signer"])
-def test_a_region_that_was_found_is_checked_like_one_that_was_given(
+def test_a_resolved_region_is_checked_like_an_explicit_one(
     model: Callable[..., object], source: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    In the config file, in the environment, by the signer, which may have it from the metadata service.
-    """
+    """From the config file, the environment, or a signer, which may have it from the metadata service."""
     more: dict[str, Any] = {}
     if source != "profile":
         monkeypatch.setenv("OCI_CONFIG_FILE", str(home / "plain"))
@@ -291,10 +271,8 @@ def test_a_region_that_was_found_is_checked_like_one_that_was_given(
 
 
 @pytest.mark.parametrize("kind", ["config", "environment", "AWS_REGION", "given"])
-def test_a_region_of_aws_that_was_found_is_checked(kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    In a profile, in both variables, or given.
-    """
+def test_a_resolved_aws_region_is_checked(kind: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a profile or a variable, or explicit."""
     pytest.importorskip("botocore", reason="mdstream-llm[aws] is not installed")
     if kind == "config":
         (home / "aws").write_text("[default]\nregion = evil.example/\n")
@@ -322,10 +300,8 @@ MODELS: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_models_of_both_frameworks_send_nothing(model: Callable[[], object]) -> None:
-    """
-    A `ValueError` before anything is signed.
-    """
+def test_models_of_both_frameworks_reject_wrong_names(model: Callable[[], object]) -> None:
+    """A `ValueError` is raised before anything is signed."""
     with pytest.raises((ValueError, MDStreamError), match=r"='evil\.example/'"):
         model()
 
@@ -340,20 +316,16 @@ def test_models_of_both_frameworks_send_nothing(model: Callable[[], object]) -> 
     ],
     ids=lambda words: words[1],
 )
-def test_the_command_line_refuses_them_too(words: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    As wrong words, or a credential that cannot be used.
-    """
+def test_the_command_line_rejects_wrong_names(words: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As wrong usage, or a credential that cannot be used."""
     assert main(words) in {2, 3}
     written = capsys.readouterr()
     assert "pa55word" not in written.out + written.err
     assert "mdstream: " in written.err
 
 
-def test_a_token_session_with_a_region_of_evil_is_not_requested(home: Path) -> None:
-    """
-    The same for a session's profile.
-    """
+def test_the_region_of_a_session_profile_is_checked(home: Path) -> None:
+    """The region of a session profile is checked."""
     (home / "token").write_text(jwt(4e9))
     config = {"security_token_file": str(home / "token"), "key_file": str(home / "key.pem"), "region": "x.evil/"}
     signer = oci.from_config(config=config)
@@ -361,10 +333,8 @@ def test_a_token_session_with_a_region_of_evil_is_not_requested(home: Path) -> N
         OCIGenerativeAI(COMPARTMENT, "m", oci.resolve_region(signer))
 
 
-def test_the_checks_state_what_they_are_for() -> None:
-    """
-    Field, value and an example; a long value is cut.
-    """
+def test_the_errors_of_the_checks() -> None:
+    """Field, value and an example; a long value is truncated."""
     with pytest.raises(
         ValueError, match=r"^region='x{80}' is not a region name \(hint: use a name such as us-chicago-1\)$"
     ):

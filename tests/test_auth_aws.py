@@ -1,4 +1,4 @@
-"""AWS's signer: the signature of the reference, where credentials come from, when they are renewed, and no secrets."""
+"""AWS signatures: a reference vector, sources of credentials, refreshes, errors, and secrets."""
 
 import asyncio
 import copy
@@ -25,7 +25,7 @@ import botocore.exceptions  # noqa: E402
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/my-ep/invocations-response-stream"
-PROMPT = Request(
+REQUEST = Request(
     "POST",
     URL,
     {
@@ -54,12 +54,10 @@ def credential(request: Request) -> str:
     return request.headers["authorization"].partition("Credential=")[2].partition("/")[0]
 
 
-def test_the_vector_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Key, date, headers and body of reference/sagemaker.md give its signature; botocore's clock is set, nothing else.
-    """
+def test_the_signature_equals_the_reference_vector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, date, headers and body of reference/sagemaker.md give its signature; only botocore's clock is patched."""
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_: dt.datetime(2026, 1, 2, 3, 4, 5))
-    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(PROMPT)
+    signed = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1").sign(REQUEST)
 
     assert "20260102T030405Z" == signed.headers["x-amz-date"]
     assert (
@@ -69,31 +67,27 @@ def test_the_vector_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     ) == signed.headers["authorization"]
 
 
-def test_signing_makes_a_new_request() -> None:
-    """
-    The unsigned one stays as it was; a session token is a signed header.
-    """
-    before = dict(PROMPT.headers)
-    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(PROMPT)
+def test_signing_returns_a_new_request() -> None:
+    """The unsigned request is unchanged; a session token is a signed header."""
+    before = dict(REQUEST.headers)
+    signed = AWSSigner.from_keys(KEY, SECRET, "token", region_name="us-east-1").sign(REQUEST)
 
-    assert before == PROMPT.headers
+    assert before == REQUEST.headers
     assert "token" == signed.headers["x-amz-security-token"]
     assert "x-amz-security-token" in signed.headers["authorization"]
-    assert PROMPT.content is signed.content
+    assert REQUEST.content is signed.content
 
 
-def test_a_key_in_hand_needs_nothing() -> None:
-    """
-    It is never stale and never renewed.
-    """
+def test_static_keys_need_no_refresh() -> None:
+    """They never expire and cannot be refreshed."""
     signer = AWSSigner.from_keys(KEY, SECRET, region_name="us-east-1")
 
     assert (False, False) == (signer.needs_refresh(), signer.can_refresh())
 
 
-def test_nothing_is_fetched_before_it_is_needed() -> None:
+def test_credentials_are_fetched_at_the_first_request() -> None:
     """
-    Building a connection looks for no credentials; the first request finds that there are none, and where was looked.
+    Creating a connection does not search for them; the error of the first request lists the sources that were searched.
     """
     signer = resolve_connection(region_name="us-east-1").signer
 
@@ -106,10 +100,8 @@ def test_nothing_is_fetched_before_it_is_needed() -> None:
     assert str(missing.value) == str(pickle.loads(pickle.dumps(missing.value)))
 
 
-def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    botocore's variables give key and region; a signer that is asked unprepared fetches its key.
-    """
+def test_credentials_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials of the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -119,8 +111,8 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         found.region_name,
         found.endpoint_url,
     )
-    assert "AKENV" == credential(found.signer.sign(PROMPT))
-    assert "/eu-west-1/sagemaker/" in found.signer.sign(PROMPT).headers["authorization"]
+    assert "AKENV" == credential(found.signer.sign(REQUEST))
+    assert "/eu-west-1/sagemaker/" in found.signer.sign(REQUEST).headers["authorization"]
 
 
 def profiles(home: Path, key: str = "AKFILE") -> None:
@@ -128,34 +120,28 @@ def profiles(home: Path, key: str = "AKFILE") -> None:
     (home / "credentials").write_text(f"[work]\naws_access_key_id = {key}\naws_secret_access_key = s3cret\n")
 
 
-def test_a_profile(alone: Path) -> None:
-    """
-    Its region, its key; refused, the file is read again, so that a key that was changed is found.
-    """
+def test_a_profile_gives_region_and_credentials(alone: Path) -> None:
+    """After a rejection the file is read again, so that a changed key is used."""
     profiles(alone)
     found = resolve_connection(credentials_profile_name="work")
 
     assert "ap-south-1" == found.region_name
-    assert "AKFILE" == credential(found.signer.sign(PROMPT))
+    assert "AKFILE" == credential(found.signer.sign(REQUEST))
     profiles(alone, "AKNEW")
     assert found.signer.can_refresh()
     found.signer.refresh(found.signer.generation)
-    assert "AKNEW" == credential(found.signer.sign(PROMPT))
+    assert "AKNEW" == credential(found.signer.sign(REQUEST))
 
 
-def test_a_profile_that_is_not_there(alone: Path) -> None:
-    """
-    Its name, and those that are there.
-    """
+def test_an_unknown_profile_is_an_error(alone: Path) -> None:
+    """The message names it, and the profiles that exist."""
     profiles(alone)
-    with pytest.raises(ValueError, match=r"credentials_profile_name='home' is neither .* there: .*'work'"):
+    with pytest.raises(ValueError, match=r"credentials_profile_name='home' is neither .*hint: .*'work'"):
         resolve_connection(credentials_profile_name="home", region_name="us-east-1")
 
 
-def test_a_region_that_is_missing() -> None:
-    """
-    The places that were searched are named.
-    """
+def test_a_missing_region_is_an_error() -> None:
+    """The message names the sources that were searched."""
     with pytest.raises(ValueError, match=r"region_name is missing: .* AWS_DEFAULT_REGION.* ~/\.aws/config"):
         resolve_connection()
 
@@ -169,11 +155,9 @@ def test_a_region_that_is_missing() -> None:
     ],
     ids=str,
 )
-def test_half_a_key(keys: dict[str, str]) -> None:
-    """
-    An id without its secret, a token without either.
-    """
-    with pytest.raises(ValueError, match="belong together"):
+def test_incomplete_keys_are_an_error(keys: dict[str, str]) -> None:
+    """An id without its secret, or a token without either."""
+    with pytest.raises(ValueError, match="are incomplete"):
         resolve_connection(region_name="us-east-1", **keys)  # type: ignore[arg-type]
 
 
@@ -190,17 +174,13 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "url"), ENDPOINTS.values(), ids=ENDPOINTS)
-def test_the_endpoint_by_botocores_rules(options: dict[str, Any], url: str) -> None:
-    """
-    Partitions and FIPS; an address that is given is taken.
-    """
+def test_the_endpoint_follows_botocores_rules(options: dict[str, Any], url: str) -> None:
+    """Partitions and FIPS; an explicit URL takes precedence."""
     assert url == resolve_connection(**options).endpoint_url
 
 
-def test_botocores_own_settings_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    What is set for botocore counts here too.
-    """
+def test_botocores_endpoint_settings_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the environment and the config file."""
     monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
     assert (
         "https://runtime-fips.sagemaker.us-west-2.amazonaws.com"
@@ -210,29 +190,25 @@ def test_botocores_own_settings_of_the_endpoint(monkeypatch: pytest.MonkeyPatch)
     assert "http://127.0.0.1:1" == resolve_connection(region_name="us-west-2").endpoint_url
 
 
-def test_a_boto3_session() -> None:
-    """
-    The source of region and credentials.
-    """
+def test_a_boto3_session_gives_region_and_credentials() -> None:
+    """A boto3 session gives region and credentials."""
     found = resolve_connection(boto3_session=boto3.Session("AKSESSION", "secret", region_name="sa-east-1"))
 
     assert ("sa-east-1", "https://runtime.sagemaker.sa-east-1.amazonaws.com") == (found.region_name, found.endpoint_url)
-    assert "AKSESSION" == credential(found.signer.sign(PROMPT))
+    assert "AKSESSION" == credential(found.signer.sign(REQUEST))
 
 
-def test_a_boto3_client() -> None:
-    """
-    The source of region, endpoint and credentials.
-    """
+def test_a_boto3_client_gives_region_endpoint_and_credentials() -> None:
+    """A boto3 client gives region endpoint and credentials."""
     client = boto3.client("sagemaker-runtime", "us-west-2", endpoint_url="http://127.0.0.1:9", aws_access_key_id="AKCLIENT", aws_secret_access_key="s")  # fmt: skip
     found = resolve_connection(client=client)
 
     assert ("us-west-2", "http://127.0.0.1:9") == (found.region_name, found.endpoint_url)
-    assert "AKCLIENT" == credential(found.signer.sign(PROMPT))
+    assert "AKCLIENT" == credential(found.signer.sign(REQUEST))
 
 
 class Metadata:
-    """Gives keys that end, as a role does; counts how often it is asked."""
+    """Returns expiring keys, as a role does, and counts the requests."""
 
     def __init__(self, seconds: float = 3600) -> None:
         self.seconds = seconds
@@ -243,48 +219,42 @@ class Metadata:
         self.requested += 1
         self.threads.add(threading.get_ident())
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.seconds)
-        return {"access_key": f"AK{self.asked}", "secret_key": "s", "token": "t", "expiry_time": end.isoformat()}
+        return {"access_key": f"AK{self.requested}", "secret_key": "s", "token": "t", "expiry_time": end.isoformat()}
 
     def credentials(self) -> Any:
         return botocore.credentials.DeferredRefreshableCredentials(self, "assume-role")
 
 
-def test_keys_that_end_are_fetched_in_time() -> None:
-    """
-    Fetched by the first refresh, kept while they last, fetched again when their end is near.
-    """
+def test_expiring_credentials_are_refreshed_in_time() -> None:
+    """The first refresh fetches them, and a later one shortly before they expire."""
     role = Metadata()
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
 
     assert 0 == role.requested
     signer.refresh(signer.generation)
-    assert ("AK1", False, True) == (credential(signer.sign(PROMPT)), signer.needs_refresh(), signer.can_refresh())
+    assert ("AK1", False, True) == (credential(signer.sign(REQUEST)), signer.needs_refresh(), signer.can_refresh())
     ending = Metadata(120)
     signer = AWSSigner("us-east-1", lambda: None, credentials=ending.credentials())
     signer.refresh(signer.generation)
     assert signer.needs_refresh()
     ending.seconds = 3600
     signer.refresh(signer.generation)
-    assert ("AK2", False) == (credential(signer.sign(PROMPT)), signer.needs_refresh())
+    assert ("AK2", False) == (credential(signer.sign(REQUEST)), signer.needs_refresh())
 
 
-def test_signing_never_requests_the_network() -> None:
-    """
-    Also not when the end is near: `stale` says so, and `refresh` is where one waits.
-    """
+def test_signing_never_uses_the_network() -> None:
+    """Also shortly before the expiry: `needs_refresh` reports it, and only `refresh` waits."""
     role = Metadata(1)
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
     signer.refresh(signer.generation)
     requested = role.requested
-    signer.sign(PROMPT)
+    signer.sign(REQUEST)
 
     assert requested == role.requested
 
 
-def test_many_who_request_at_once_fetch_once() -> None:
-    """
-    Single-flight, off the event loop.
-    """
+def test_concurrent_callers_share_a_refresh() -> None:
+    """It is single-flight, and runs off the event loop."""
     role = Metadata()
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
 
@@ -319,10 +289,8 @@ FAILURES: dict[str, tuple[Exception, type[Exception]]] = {
 
 
 @pytest.mark.parametrize(("raised", "kind"), FAILURES.values(), ids=FAILURES)
-def test_botocores_exceptions_stay_behind_the_mapping(raised: Exception, kind: type[Exception]) -> None:
-    """
-    Each becomes one of ours, and keeps its words.
-    """
+def test_botocore_exceptions_are_mapped(raised: Exception, kind: type[Exception]) -> None:
+    """Each becomes an mdstream error with its message."""
 
     def find() -> None:
         raise raised
@@ -334,10 +302,8 @@ def test_botocores_exceptions_stay_behind_the_mapping(raised: Exception, kind: t
     assert raised is error.value.__cause__
 
 
-def test_no_secret_is_shown_or_written() -> None:
-    """
-    Neither in repr nor in a pickle; a signer that finds its key again elsewhere can be pickled, others say why not.
-    """
+def test_no_secret_is_in_a_repr_or_pickle() -> None:
+    """A signer that can read its credentials again can be pickled; the others raise an error with a hint."""
     given = AWSSigner.from_keys(KEY, SECRET, "t0ken", region_name="us-east-1")
     chain = resolve_connection(region_name="us-east-1").signer
 
@@ -345,16 +311,14 @@ def test_no_secret_is_shown_or_written() -> None:
     assert SECRET not in repr(
         resolve_connection(region_name="us-east-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET)
     )
-    with pytest.raises(TypeError, match="not written to a pickle"):
+    with pytest.raises(TypeError, match="cannot be pickled"):
         pickle.dumps(given)
     assert given is copy.deepcopy(given)
     assert ("us-east-1", True) == ((again := pickle.loads(pickle.dumps(chain))).region_name, again.needs_refresh())
 
 
 def test_botocore_is_not_imported_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    And where it is missing, the error says what to install.
-    """
+    """Without botocore the error names the extra to install."""
     for name in [name for name in sys.modules if name.split(".")[0] in {"botocore", "boto3"}]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delitem(sys.modules, "mdstream_core.auth.aws")
@@ -363,6 +327,6 @@ def test_botocore_is_not_imported_before_it_is_needed(monkeypatch: pytest.Monkey
     assert not {"botocore", "boto3"} & sys.modules.keys()
     monkeypatch.setitem(sys.modules, "botocore", None)
     with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
-        aws.connect(region_name="us-east-1")
+        aws.resolve_connection(region_name="us-east-1")
     with pytest.raises(MissingExtra, match=r"mdstream-llm\[aws\]"):
         aws.AWSSigner.from_keys("a", "b", region_name="us-east-1")

@@ -1,4 +1,4 @@
-"""Huawei Cloud's signers: the vectors of the reference, the SDK as a judge, tokens that age, what is never shown."""
+"""Huawei Cloud's signers: reference vectors, comparison with the SDK, expiring tokens, and secrets."""
 
 import hashlib
 import json
@@ -82,25 +82,21 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "credentials"
 
 
-def at(now: float = NOW) -> AKSKSigner:
+def create_signer(now: float = NOW) -> AKSKSigner:
     return AKSKSigner(AK, SK, clock=lambda: now)
 
 
 @pytest.mark.parametrize(("request_", "names", "signature"), VECTORS.values(), ids=VECTORS)
-def test_the_vectors_of_the_reference_pass(request_: Request, names: str, signature: str) -> None:
-    """
-    Four requests whose signatures were computed twice, by the SDK and without it.
-    """
-    signed = at().sign(request_).headers
+def test_signatures_equal_the_reference_vectors(request_: Request, names: str, signature: str) -> None:
+    """Four requests whose signatures were computed twice, with the SDK and without it."""
+    signed = create_signer().sign(request_).headers
 
     assert f"SDK-HMAC-SHA256 Access={AK}, SignedHeaders={names}, Signature={signature}" == signed["authorization"]
     assert "20260102T030405Z" == signed["x-sdk-date"]
 
 
-def test_the_canonical_request_is_the_references() -> None:
-    """
-    The hash that the reference notes of the first vector's canonical request.
-    """
+def test_the_canonical_request_equals_the_reference() -> None:
+    """Its hash is that of the first reference vector."""
     headers = {
         "content-type": "application/json",
         "host": "infer-modelarts-cn-north-4.modelarts-infer.com",
@@ -132,59 +128,49 @@ def anything(dice: random.Random) -> tuple[Request, dict[str, Any]]:
     return ours, theirs
 
 
-def test_huaweis_sdk_signs_the_same() -> None:
-    """
-    Two hundred random requests, signed by `huaweicloudsdkcore` and by us.
-    """
-    reason = "Huawei's SDK judges the signature; install huaweicloudsdkcore"
+def test_signatures_equal_those_of_huaweis_sdk() -> None:
+    """Two hundred random requests, signed by `huaweicloudsdkcore` and by mdstream."""
+    reason = "compares with the signatures of Huawei's SDK; install huaweicloudsdkcore"
     sdk = pytest.importorskip("huaweicloudsdkcore.signer.signer", reason=reason)
     requests = pytest.importorskip("huaweicloudsdkcore.sdk_request", reason=reason)
     auth = pytest.importorskip("huaweicloudsdkcore.auth.credentials", reason=reason)
     dice = random.Random(11)
     for _ in range(200):
         ours, theirs = anything(dice)
-        judged = sdk.Signer(auth.BasicCredentials(AK, SK)).sign(requests.SdkRequest(**theirs, schema="https"))
+        expected = sdk.Signer(auth.BasicCredentials(AK, SK)).sign(requests.SdkRequest(**theirs, schema="https"))
 
-        assert judged.header_params["Authorization"] == at().sign(ours).headers["authorization"], ours
+        assert expected.header_params["Authorization"] == create_signer().sign(ours).headers["authorization"], ours
 
 
 def test_a_temporary_key_signs_its_token_and_project() -> None:
-    """
-    Both go along as headers and are signed like any other.
-    """
+    """Both are sent as signed headers."""
     headers = AKSKSigner(AK, SK, "temporary", "p1", clock=lambda: NOW).sign(CHAT).headers
 
     assert ("temporary", "p1") == (headers["x-security-token"], headers["x-project-id"])
     assert "SignedHeaders=content-type;host;x-project-id;x-sdk-date;x-security-token," in headers["authorization"]
 
 
-def test_what_the_method_may_change_is_not_signed() -> None:
-    """
-    Proxies and the HTTP library rewrite these; they are sent all the same.
-    """
+def test_headers_that_a_proxy_may_change_are_not_signed() -> None:
+    """They are sent all the same."""
     fields = {"accept-encoding": "gzip", "connection": "keep-alive", "content-length": "2", "user-agent": "x"}
-    signed = at().sign(replace(CHAT, headers={**CHAT.headers, **fields})).headers
+    signed = create_signer().sign(replace(CHAT, headers={**CHAT.headers, **fields})).headers
 
     assert fields.items() <= signed.items()
-    assert at().sign(CHAT).headers["authorization"] == signed["authorization"]
+    assert create_signer().sign(CHAT).headers["authorization"] == signed["authorization"]
 
 
-def test_a_handshake_is_signed_without_a_body() -> None:
-    """
-    The content of a request to wss:// is the first message, not the body of the GET.
-    """
+def test_a_websocket_handshake_is_signed_without_a_body() -> None:
+    """The content of a request to wss:// is the first message, not the body of the GET."""
     url = "wss://infer.example.com/p"
-    bare = at().sign(Request("GET", url)).headers["authorization"]
+    bare = create_signer().sign(Request("GET", url)).headers["authorization"]
 
     assert VECTORS["no body"][2] in bare
-    assert bare == at().sign(Request("GET", url, {}, b'{"a":1}')).headers["authorization"]
+    assert bare == create_signer().sign(Request("GET", url, {}, b'{"a":1}')).headers["authorization"]
 
 
 @pytest.mark.parametrize("kind", [AKSKSigner, AppKeySigner])
-def test_a_body_that_is_too_large_is_reported_before_it_is_sent(kind: type[AKSKSigner]) -> None:
-    """
-    12 MB and no byte more; the message says that a token has no such limit.
-    """
+def test_a_signed_body_over_12_mib_is_rejected(kind: type[AKSKSigner]) -> None:
+    """The hint says that a token has no such limit."""
     kind(AK, SK).sign(replace(CHAT, content=bytes(MAX_REQUEST_BYTES)))
     with pytest.raises(InvalidRequest, match="'token' or 'password'") as caught:
         kind(AK, SK).sign(replace(CHAT, content=bytes(MAX_REQUEST_BYTES + 1)))
@@ -201,10 +187,8 @@ HEADERS: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize(("fields", "name", "value"), HEADERS.values(), ids=HEADERS)
-def test_a_secret_goes_into_its_header(fields: dict[str, Any], name: str, value: str) -> None:
-    """
-    The fields alone say which way it is.
-    """
+def test_each_secret_is_sent_in_its_header(fields: dict[str, Any], name: str, value: str) -> None:
+    """The fields alone select the `auth_type`."""
     made = resolve_signer(**fields)
 
     assert isinstance(made, Signer)
@@ -223,10 +207,8 @@ METHODS: dict[str, tuple[dict[str, Any], type[Signer]]] = {
 
 
 @pytest.mark.parametrize(("auth_type", "fields", "kind"), [(name, *row) for name, row in METHODS.items()], ids=METHODS)
-def test_auth_type_names_the_method(auth_type: str, fields: dict[str, Any], kind: type[Signer]) -> None:
-    """
-    Each name has its signer, with and without the name where fields are given.
-    """
+def test_each_auth_type_creates_its_signer(auth_type: str, fields: dict[str, Any], kind: type[Signer]) -> None:
+    """With and without `auth_type`, if the fields are set."""
     assert kind is type(resolve_signer(auth_type=auth_type.upper(), **fields))
     if fields:
         assert kind is type(resolve_signer(**fields, **dict.fromkeys({"token", "ak", "api_key"} - fields.keys())))
@@ -234,10 +216,10 @@ def test_auth_type_names_the_method(auth_type: str, fields: dict[str, Any], kind
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown way": ({"auth_type": "kerberos"}, "token, password, aksk, appcode, app, api_key, none"),
-    "two ways": ({"token": "x", "ak": "a", "sk": "s"}, "speak of token and of aksk"),
-    "half a key": ({"ak": "a"}, "'aksk' needs sk too"),
-    "half a login": ({"user": "u", "password": "p"}, "needs domain and project too"),
-    "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret too"),
+    "two ways": ({"token": "x", "ak": "a", "sk": "s"}, "more than one auth_type: token and aksk"),
+    "half a key": ({"ak": "a"}, "'aksk' needs sk "),
+    "half a login": ({"user": "u", "password": "p"}, "needs domain and project "),
+    "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret "),
     "a line break": ({"token": "a\nb"}, "token cannot be sent: it has a line break"),
     "an object": ({"auth": object()}, "auth is a object"),
     "nothing anywhere": (
@@ -249,31 +231,25 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("fields", "words"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_with_the_fields_is_stated(fields: dict[str, Any], words: str) -> None:
-    """
-    The message names the fields, or the places that were searched.
-    """
+def test_wrong_fields_are_an_error(fields: dict[str, Any], words: str) -> None:
+    """The message names the fields, or the sources that were searched."""
     with pytest.raises(ValueError, match=words):
         resolve_signer(**fields)
 
 
-def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, nowhere: Path) -> None:
-    """
-    As in Huawei's SDK; an API key is looked for last.
-    """
+def test_the_environment_precedes_the_credentials_file(monkeypatch: pytest.MonkeyPatch, nowhere: Path) -> None:
+    """As in Huawei's SDK; an API key is used last."""
     monkeypatch.setenv("MAAS_API_KEY", "k")
     assert isinstance(resolve_signer(), BearerSigner)
     nowhere.write_text(f"[basic]\nak = {AK}\nsk = a%b\n")
-    assert f"<FoundAKSK {AK[:4]}…>" == repr(resolve_signer())
+    assert f"<EnvironmentAKSKSigner {AK[:4]}…>" == repr(resolve_signer())
     monkeypatch.setenv("HUAWEICLOUD_SDK_AK", "OTHER")
     monkeypatch.setenv("HUAWEICLOUD_SDK_SK", SK)
-    assert "<FoundAKSK OTHE…>" == repr(resolve_signer())
+    assert "<EnvironmentAKSKSigner OTHE…>" == repr(resolve_signer())
 
 
-def test_a_credentials_file_that_is_none_is_named(nowhere: Path) -> None:
-    """
-    The error names the file, and shows nothing of what is in it.
-    """
+def test_an_unreadable_credentials_file_is_named(nowhere: Path) -> None:
+    """The error names the file and contains nothing of its content."""
     nowhere.write_text(f"ak = {SK}")
     with pytest.raises(ValueError, match="cannot be read") as caught:
         resolve_signer()
@@ -282,10 +258,8 @@ def test_a_credentials_file_that_is_none_is_named(nowhere: Path) -> None:
     assert SK not in str(caught.value)
 
 
-def test_an_auth_object_is_taken_as_it_is() -> None:
-    """
-    A signer of ours, or an `httpx.Auth`.
-    """
+def test_an_auth_object_is_used_unchanged() -> None:
+    """A signer, or an `httpx.Auth`."""
     ours, theirs = TokenSigner("x"), httpx.BasicAuth("u", "p")
 
     assert ours is resolve_signer(ours)
@@ -307,10 +281,8 @@ SECRET = "s3cr3t-of-mine"
     ],
     ids=lambda made: type(made).__name__,
 )
-def test_a_secret_is_never_shown(made: Signer) -> None:
-    """
-    Not in a repr, not of what was signed, not in a pickle.
-    """
+def test_no_secret_is_in_a_repr_request_or_pickle(made: Signer) -> None:
+    """No secret is in a repr request or pickle."""
     shown = f"{made!r} {vars(made)!r}" if isinstance(made, PasswordTokenSigner) else repr(made)
     if not isinstance(made, PasswordTokenSigner):
         shown += repr(made.sign(CHAT))
@@ -320,10 +292,8 @@ def test_a_secret_is_never_shown(made: Signer) -> None:
         pickle.dumps(made)
 
 
-def test_a_key_that_was_found_is_found_again(nowhere: Path) -> None:
-    """
-    A pickle of it holds the wish to look, not the key.
-    """
+def test_a_pickled_signer_reads_its_key_again(nowhere: Path) -> None:
+    """The pickle contains the source, not the key."""
     nowhere.write_text(f"[basic]\nak = {AK}\nsk = {SK}\n")
     written = pickle.dumps(EnvironmentAKSKSigner())
 
@@ -338,7 +308,7 @@ DAY = {"token": {"issued_at": "2026-01-02T03:04:05.000000Z", "expires_at": "2026
 
 
 class IAM:
-    """Gives out tokens with numbers, or what it is told to."""
+    """IAM in memory: returns numbered tokens, or the given responses."""
 
     def __init__(self, *responses: tuple[int, Mapping[str, str], bytes]) -> None:
         self.requested: list[Request] = []
@@ -349,8 +319,8 @@ class IAM:
     def __call__(self, request: Request) -> tuple[int, Mapping[str, str], bytes]:
         self.requested.append(request)
         self.open.wait(5)
-        given = (201, {"x-subject-token": f"token-{len(self.asked)}"}, json.dumps(DAY).encode())
-        return self.responses.pop(0) if self.responses else given
+        token = (201, {"x-subject-token": f"token-{len(self.requested)}"}, json.dumps(DAY).encode())
+        return self.responses.pop(0) if self.responses else token
 
 
 def sent(made: Signer) -> str:
@@ -359,10 +329,8 @@ def sent(made: Signer) -> str:
     return made.sign(CHAT).headers["x-auth-token"]
 
 
-def test_a_token_is_requested_for_as_iam_wants_it() -> None:
-    """
-    Keystone's password method, with a project's scope, at the region's own address.
-    """
+def test_the_token_request_follows_the_keystone_api() -> None:
+    """The password method with the scope of a project, at the region's endpoint."""
     iam = IAM()
     assert "token-1" == sent(PasswordTokenSigner(LOGIN, fetch=iam))
     (request,) = iam.requested
@@ -380,17 +348,13 @@ def test_a_token_is_requested_for_as_iam_wants_it() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["http://h:1", "http://h:1/", "http://h:1/v3/auth/tokens"])
-def test_iams_address_may_be_given(endpoint: str) -> None:
-    """
-    With or without the path behind it.
-    """
+def test_the_iam_endpoint_can_be_set(endpoint: str) -> None:
+    """With or without the path."""
     assert "http://h:1/v3/auth/tokens" == replace(LOGIN, endpoint=endpoint).request().url
 
 
-def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
-    """
-    Its life is measured by IAM's clock, so that ours may be wrong by years.
-    """
+def test_a_token_is_refreshed_shortly_before_it_expires() -> None:
+    """Its lifetime is measured by IAM's clock, so that the local clock may be wrong by years."""
     now = [0.0]
     iam = IAM()
     made = PasswordTokenSigner(LOGIN, fetch=iam, clock=lambda: now[0])
@@ -399,10 +363,8 @@ def test_a_token_is_kept_until_shortly_before_it_expires() -> None:
         assert expected == sent(made)
 
 
-def test_a_token_that_does_not_state_how_long_it_lives_lives_a_day() -> None:
-    """
-    24 hours is what the documentation says.
-    """
+def test_a_token_without_expiry_lasts_a_day() -> None:
+    """The documentation states 24 hours."""
     now = [0.0]
     made = PasswordTokenSigner(LOGIN, fetch=IAM((201, {"x-subject-token": "x"}, b"?")), clock=lambda: now[0])
     assert "x" == sent(made)
@@ -411,10 +373,8 @@ def test_a_token_that_does_not_state_how_long_it_lives_lives_a_day() -> None:
     assert not made.needs_refresh()
 
 
-def test_a_token_that_was_refused_is_fetched_once_for_all() -> None:
-    """
-    Ten callers whose token was refused cause one request.
-    """
+def test_a_rejected_token_is_refreshed_once() -> None:
+    """Ten callers whose token was rejected cause one request."""
     iam = IAM()
     made = PasswordTokenSigner(LOGIN, fetch=iam)
     sent(made)
@@ -447,31 +407,25 @@ REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], type[Exception], str
 }
 
 
-@pytest.mark.parametrize(("answer", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_iam_states_is_passed_on(
-    answer: tuple[int, dict[str, str], bytes], kind: type[Exception], words: str
+@pytest.mark.parametrize(("response", "kind", "words"), REFUSED.values(), ids=REFUSED)
+def test_errors_of_iam_are_mapped(
+    response: tuple[int, dict[str, str], bytes], kind: type[Exception], words: str
 ) -> None:
-    """
-    As an error of the tree, with IAM's words and without the password.
-    """
+    """With IAM's message, and without the password."""
     with pytest.raises(kind, match=words) as caught:
-        sent(PasswordTokenSigner(LOGIN, fetch=IAM(answer)))
+        sent(PasswordTokenSigner(LOGIN, fetch=IAM(response)))
 
     assert "pass'" not in repr(caught.value)
 
 
-def test_without_a_token_nothing_is_signed() -> None:
-    """
-    Clients refresh first; whoever does not is told.
-    """
+def test_signing_without_a_token_is_an_error() -> None:
+    """Clients refresh before they sign."""
     with pytest.raises(AuthenticationError, match="refresh"):
         PasswordTokenSigner(LOGIN, fetch=IAM()).sign(CHAT)
 
 
-def test_iam_that_is_not_there_is_a_connection_that_failed() -> None:
-    """
-    The default way to fetch raises errors of our tree.
-    """
+def test_an_unreachable_iam_is_a_connection_failure() -> None:
+    """The default function for the request raises mdstream errors."""
     made = PasswordTokenSigner(replace(LOGIN, endpoint="http://127.0.0.1:1"))
     with pytest.raises(ConnectionFailed, match="not reached"):
         made.refresh(0)

@@ -1,4 +1,4 @@
-"""What a model's auth fields mean; copies, pickles, imports."""
+"""The signer for a model's auth fields; copies, pickles and imports."""
 
 import copy
 import importlib.util
@@ -15,9 +15,9 @@ from _auth_oci import (
     KEY_ID,
     NOW,
     PEM,
-    PROMPT,
+    REQUEST,
     assert_no_secret,
-    bare,
+    clean_environment,
     home,
     jwt,
     principal,
@@ -26,7 +26,7 @@ from _auth_oci import (
 from mdstream_core.auth import BearerSigner, Signer, UnsignedSigner
 from mdstream_core.auth.oci import OCISigner, SDKSigner, from_config, resolve_signer, resource_principal, wrap_signer
 
-__all__ = ["bare", "home", "principal"]  # fixtures
+__all__ = ["clean_environment", "home", "principal"]  # fixtures
 
 
 # --- what a model's fields mean
@@ -53,10 +53,8 @@ needs_sdk = pytest.mark.skipif(
     ("auth_type", "words"),
     [pytest.param(*row, marks=needs_sdk if "SDK" in row[1] else ()) for row in TYPES.items()],
 )
-def test_each_auth_type(home: Path, auth_type: str, words: str) -> None:
-    """
-    The spellings of OCI's CLI, of langchain-oci and ours lead to the same signers.
-    """
+def test_each_auth_type_creates_its_signer(home: Path, auth_type: str, words: str) -> None:
+    """The names of OCI's CLI, of langchain-oci and of mdstream."""
     profile = "SESSION" if words == "SessionToken" else None
 
     assert words in repr(resolve_signer(auth_type=auth_type, auth_profile=profile))
@@ -64,9 +62,7 @@ def test_each_auth_type(home: Path, auth_type: str, words: str) -> None:
 
 @needs_sdk
 def test_resource_principal_by_type(principal: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Version 2.2 is ours; other versions go to the SDK, which is not asked before the first refresh.
-    """
+    """Version 2.2 needs no SDK; other versions use it, at the first refresh only."""
     ours = resolve_signer(auth_type="RESOURCE_PRINCIPAL")
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "1.1")
     theirs = resolve_signer(auth_type="resource_principal")
@@ -76,20 +72,18 @@ def test_resource_principal_by_type(principal: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_bearer_by_type_and_by_key() -> None:
-    """
-    An API key of the Generative AI kind is sent as it is.
-    """
+    """An API key of OCI Generative AI is sent unchanged."""
     made = [resolve_signer(api_key="sk-1"), resolve_signer(auth_type="bearer", api_key="sk-1")]
 
-    assert ["Bearer sk-1"] * 2 == [m.sign(PROMPT).headers["authorization"] for m in made if isinstance(m, Signer)]
+    assert ["Bearer sk-1"] * 2 == [m.sign(REQUEST).headers["authorization"] for m in made if isinstance(m, Signer)]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"auth_type": "apikey"}, "'apikey' is unknown: use one of api_key, session_token"),
+        ({"auth_type": "apikey"}, "'apikey' is unknown .hint: use one of api_key, session_token"),
         ({"auth_type": "bearer"}, "needs an api_key"),
-        ({"auth_type": "api_key", "api_key": "sk-very-secret"}, "drop one of them"),
+        ({"auth_type": "api_key", "api_key": "sk-very-secret"}, "remove one of them"),
         ({"auth": "sk-very-secret"}, "auth is a str.*api_key"),
         ({"auth": 7}, "auth is a int"),
         ({"auth": OCISigner}, "auth is a type"),
@@ -97,20 +91,16 @@ def test_bearer_by_type_and_by_key() -> None:
     ],
     ids=str,
 )
-def test_a_choice_that_makes_no_sense_is_an_error(home: Path, arguments: dict[str, Any], words: str) -> None:
-    """
-    What was given is named, what would do is listed, the key is not shown.
-    """
+def test_contradicting_fields_are_an_error(home: Path, arguments: dict[str, Any], words: str) -> None:
+    """The message names the value and lists the valid ones; it does not contain the key."""
     with pytest.raises(ValueError, match=words) as caught:
         resolve_signer(**arguments)
 
     assert "very-secret" not in str(caught.value)
 
 
-def test_automatic_takes_what_there_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    API key, named profile, resource principal, config file: in this order.
-    """
+def test_the_order_of_automatic_resolution(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API key, explicit profile, resource principal, config file."""
     plain = resolve_signer()
     for name, value in {"VERSION": "2.2", "RPST": jwt(NOW), "PRIVATE_PEM": PEM}.items():
         monkeypatch.setenv(f"OCI_RESOURCE_PRINCIPAL_{name}", value)
@@ -121,20 +111,16 @@ def test_automatic_takes_what_there_is(home: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-def test_automatic_without_anything_states_where_it_looked() -> None:
-    """
-    The places and the ways out are in the message.
-    """
+def test_the_error_without_a_credential_lists_the_sources() -> None:
+    """It lists what to set, too."""
     with pytest.raises(
         ValueError, match=r"OCI_RESOURCE_PRINCIPAL_VERSION.*~/\.oci/config.*oci setup config.*auth_type"
     ):
         resolve_signer()
 
 
-def test_a_signer_and_a_flow_are_taken_as_they_are() -> None:
-    """
-    Our signers and httpx's need no wrapping.
-    """
+def test_signers_and_auth_flows_are_used_unchanged() -> None:
+    """Signers of mdstream, and `httpx.Auth`."""
     httpx = pytest.importorskip("httpx")
     given = [UnsignedSigner(), httpx.Auth(), httpx.BasicAuth("u", "p")]
 
@@ -144,44 +130,36 @@ def test_a_signer_and_a_flow_are_taken_as_they_are() -> None:
 # --- copies, pickles, imports
 
 
-def test_copies_share_the_signer(home: Path) -> None:
-    """
-    A copied model signs with the same key and refreshes it once.
-    """
+def test_copies_share_a_signer(home: Path) -> None:
+    """A copied model signs with the same key and shares its refreshes."""
     made = from_config("SESSION")
 
     assert [made, made] == [copy.copy(made), copy.deepcopy({"auth": made})["auth"]]
 
 
 @pytest.mark.parametrize("profile", ["DEFAULT", "TEAM", "SESSION"])
-def test_a_pickle_holds_the_position_and_not_the_key(home: Path, profile: str) -> None:
-    """
-    In another process the key is read again from where it lies.
-    """
+def test_a_pickle_contains_the_source_and_not_the_key(home: Path, profile: str) -> None:
+    """Another process reads the key again."""
     made = from_config(profile)
 
     written = pickle.dumps(made)
 
     assert_no_secret(written, repr(made), str(vars(made)))
-    assert made.sign(PROMPT) == pickle.loads(written).sign(PROMPT)
+    assert made.sign(REQUEST) == pickle.loads(written).sign(REQUEST)
 
 
-def test_a_pickled_resource_principal(principal: str) -> None:
-    """
-    The environment is asked again.
-    """
+def test_a_pickled_resource_principal_reads_the_environment_again(principal: str) -> None:
+    """A pickled resource principal reads the environment again."""
     made = resource_principal()
     written = pickle.dumps(made)
 
     assert_no_secret(written, repr(made), str(vars(made)))
-    assert made.sign(PROMPT) == pickle.loads(written).sign(PROMPT)
+    assert made.sign(REQUEST) == pickle.loads(written).sign(REQUEST)
 
 
 @needs_sdk
-def test_a_pickled_sdk_principal_is_fetched_anew() -> None:
-    """
-    What the SDK fetched stays; how to fetch it goes along.
-    """
+def test_a_pickled_sdk_principal_is_fetched_again() -> None:
+    """The pickle contains the function that creates it, not the token."""
     made = resolve_signer(auth_type="instance_principal")
 
     again = pickle.loads(pickle.dumps(made))
@@ -202,10 +180,8 @@ def test_a_pickled_sdk_principal_is_fetched_anew() -> None:
     ],
     ids=["key in hand", "bearer", "wrapped", "key_content"],
 )
-def test_a_credential_that_cannot_be_found_again_is_not_pickled(make: Callable[[], Signer]) -> None:
-    """
-    Rather an error than a secret in a file.
-    """
+def test_a_credential_without_a_source_cannot_be_pickled(make: Callable[[], Signer]) -> None:
+    """An error prevents a secret in a file."""
     made = make()
 
     with pytest.raises(TypeError, match="pickle"):
@@ -213,10 +189,8 @@ def test_a_credential_that_cannot_be_found_again_is_not_pickled(make: Callable[[
     assert_no_secret(repr(made), str(vars(made)))
 
 
-def test_importing_the_space_imports_no_sdk() -> None:
-    """
-    `oci` and `cryptography` are loaded by those who use them.
-    """
+def test_importing_the_module_imports_no_sdk() -> None:
+    """`oci` and `cryptography` are imported when they are used."""
     code = "import sys, mdstream_core.auth.oci; print([m for m in ('oci', 'cryptography') if m in sys.modules])"
 
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Other people's signers, real ones of the `oci` SDK above all, behind our `Signer`."""
+"""Signers of the `oci` SDK and objects with their interface, wrapped as `Signer`."""
 
 import base64
 import json
@@ -17,7 +17,9 @@ from mdstream_core.auth.oci import OCISigner, SDKSigner, WrappedSigner, resolve_
 from mdstream_core.errors import AuthenticationError, ConnectionFailed, MissingExtra, ServerError
 from mdstream_core.http import Request
 
-oci = pytest.importorskip("oci", reason="Oracle's SDK judges the signatures; install mdstream-llm[judges]")
+oci = pytest.importorskip(
+    "oci", reason="compares with the signatures of Oracle's SDK; install mdstream-llm[reference-clients]"
+)
 from oci._vendor import requests  # noqa: E402
 from oci.auth import signers  # noqa: E402
 from oci.auth.signers.security_token_signer import X509FederationClientBasedSecurityTokenSigner  # noqa: E402
@@ -69,10 +71,8 @@ class Federation:
 
 @pytest.mark.parametrize("request_", PROMPT.values(), ids=PROMPT)
 @pytest.mark.parametrize("shape", ["object", "ads dict", "config aside", "callable", "do_request_sign only"])
-def test_an_api_key_signer_in_every_shape(shape: str, request_: Request) -> None:
-    """
-    The SDK's signer signs our request as our own signer does, in whatever it is handed over.
-    """
+def test_an_api_key_signer_in_every_form(shape: str, request_: Request) -> None:
+    """The SDK's signer creates the same signature as mdstream's, however it is passed."""
     inner = api_key()
     given = {
         "object": inner,
@@ -89,10 +89,8 @@ def test_an_api_key_signer_in_every_shape(shape: str, request_: Request) -> None
     assert (False, False) == (made.needs_refresh(), made.can_refresh())
 
 
-def test_a_security_token_signer_cannot_renew_itself() -> None:
-    """
-    A plain token is used until the service refuses it: there is nothing to call.
-    """
+def test_a_security_token_signer_cannot_refresh() -> None:
+    """A static token is used until the service rejects it."""
     token = jwt(-10)
     made = wrap_signer(signers.SecurityTokenSigner(token, KEY))
 
@@ -100,10 +98,8 @@ def test_a_security_token_signer_cannot_renew_itself() -> None:
     assert OCISigner(f"ST${token}", KEY).sign(PROMPT["POST"]) == made.sign(PROMPT["POST"])
 
 
-def test_a_principal_of_the_sdk_is_refreshed(tmp_path: Path) -> None:
-    """
-    A token near its end makes the signer stale; `refresh_security_token` of the real class reads the new one.
-    """
+def test_a_principal_of_the_sdk_is_refreshed_before_its_token_expires(tmp_path: Path) -> None:
+    """`refresh_security_token` of the real class reads the new one."""
     rpst, key = tmp_path / "rpst", tmp_path / "key.pem"
     rpst.write_text(jwt(30))
     key.write_text(PEM)
@@ -120,9 +116,7 @@ def test_a_principal_of_the_sdk_is_refreshed(tmp_path: Path) -> None:
 
 
 def test_an_x509_signer_is_refreshed_before_it_signs() -> None:
-    """
-    Its own signing would fetch the token, maybe on the event loop; `stale` and `refresh` come first.
-    """
+    """Its own signing would fetch the token, maybe on the event loop; `refresh` is called before."""
     federation = Federation()
     made = wrap_signer(X509FederationClientBasedSecurityTokenSigner(federation))
     before = made.needs_refresh()
@@ -135,9 +129,7 @@ def test_an_x509_signer_is_refreshed_before_it_signs() -> None:
 
 
 def test_a_delegation_signer_adds_its_header() -> None:
-    """
-    The user's token travels in a header of its own, which is signed.
-    """
+    """The user's token is sent in a signed header."""
     made = wrap_signer(
         signers.EphemeralResourcePrincipalsDelegationTokenSigner(
             session_token=jwt(3600), private_key=PEM, delegation_token="on-behalf"
@@ -150,10 +142,8 @@ def test_a_delegation_signer_adds_its_header() -> None:
     assert 'headers="date (request-target) host opc-obo-token"' in headers["authorization"]
 
 
-def test_any_requests_auth_signs() -> None:
-    """
-    Header names in capitals, values as bytes, a changed URL: all end up in our request, once.
-    """
+def test_any_requests_auth_can_sign() -> None:
+    """Header names in capitals, values as bytes, and a changed URL are transferred to the request."""
 
     class Auth(requests.auth.AuthBase):
         def __call__(self, prepared: Any) -> Any:
@@ -181,10 +171,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("raised", "expected", "retryable"), FAILURES.values(), ids=FAILURES)
-def test_the_sdks_failures_become_ours(raised: Exception, expected: type[Exception], retryable: bool) -> None:
-    """
-    One tree of errors, whoever fetches the token; what it was stays as the cause.
-    """
+def test_exceptions_of_the_sdk_are_mapped(raised: Exception, expected: type[Exception], retryable: bool) -> None:
+    """To mdstream errors, with the original as the cause."""
 
     class Failing:
         def __call__(self, prepared: Any) -> Any:
@@ -201,9 +189,7 @@ def test_the_sdks_failures_become_ours(raised: Exception, expected: type[Excepti
 
 
 def test_an_sdk_principal_is_fetched_at_the_first_refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Building a model asks nobody; the SDK is asked at the first use, where waiting is allowed.
-    """
+    """Creating a model sends no request; the SDK is called where waiting is allowed."""
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "9.9")
     made = resolve_signer(auth_type="resource_principal")
 
@@ -212,10 +198,8 @@ def test_an_sdk_principal_is_fetched_at_the_first_refresh(tmp_path: Path, monkey
         made.refresh(made.generation)
 
 
-def test_a_signer_that_nobody_refreshed_fetches_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A caller that only signs is served too.
-    """
+def test_signing_fetches_the_token_without_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For callers that only sign."""
     token = jwt(3600)
     for name, value in {"VERSION": "2.2", "RPST": token, "PRIVATE_PEM": PEM}.items():
         monkeypatch.setenv(f"OCI_RESOURCE_PRINCIPAL_{name}", value)
@@ -225,10 +209,8 @@ def test_a_signer_that_nobody_refreshed_fetches_its_token(monkeypatch: pytest.Mo
     assert (1, False) == (made.generation, made.needs_refresh())
 
 
-def test_oke_outside_of_kubernetes_states_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The SDK's words are kept.
-    """
+def test_oke_outside_of_kubernetes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the message of the SDK."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     made = resolve_signer(auth_type="workload_identity")
 
@@ -236,10 +218,8 @@ def test_oke_outside_of_kubernetes_states_so(monkeypatch: pytest.MonkeyPatch) ->
         made.refresh(made.generation)
 
 
-def test_delegation_by_profile_goes_to_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Cloud Shell's profile names its kind of authentication; the SDK reads it.
-    """
+def test_a_profile_with_delegation_uses_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cloud Shell's profile has `authentication_type`, which the SDK reads."""
     config = tmp_path / "config"
     config.write_text("[DEFAULT]\nauthentication_type=made_up\ndelegation_token_file=/nowhere\n")
     made = resolve_signer(auth_file_location=str(config))
@@ -250,19 +230,15 @@ def test_delegation_by_profile_goes_to_the_sdk(tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The message holds the command that installs it.
-    """
+    """The message contains the command that installs it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     with pytest.raises(MissingExtra, match=r"pip install 'mdstream-llm\[oci\]'"):
         resolve_signer(auth_type="instance_principal")
 
 
-def test_an_instance_principal_elsewhere_does_not_reach_its_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Off OCI there is no metadata service; the error may be retried and says who was not reached.
-    """
+def test_an_instance_principal_outside_oci_is_a_connection_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no metadata service; the error can be retried and names the principal."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OCI_METADATA_BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}/opc/v2")

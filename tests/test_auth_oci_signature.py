@@ -1,4 +1,4 @@
-"""OCI's signature: equal to `oci.signer` byte for byte, and verified with the public key."""
+"""OCI's signature: equal to that of `oci.signer` byte for byte, and verified with the public key."""
 
 import base64
 import hashlib
@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from mdstream_core.auth.oci import OCISigner
 from mdstream_core.http import Request
 
-oci = pytest.importorskip("oci", reason="Oracle's SDK judges the signatures; install mdstream-llm[judges]")
+oci = pytest.importorskip(
+    "oci", reason="compares with the signatures of Oracle's SDK; install mdstream-llm[reference-clients]"
+)
 from oci._vendor import requests  # noqa: E402
 from oci.auth.signers import SecurityTokenSigner  # noqa: E402
 
@@ -83,9 +85,7 @@ def _prepared(method: str, url: str, body: bytes, headers: dict[str, str]) -> re
 def test_the_headers_equal_those_of_the_sdk(
     kind: str, method: str, url: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    """
-    For the same request the SDK's signer and ours write the same headers.
-    """
+    """The SDK's signer and mdstream's create the same headers for the same request."""
     theirs, key_id = SDK[kind]
     ours = OCISigner(key_id, KEY, clock=lambda: NOW)
     prepared = _prepared(method, url, body, headers)
@@ -109,10 +109,8 @@ def _verify(request: Request) -> None:
 
 
 @pytest.mark.parametrize(("method", "url", "body", "headers"), AWKWARD.values(), ids=AWKWARD)
-def test_the_public_key_verifies_what_is_sent(method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
-    """
-    A service that rebuilds the text from the headers that arrive accepts the signature and the body's hash.
-    """
+def test_the_public_key_verifies_the_signature(method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
+    """From the headers that arrive at the service, including the hash of the body."""
     signed = OCISigner(KEY_ID, KEY).sign(Request(method, url, headers, body))
 
     _verify(signed)
@@ -121,19 +119,15 @@ def test_the_public_key_verifies_what_is_sent(method: str, url: str, body: bytes
 
 
 def test_a_host_header_is_signed_as_it_is_sent() -> None:
-    """
-    Through a tunnel the host header differs from the URL; the service sees, and we sign, the header.
-    """
+    """Through a tunnel the host header differs from the URL; the header is signed."""
     signed = OCISigner(KEY_ID, KEY).sign(Request("GET", "https://127.0.0.1:9/a", {"host": "real.example"}))
 
     assert "real.example" == signed.headers["host"]
     _verify(signed)
 
 
-def test_signing_again_gives_a_new_date_and_the_same_rest() -> None:
-    """
-    A retry signs the unsigned request again and leaves the first one alone.
-    """
+def test_signing_again_changes_the_date_only() -> None:
+    """A retry signs the unsigned request again and does not change the first one."""
     times = iter([NOW, NOW + 60])
     signer = OCISigner(KEY_ID, KEY, clock=lambda: next(times))
     request = Request("POST", f"{HOST}/predict", {"accept": "*/*"}, b"{}")
@@ -152,41 +146,33 @@ def test_signing_again_gives_a_new_date_and_the_same_rest() -> None:
     ("request_", "words"),
     [
         (Request("OPTIONS", HOST), "OPTIONS"),
-        (Request("GET", f"{HOST}/ü"), "percent-encoded"),
-        (Request("GET", f"{HOST}/a b"), "percent-encoded"),
+        (Request("GET", f"{HOST}/ü"), "percent-encode"),
+        (Request("GET", f"{HOST}/a b"), "percent-encode"),
     ],
     ids=["method", "unicode", "space"],
 )
-def test_what_cannot_be_signed_truthfully_is_refused(request_: Request, words: str) -> None:
-    """
-    A method that OCI does not sign, and a URL that would change on its way, are errors before anything is sent.
-    """
+def test_requests_that_cannot_be_signed_are_rejected(request_: Request, words: str) -> None:
+    """A method that OCI does not sign, and a URL that is not encoded."""
     with pytest.raises(ValueError, match=words):
         OCISigner(KEY_ID, KEY).sign(request_)
 
 
 @pytest.mark.parametrize("key_id", ["", 'a"b', "a\nb", "ü"], ids=["empty", "quote", "newline", "unicode"])
-def test_a_key_id_that_breaks_the_header_is_refused(key_id: str) -> None:
-    """
-    Nothing that could end the header early gets into it.
-    """
+def test_a_key_id_that_would_break_the_header_is_rejected(key_id: str) -> None:
+    """Quotes, control characters and characters outside ASCII."""
     with pytest.raises(ValueError, match="key_id"):
         OCISigner(key_id, KEY)
 
 
 @pytest.mark.parametrize("key", [None, 7, ec.generate_private_key(ec.SECP256R1())], ids=["none", "number", "ec"])
-def test_only_an_rsa_key_signs(key: object) -> None:
-    """
-    Another kind of key is refused when the signer is built.
-    """
+def test_other_keys_than_rsa_are_rejected(key: object) -> None:
+    """In the constructor."""
     with pytest.raises(ValueError, match="RSA"):
         OCISigner(KEY_ID, key)  # type: ignore[arg-type]
 
 
-def test_pem_text_and_pem_bytes_are_keys_too() -> None:
-    """
-    The label that OCI's console writes after the PEM does not matter.
-    """
+def test_keys_can_be_pem_text_or_bytes() -> None:
+    """The label that OCI's console appends to the PEM is ignored."""
     request = Request("GET", HOST, {"date": "Mon, 21 Sep 2026 14:13:20 GMT"})
     expected = OCISigner(KEY_ID, KEY).sign(request)
 

@@ -1,4 +1,4 @@
-"""Session tokens and resource principals: they age, and are read again."""
+"""Session tokens and resource principals, which expire and are read again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,22 +11,22 @@ from _auth_oci import (
     NOW,
     OTHER,
     PEM,
-    PROMPT,
+    REQUEST,
     assert_no_secret,
-    bare,
     chain,
-    edited,
+    clean_environment,
+    edit_config,
     home,
     jwt,
     principal,
-    put,
+    write_file,
 )
 
 from mdstream_core.auth._oci_sources import Profile, ResourcePrincipal, SessionToken
 from mdstream_core.auth.oci import OCISigner, SourceSigner, from_config, resource_principal
 from mdstream_core.errors import AuthenticationError
 
-__all__ = ["bare", "home", "principal"]  # fixtures
+__all__ = ["clean_environment", "home", "principal"]  # fixtures
 
 
 def session(clock: float = NOW) -> SourceSigner:
@@ -39,85 +39,71 @@ def session(clock: float = NOW) -> SourceSigner:
 
 
 def test_a_session_signs_with_the_token_as_key_id(home: Path) -> None:
-    """
-    The profile's own security_token_file decides, although it inherits a user from DEFAULT.
-    """
+    """The profile's own security_token_file decides, although it inherits a user from DEFAULT."""
     made = from_config("SESSION")
 
-    assert OCISigner("ST$" + jwt(NOW + 3600), OTHER).sign(PROMPT) == made.sign(PROMPT)
+    assert OCISigner("ST$" + jwt(NOW + 3600), OTHER).sign(REQUEST) == made.sign(REQUEST)
     assert "eu-frankfurt-1" == getattr(made, "region", None)
     assert made.can_refresh()
 
 
 def test_an_api_key_profile_does_not_inherit_a_session(home: Path) -> None:
-    """
-    A profile with a user of its own stays an API key, whatever DEFAULT says.
-    """
-    edited(home, "[DEFAULT]\n", "[DEFAULT]\nsecurity_token_file=~/.oci/token\n")
+    """A profile with its own user is an API key, whatever DEFAULT has."""
+    edit_config(home, "[DEFAULT]\n", "[DEFAULT]\nsecurity_token_file=~/.oci/token\n")
 
-    assert OCISigner(KEY_ID, KEY).sign(PROMPT) == from_config("TEAM").sign(PROMPT)
+    assert OCISigner(KEY_ID, KEY).sign(REQUEST) == from_config("TEAM").sign(REQUEST)
 
 
 @pytest.mark.parametrize(("left", "expected"), [(3600, False), (61, False), (59, True), (-1, True)])
-def test_a_token_is_stale_a_minute_before_its_end(home: Path, left: int, expected: bool) -> None:
-    """
-    It is read again before the service refuses it.
-    """
-    put(home / ".oci/token", jwt(NOW + left))
+def test_a_token_needs_a_refresh_a_minute_before_it_expires(home: Path, left: int, expected: bool) -> None:
+    """It is read again before the service rejects it."""
+    write_file(home / ".oci/token", jwt(NOW + left))
 
     assert expected == session().needs_refresh()
 
 
 @pytest.mark.parametrize("name", ["token", "session.pem"])
 def test_a_replaced_file_is_read_again(home: Path, name: str) -> None:
-    """
-    `oci session refresh` in another terminal is noticed: the changed file makes the signer stale, a refresh reads it.
-    """
+    """After `oci session refresh` in another terminal."""
     made = session()
     fresh = not made.needs_refresh()
-    put(home / ".oci" / name, {"token": jwt(NOW + 7200), "session.pem": PEM}[name])
+    write_file(home / ".oci" / name, {"token": jwt(NOW + 7200), "session.pem": PEM}[name])
     stale = made.needs_refresh()
     made.refresh(made.generation)
     expected = OCISigner("ST$" + jwt(NOW + (7200 if name == "token" else 3600)), OTHER if name == "token" else KEY)
 
     assert (True, True, False) == (fresh, stale, made.needs_refresh())
-    assert expected.sign(PROMPT) == made.sign(PROMPT)
+    assert expected.sign(REQUEST) == made.sign(REQUEST)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: put(path, "")], ids=["gone", "empty"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: write_file(path, "")], ids=["gone", "empty"])
 def test_a_file_about_to_be_written_is_not_read(home: Path, damage: Callable[[Path], Any]) -> None:
-    """
-    While the token that we have is good, a missing or empty file is no reason to fail.
-    """
+    """While the token is valid, a missing or empty file is no failure."""
     made = session()
     damage(home / ".oci/token")
 
     assert not made.needs_refresh()
-    made.sign(PROMPT)
+    made.sign(REQUEST)
 
 
-def test_an_expired_session_states_what_to_run(home: Path) -> None:
-    """
-    A token that is over and was not replaced is an AuthenticationError with the command; a later refresh works.
-    """
-    put(home / ".oci/token", jwt(NOW - 5))
+def test_an_expired_session_is_an_error_with_a_hint(home: Path) -> None:
+    """The hint has the command; a later refresh succeeds."""
+    write_file(home / ".oci/token", jwt(NOW - 5))
     made = session()
 
     with pytest.raises(
         AuthenticationError, match=r"2026-09-21 14:13:15 UTC.*oci session refresh --profile SESSION"
     ) as caught:
         made.refresh(made.generation)
-    put(home / ".oci/token", jwt(NOW + 3600))
+    write_file(home / ".oci/token", jwt(NOW + 3600))
     made.refresh(made.generation)
 
     assert_no_secret(*(repr(error) for error in chain(caught.value)))
     assert (1, False) == (made.generation, made.needs_refresh())
 
 
-def test_a_session_file_that_breaks_later_is_an_authentication_error(home: Path) -> None:
-    """
-    During a call every failure belongs to the one tree of errors.
-    """
+def test_an_unreadable_session_file_is_an_authentication_error(home: Path) -> None:
+    """During a call all failures are mdstream errors."""
     made = session()
     (home / ".oci/session.pem").unlink()
 
@@ -125,11 +111,9 @@ def test_a_session_file_that_breaks_later_is_an_authentication_error(home: Path)
         made.refresh(made.generation)
 
 
-def test_a_token_that_is_no_jwt_has_no_end(home: Path) -> None:
-    """
-    Only the service can judge a token that says nothing about itself.
-    """
-    put(home / ".oci/token", "opaque")
+def test_a_token_that_is_no_jwt_has_no_expiry(home: Path) -> None:
+    """Only the service can reject it."""
+    write_file(home / ".oci/token", "opaque")
 
     assert not session().needs_refresh()
 
@@ -138,39 +122,33 @@ def test_a_token_that_is_no_jwt_has_no_end(home: Path) -> None:
 
 
 def test_a_resource_principal_signs(principal: str) -> None:
-    """
-    Token, key and pass phrase come from the environment, or from the files that it names.
-    """
+    """Token, key and pass phrase come from the environment, or from the files that it names."""
     made = resource_principal()
 
-    assert OCISigner("ST$" + jwt(NOW + 1e9), KEY).sign(PROMPT) == made.sign(PROMPT)
+    assert OCISigner("ST$" + jwt(NOW + 1e9), KEY).sign(REQUEST) == made.sign(REQUEST)
     assert "uk-london-1" == getattr(made, "region", None)
     assert (principal == "paths", False) == (made.can_refresh(), made.needs_refresh())
 
 
-def test_a_resource_principal_finds_its_new_token(
+def test_a_resource_principal_reads_its_new_token(
     principal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    A refresh reads files and environment again.
-    """
+    """A refresh reads files and environment again."""
     made = resource_principal()
     new = jwt(NOW + 2e9)
     if principal == "paths":
-        put(tmp_path / "RPST", new)
+        write_file(tmp_path / "RPST", new)
     else:
         monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_RPST", new)
     stale = made.needs_refresh()
     made.refresh(made.generation)
 
     assert (principal == "paths") == stale
-    assert OCISigner("ST$" + new, KEY).sign(PROMPT) == made.sign(PROMPT)
+    assert OCISigner("ST$" + new, KEY).sign(REQUEST) == made.sign(REQUEST)
 
 
-def test_an_expired_resource_principal_states_who_renews_it(principal: str) -> None:
-    """
-    A value in the environment is renewed by nobody; the message says so.
-    """
+def test_an_expired_resource_principal_is_an_error_with_a_hint(principal: str) -> None:
+    """A token in an environment variable is not renewed."""
     made = SourceSigner(ResourcePrincipal(), clock=lambda: NOW + 1e9 + 1)
 
     assert made.needs_refresh()
@@ -180,9 +158,7 @@ def test_an_expired_resource_principal_states_who_renews_it(principal: str) -> N
 
 @pytest.mark.parametrize("name", ["RPST", "PRIVATE_PEM"])
 def test_a_missing_variable_is_named(principal: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    What the platform did not set is said by its full name.
-    """
+    """By its full name."""
     monkeypatch.delenv(f"OCI_RESOURCE_PRINCIPAL_{name}")
 
     with pytest.raises(ValueError, match=f"OCI_RESOURCE_PRINCIPAL_{name} is not set"):
@@ -190,9 +166,7 @@ def test_a_missing_variable_is_named(principal: str, name: str, monkeypatch: pyt
 
 
 def test_a_missing_file_of_a_resource_principal_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    The variable and the path are both in the message.
-    """
+    """The message has the variable and the path."""
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2")
     monkeypatch.setenv("OCI_RESOURCE_PRINCIPAL_RPST", "/nowhere/rpst")
 
@@ -200,9 +174,7 @@ def test_a_missing_file_of_a_resource_principal_is_named(monkeypatch: pytest.Mon
         resource_principal()
 
 
-def test_no_resource_principal_states_which_variable() -> None:
-    """
-    Outside of OCI the choice itself is the mistake.
-    """
+def test_a_missing_resource_principal_names_the_variable() -> None:
+    """Outside OCI another auth_type is needed."""
     with pytest.raises(ValueError, match="OCI_RESOURCE_PRINCIPAL_VERSION is not set"):
         resource_principal()

@@ -1,4 +1,4 @@
-"""Refreshing is single-flight: however many ask, the key is fetched once, and everybody learns how it went."""
+"""Refreshes are single-flight: concurrent callers share one, and all of them receive its outcome."""
 
 import asyncio
 import pickle
@@ -46,10 +46,8 @@ def crowd(signer: Slow) -> list[BaseException | None]:
         return [each.exception(10) for each in requested]
 
 
-def test_fifty_threads_renew_once() -> None:
-    """
-    One fetches, the others wait for it or find it done.
-    """
+def test_threads_share_a_refresh() -> None:
+    """One fetches the credential; the others wait for it, or find it refreshed."""
     signer = Slow()
 
     assert [None] * CROWD == crowd(signer)
@@ -57,9 +55,7 @@ def test_fifty_threads_renew_once() -> None:
 
 
 def test_the_traceback_of_a_shared_error_does_not_grow() -> None:
-    """
-    Each caller raises it from where the refresh failed: the frames of the others do not pile up in it.
-    """
+    """Each caller raises it with the traceback of the refresh only."""
     signer = Slow(OSError("no disk"))
     (error, *others) = crowd(signer)
 
@@ -67,10 +63,8 @@ def test_the_traceback_of_a_shared_error_does_not_grow() -> None:
     assert sum(1 for _ in walk_tb(error.__traceback__)) < 30  # type: ignore[union-attr]
 
 
-async def test_fifty_tasks_renew_once() -> None:
-    """
-    The awaited client runs the refresh in threads; it is the same flight.
-    """
+async def test_tasks_share_a_refresh() -> None:
+    """The async client runs the refresh in a thread."""
     signer = Slow()
     threading.Timer(0.05, signer.gate.set).start()
 
@@ -91,10 +85,8 @@ def _followers(signer: Slow, count: int = 3) -> list[BaseException]:
     return [error for error in errors if error is not None]
 
 
-def test_the_leaders_failure_reaches_the_followers() -> None:
-    """
-    Each gets an error of its own, for a client hangs the facts of its call on it; a refresh after the pause starts anew.
-    """
+def test_waiting_callers_receive_the_error_of_the_refresh() -> None:
+    """Each receives its own copy, because a client adds details of the call; a refresh after the pause starts again."""
     signer = Slow(AuthenticationError("the session is over", code="NotAuthenticated"))
 
     errors = _followers(signer)
@@ -107,19 +99,15 @@ def test_the_leaders_failure_reaches_the_followers() -> None:
     assert (2, 1) == (signer.renewals, signer.generation)
 
 
-def test_a_foreign_failure_reaches_the_followers_too() -> None:
-    """
-    A TimeoutError of the service is not mistaken for the follower's own patience.
-    """
+def test_waiting_callers_receive_foreign_errors_too() -> None:
+    """A TimeoutError of the service is not taken for the caller's own timeout."""
     errors = _followers(Slow(TimeoutError("the service did not answer")))
 
     assert [(TimeoutError, "the service did not answer")] * 4 == [(type(e), str(e)) for e in errors]
 
 
-def test_an_interrupted_leader_does_not_interrupt_the_others() -> None:
-    """
-    Ctrl-C belongs to the one who was hit; the followers get an error that may be retried.
-    """
+def test_an_interrupt_does_not_reach_waiting_callers() -> None:
+    """Ctrl-C interrupts one caller; the others receive an error that can be retried."""
     first, *others = _followers(Slow(KeyboardInterrupt()))
 
     assert KeyboardInterrupt is type(first)
@@ -128,12 +116,10 @@ def test_an_interrupted_leader_does_not_interrupt_the_others() -> None:
 
 @pytest.mark.parametrize("runs", [False, True])
 @pytest.mark.parametrize("begin", [lambda s: s.refresh(0, 5.0), lambda s: s.start_refresh(0)], ids=["sync", "async"])
-def test_an_interrupted_start_leaves_no_refresh_behind(
+def test_an_interrupted_start_leaves_no_pending_refresh(
     begin: Callable[[Signer], object], runs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Whether the thread had begun or not: nobody waits for a refresh that never ends.
-    """
+    """Whether the thread has started or not, no caller waits for a refresh that never ends."""
 
     class Quick(Signer):
         timeout_budget = 5.0
@@ -159,10 +145,8 @@ def test_an_interrupted_start_leaves_no_refresh_behind(
     assert 1 + runs == signer.generation
 
 
-def test_a_follower_does_not_wait_for_ever() -> None:
-    """
-    When the leader hangs, the followers give up after their patience.
-    """
+def test_waiting_for_a_refresh_has_a_timeout() -> None:
+    """The callers stop waiting when the refresh hangs."""
     signer = Slow()
     signer.refresh_timeout = 0.01
     with ThreadPoolExecutor(1) as pool:
@@ -174,10 +158,8 @@ def test_a_follower_does_not_wait_for_ever() -> None:
         signer.gate.set()
 
 
-def test_a_late_caller_finds_it_done() -> None:
-    """
-    Who saw an older key refused takes the new one instead of fetching another.
-    """
+def test_a_later_caller_uses_the_refreshed_credential() -> None:
+    """A caller whose older credential was rejected does not fetch another one."""
     signer = Slow()
     signer.gate.set()
 
@@ -188,10 +170,8 @@ def test_a_late_caller_finds_it_done() -> None:
     assert (2, 2) == (signer.renewals, signer.generation)
 
 
-def test_fifty_threads_sign_while_the_key_is_swapped() -> None:
-    """
-    Key id and key change as one: no signature mixes the two.
-    """
+def test_threads_sign_while_the_key_is_replaced() -> None:
+    """Key id and key are replaced together: no signature mixes them."""
     keys = [rsa.generate_private_key(65537, 2048) for _ in range(2)]
 
     class Source:
@@ -226,12 +206,10 @@ def test_fifty_threads_sign_while_the_key_is_swapped() -> None:
     assert expected == found
 
 
-def test_the_plain_signers() -> None:
-    """
-    A bearer key and no signature at all never age; only the latter has nothing to hide.
-    """
+def test_signers_without_refresh() -> None:
+    """A bearer token and no signature never expire; only the latter can be pickled."""
     signers = [BearerSigner("sk-1"), UnsignedSigner()]
 
     assert [(False, False)] * 2 == [(each.needs_refresh(), each.can_refresh()) for each in signers]
     assert isinstance(pickle.loads(pickle.dumps(UnsignedSigner())), UnsignedSigner)
-    assert "<Bearer>" == repr(signers[0])
+    assert "<BearerSigner>" == repr(signers[0])

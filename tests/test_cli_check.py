@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _auth_oci import KEY, KEY_ID, OTHER, assert_no_secret, bare, home, jwt
+from _auth_oci import KEY, KEY_ID, OTHER, assert_no_secret, clean_environment, home, jwt
 from _platforms import AWS
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -20,7 +20,7 @@ from mdstream_core.emulator import AWSKey, Emulator, Fault, HuaweiAccount
 
 pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
 
-__all__ = ["bare", "home"]  # fixtures
+__all__ = ["clean_environment", "home"]  # fixtures
 
 SK, API_KEY = "sk-of-huawei-s3cr3t", "sk-bearer-s3cr3t"
 ((AWS_KEY, AWS_SECRET),) = AWS.items()

@@ -1,12 +1,12 @@
-"""The corpus of the fuzz harness, replayed: each file once made a reader raise something foreign, or is a seed.
+"""Replay of the fuzz corpus, whose files once made a parser raise a foreign error, or are seeds.
 
-`make fuzz MINUTES=10` bends these files and adds what it finds.
+`make fuzz MINUTES=10` mutates these files and adds its findings.
 """
 
 import random
 
 import pytest
-from _fuzz_inputs import bent, corpus, seeds
+from _fuzz_inputs import corpus, mutate, seeds
 from _fuzz_targets import FAMILIES, Finding, examine
 
 from mdstream_core import _json
@@ -16,30 +16,30 @@ FILES = [(family, target, name, data) for family in FAMILIES for target, name, d
 
 
 @pytest.mark.parametrize(("family", "target", "name", "data"), FILES, ids=[f"{file[0]}/{file[2]}" for file in FILES])
-def test_a_file_of_the_corpus_is_read_or_an_error_of_ours(family: str, target: str, name: str, data: bytes) -> None:
+def test_a_corpus_file_is_decoded_or_raises_an_mdstream_error(family: str, target: str, name: str, data: bytes) -> None:
     """
-    Nothing foreign comes out, and every error can be pickled and copied; with each of the two JSON parsers.
+    Every error can be pickled and copied; with both JSON parsers.
     """
     examine(FAMILIES[family][target], data)
-    examine(FAMILIES[family][target], data + b" ")  # another checksum: the other parser
+    examine(FAMILIES[family][target], data + b" ")  # another checksum selects the other parser
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_target_has_an_input_and_reads_bent_ones(family: str) -> None:
+def test_every_target_decodes_mutated_inputs(family: str) -> None:
     """
-    Each family has a corpus, and a few hundred bent inputs of fixed seeds are read.
+    A few hundred mutated inputs with a fixed seed; each family has a corpus.
     """
-    chance, known = random.Random(7), seeds(family)
+    chance, inputs_by_target = random.Random(7), seeds(family)
 
-    assert any(known.values())
-    for target, inputs in known.items():
-        for _ in range(max(3, 60 // len(known))):
-            examine(FAMILIES[family][target], bent(chance.choice(inputs), chance, inputs))
+    assert any(inputs_by_target.values())
+    for target, inputs in inputs_by_target.items():
+        for _ in range(max(3, 60 // len(inputs_by_target))):
+            examine(FAMILIES[family][target], mutate(chance.choice(inputs), chance, inputs))
 
 
-def test_the_harness_reports_what_is_wrong() -> None:
+def test_the_harness_reports_findings() -> None:
     """
-    A foreign exception comes out of `examine` as it is; an error that is no copy of itself is a finding.
+    `examine` raises foreign exceptions unchanged; an error whose copy differs is a finding.
     """
 
     class Lost(StreamFailure):

@@ -1,4 +1,4 @@
-"""Headers, routes and keys that cannot be sent: a clear error that names the field and the header, and shows no value."""
+"""Headers, routes and keys that cannot be sent: the error names field and header, and contains no value."""
 
 import asyncio
 import traceback
@@ -82,12 +82,10 @@ def _shows_nothing(error: BaseException) -> None:
 
 @each_header
 @models
-def test_default_headers_are_checked_where_they_are_written(
+def test_default_headers_are_checked_in_the_constructor(
     kind: Any, fields: dict[str, Any], headers: Any, words: str
 ) -> None:
-    """
-    At construction, on every platform, in both frameworks.
-    """
+    """On every platform, in both frameworks."""
     with pytest.raises(ValidationError, match=f"(?s)default_headers.*{words}") as caught:
         kind(**fields, default_headers=headers)
 
@@ -96,9 +94,7 @@ def test_default_headers_are_checked_where_they_are_written(
 
 @each_header
 def test_a_service_checks_its_headers(headers: Any, words: str) -> None:
-    """
-    The core itself, too, where no framework is between.
-    """
+    """In the core, without a framework."""
     platform = OCIModelDeployment(f"{URL}/ocid1.x")
     with pytest.raises(ValueError, match=f"(?s)default_headers.*{words}") as caught:
         Service(platform, headers=headers)
@@ -111,9 +107,7 @@ def test_a_service_checks_its_headers(headers: Any, words: str) -> None:
 @pytest.mark.parametrize("call_method", METHODS)
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_headers_of_a_call_are_checked(platform: str, call_method: str) -> None:
-    """
-    An error of ours under every way to ask, in LlamaIndex no `ValueError`: its engines take that for an empty answer.
-    """
+    """With every method; in LlamaIndex no `ValueError`, which its engines treat as an empty response."""
     build, _, _ = METHODS[call_method]
     with serving(scripted(completion)) as server:
         model = build(platform, server)
@@ -166,10 +160,8 @@ FIELDS: list[tuple[Any, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "fields", "name"), FIELDS, ids=[f"{k.__name__} {n}" for k, _, n in FIELDS])
-def test_fields_that_go_into_headers_are_checked(kind: Any, fields: dict[str, Any], name: str) -> None:
-    """
-    Routes, keys, tokens, SageMaker's names: at construction, by the field's name.
-    """
+def test_fields_that_become_headers_are_checked(kind: Any, fields: dict[str, Any], name: str) -> None:
+    """Routes, keys, tokens, SageMaker's names: in the constructor, by the field's name."""
     for value, words in list(VALUES.values())[::3]:
         named = name.removesuffix("_name")
         with pytest.raises(ValidationError, match=f"(?s){named}.*{words}") as caught:
@@ -199,10 +191,8 @@ ADDRESSES = {
         f"https://host:80 80/ocid1.x?{PLANTED}=",
     ],
 )
-def test_addresses_hold_no_secret(name: str, kind: Any, fields: dict[str, Any], address: str) -> None:
-    """
-    They stand in dumps and traces, so a user, a password or a key in the query is refused, and not shown.
-    """
+def test_urls_with_secrets_are_rejected(name: str, kind: Any, fields: dict[str, Any], address: str) -> None:
+    """URLs appear in dumps and traces, so a user, a password or a key in the query is rejected."""
     with pytest.raises(ValidationError) as caught:
         kind(**{**fields, name.strip(): address})
 
@@ -210,10 +200,8 @@ def test_addresses_hold_no_secret(name: str, kind: Any, fields: dict[str, Any], 
 
 
 @pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])
-def test_a_version_may_stand_in_a_query(kind: Any) -> None:
-    """
-    Parameters that are no key stay: versions and places.
-    """
+def test_a_query_may_contain_a_version(kind: Any) -> None:
+    """Parameters that are no key are accepted."""
     kind(endpoint=f"{URL}/v1/infers/x?api-version=2&Region=a")
     kind(endpoint=f"{URL}/v1/infers/x", route="/v1/chat?stream=1")
 
@@ -240,9 +228,7 @@ def test_a_proxys_password_is_not_in_the_error(kind: Any, proxy: str) -> None:
 
 @pytest.mark.parametrize("call_method", METHODS)
 def test_a_proxy_of_the_environment_is_not_in_the_error(call_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    `HTTP_PROXY` with a password, whose port cannot be read.
-    """
+    """`HTTP_PROXY` with a password and an invalid port."""
     monkeypatch.setenv("HTTP_PROXY", f"http://bob:{PLANTED}/x@127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "")
     build, send_request, _ = METHODS[call_method]
@@ -253,10 +239,8 @@ def test_a_proxy_of_the_environment_is_not_in_the_error(call_method: str, monkey
     assert "HTTP_PROXY" in str(caught.value)
 
 
-def test_numbers_and_secrets_are_taken() -> None:
-    """
-    A number becomes a text, and a `SecretStr` gives its secret: as text it would be asterisks.
-    """
+def test_numbers_and_secrets_are_converted() -> None:
+    """A number to text, and a `SecretStr` to its secret instead of asterisks."""
     taken = sendable_headers("headers", {"x-count": 3, "x-key": SecretStr("k"), "x-empty": "", "x-two": "a b"})
 
     assert {"x-count": "3", "x-key": "k", "x-empty": "", "x-two": "a b"} == taken
@@ -267,12 +251,10 @@ def test_numbers_and_secrets_are_taken() -> None:
     ("header", "words"),
     [("x-a: ä", "outside ASCII"), ("x b: 1", "a name that cannot be sent"), ("x-a: a\u200b", "U+200B")],
 )
-def test_the_command_line_states_what_cannot_be_sent(
+def test_the_command_line_rejects_headers_that_cannot_be_sent(
     header: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """
-    As a mistake of the command line.
-    """
+    """As wrong usage."""
     assert 2 == main(
         ["chat", f"{URL}/ocid1.datasciencemodeldeployment.x", "--auth-type", "none", "--header", header, "Hi"]
     )

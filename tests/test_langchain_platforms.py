@@ -172,7 +172,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a wrong endpoint's name": (
         ChatSagemakerEndpoint,
         {"endpoint_name": "my endpoint", "region_name": "us-east-1"},
-        "endpoint_name='my endpoint' is no endpoint's name",
+        "endpoint_name='my endpoint' is not the name of an endpoint",
     ),
     "long attributes": (
         ChatSagemakerEndpoint,

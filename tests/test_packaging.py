@@ -1,4 +1,4 @@
-"""What is installed with what, and what an import says where something is missing."""
+"""The extras and dependencies of the distribution, and the error of an import whose extra is not installed."""
 
 import re
 import subprocess
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def _without(missing: str, code: str) -> str:
-    """What `code` says where the package `missing` is not installed."""
+def _run_without(missing: str, code: str) -> str:
+    """Run `code` in a process without the package `missing`; return its error, or "imported"."""
     blocked = f"""
 import sys
 class Hiding:
@@ -37,7 +37,7 @@ else:
 
 
 @pytest.mark.parametrize(
-    ("missing", "code", "words"),
+    ("missing", "code", "output"),
     [
         (
             "langchain_core",
@@ -73,21 +73,21 @@ else:
         ("orjson", "import langchain_mdstream, mdstream_core.client", "imported"),
     ],
 )
-def test_what_is_missing_is_stated(missing: str, code: str, words: str) -> None:
-    """An import without its extra says what to install; what is not needed is not missed."""
-    assert words == _without(missing, code)
+def test_an_import_without_its_extra_names_the_command_that_installs_it(missing: str, code: str, output: str) -> None:
+    """Modules that do not need the missing package can be imported."""
+    assert output == _run_without(missing, code)
 
 
-def test_every_dependency_has_a_lower_bound_and_no_address() -> None:
-    """Without lower bounds a resolver falls back to releases of years ago."""
+def test_every_dependency_has_a_lower_bound_and_no_url() -> None:
+    """Without lower bounds a resolver may choose releases that are years old."""
     every = [*PROJECT["dependencies"], *(name for extra in PROJECT["optional-dependencies"].values() for name in extra)]
 
     assert [] == [name for name in every if ">=" not in name and not name.startswith("mdstream-llm[")]
     assert [] == [name for name in every if "@" in name or "://" in name]
 
 
-def test_no_framework_brings_the_other() -> None:
-    """A LangChain user does not install llama-index, and the base needs neither."""
+def test_no_framework_installs_the_other() -> None:
+    """A LangChain user does not install llama-index, and the base package needs neither."""
     extras = PROJECT["optional-dependencies"]
 
     assert ["httpx", "httptools", "pydantic"] == [name.split(">=")[0] for name in PROJECT["dependencies"]]
@@ -95,16 +95,16 @@ def test_no_framework_brings_the_other() -> None:
     assert ["llama-index-core"] == [name.split(">=")[0] for name in extras["llamaindex"]]
 
 
-def test_every_extra_is_tried_on_its_own() -> None:
-    """`make dist` has a program for each, but for the collections and for what is 288 MB."""
-    tried = set(re.findall(r'^    "([\w-]*)": ', (ROOT / "tools/smoke.py").read_text(encoding="utf-8"), re.MULTILINE))
-    collections = {"all", "test", "judges", "notebooks", "lint", "bench", "conformance", "docs"}
+def test_every_extra_is_tested_on_its_own() -> None:
+    """`make dist` runs a program for each extra, except for collections and for `oci` (288 MB) and `ads`."""
+    tested = set(re.findall(r'^    "([\w-]*)": ', (ROOT / "tools/smoke.py").read_text(encoding="utf-8"), re.MULTILINE))
+    collections = {"all", "test", "reference-clients", "notebooks", "lint", "bench", "conformance", "docs"}
 
-    assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads"} == tried - {""}
+    assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads"} == tested - {""}
 
 
-def test_the_version_stands_in_one_position() -> None:
-    """Everything else asks for it."""
+def test_the_version_is_defined_once() -> None:
+    """In `_version.py`; the packages import it, and the changelog has a section for it."""
     version = re.search(r'= "(.+)"', (ROOT / "mdstream_core/_version.py").read_text(encoding="utf-8"))
 
     assert version
@@ -114,7 +114,7 @@ def test_the_version_stands_in_one_position() -> None:
 
 
 def test_constraints_are_names_and_versions() -> None:
-    """No address of any registry is in the repository."""
+    """The repository names no package registry."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
     assert [] == [line for line in lines if not line.startswith("#") and ("==" not in line or "/" in line)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from _framework_methods import METHODS, PLATFORM, Method
-from _fuzz_inputs import bent
-from _fuzz_targets import bent_events, check_translation
+from _fuzz_inputs import mutate
+from _fuzz_targets import check_translation, mutate_events
 from _raw_server import respond_with, serving
 from _samples import read
 
@@ -118,7 +118,7 @@ def test_events_with_wrong_types_are_accumulated(seed: int) -> None:
     """Any value in any field: the response, its dictionary, its pickle and both frameworks' messages can be built."""
     chance = random.Random(seed)
     for _ in range(10):
-        model_response = ModelResponse.from_events(bent_events(chance, chance.randint(1, 12)))
+        model_response = ModelResponse.from_events(mutate_events(chance, chance.randint(1, 12)))
         pickle.dumps(model_response)
         json.dumps(model_response.to_dict()["text"])
         [getattr(model_response, name) for name in ("text", "reasoning", "refusal", "tool_calls", "finish_reason")]
@@ -151,7 +151,7 @@ def test_a_failure_after_invalid_deltas_has_a_partial(seed: int) -> None:
         "annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}], "reasoning_content": "hm",
     }  # fmt: skip
     for _ in range(10):
-        body = sse({"content": "Hi"}) + bent(sse(delta, delta), chance, [])
+        body = sse({"content": "Hi"}) + mutate(sse(delta, delta), chance, [])
         outcome = read(body, trailers=TRAILER, step=chance.choice([1, 50, 4096]))
 
         assert isinstance(outcome.error, MDStreamError)

@@ -1,4 +1,4 @@
-"""ModelArts and MaaS: where to ask, what is sent, what refusals mean."""
+"""ModelArts and MaaS: endpoints, requests and error responses."""
 
 import asyncio
 import json
@@ -77,29 +77,25 @@ URLS: dict[str, tuple[str, str | None, str]] = {
 
 
 @pytest.mark.parametrize(("endpoint", "route", "url"), URLS.values(), ids=URLS)
-def test_whatever_address_is_known_leads_to_the_route(endpoint: str, route: str | None, url: str) -> None:
-    """
-    The container's path is appended once, and a version is not said twice.
-    """
+def test_every_form_of_the_endpoint_leads_to_the_route(endpoint: str, route: str | None, url: str) -> None:
+    """The container's path is appended once, and a version is not repeated."""
     assert url == ModelArts(endpoint, route).build_request(CHAT, b"{}", stream=True, headers={}).url
 
 
 WRONG: dict[str, tuple[str, str]] = {
-    "nothing": ("", "no URL of a service"),
-    "a host alone": (PUBLIC.removeprefix("https://"), "give the address that the console shows"),
-    "another scheme": ("ftp://host/x", "no URL of a service"),
+    "nothing": ("", "is not a URL of a service"),
+    "a host alone": (PUBLIC.removeprefix("https://"), "use the URL that the console shows"),
+    "another scheme": ("ftp://host/x", "is not a URL of a service"),
     "a port that is none": ("https://host:x/", "cannot be read"),
     "a user": ("https://me:secret@host/", "user or password before its host"),
-    "a fragment": ("https://host/#secret", "no URL of a service"),
-    "a space": ("https://host/a b", "no URL of a service"),
+    "a fragment": ("https://host/#secret", "is not a URL of a service"),
+    "a space": ("https://host/a b", "is not a URL of a service"),
 }
 
 
 @pytest.mark.parametrize(("endpoint", "words"), WRONG.values(), ids=WRONG)
-def test_an_address_that_is_none_is_stated(endpoint: str, words: str) -> None:
-    """
-    With what would be one, and without what may be a secret.
-    """
+def test_a_wrong_endpoint_is_an_error(endpoint: str, words: str) -> None:
+    """With an example, and without possible secrets."""
     with pytest.raises(ValueError, match=words) as caught:
         ModelArts(endpoint)
 
@@ -107,9 +103,7 @@ def test_an_address_that_is_none_is_stated(endpoint: str, words: str) -> None:
 
 
 def test_a_request_is_a_post() -> None:
-    """
-    With the wish for a stream, and the caller's headers over ours.
-    """
+    """With an `accept` header for streams; the caller's headers take precedence."""
     platform: Platform = ModelArts(PUBLIC)
     request = platform.build_request(CHAT, b"{}", stream=True, headers={"X-Span-Id": "s", "User-Agent": "mine"})
 
@@ -125,9 +119,7 @@ def test_a_request_is_a_post() -> None:
 
 
 def test_a_websocket_is_requested_with_a_get() -> None:
-    """
-    So that what is signed is the handshake, which has no body.
-    """
+    """The handshake is signed, which has no body."""
     request = ModelArts("wss://h").build_request(CHAT, b"{}", stream=True, headers={})
 
     assert ("GET", b"{}") == (request.method, request.content)
@@ -142,17 +134,13 @@ FRAMES = {
 
 
 @pytest.mark.parametrize(("content_type", "kind"), FRAMES.items(), ids=FRAMES)
-def test_the_content_type_states_how_the_response_is_framed(content_type: str, kind: type) -> None:
-    """
-    Events, a document, or the messages of a WebSocket.
-    """
+def test_the_content_type_selects_the_frame_decoder(content_type: str, kind: type) -> None:
+    """For server-sent events, a document, or the messages of a WebSocket."""
     assert kind is type(ModelArts(PUBLIC).create_frame_decoder(ResponseHead(200, {"content-type": content_type})))
 
 
-def test_a_page_is_no_response() -> None:
-    """
-    A console's login page, for example.
-    """
+def test_an_html_page_is_a_malformed_stream() -> None:
+    """Such as the login page of a console."""
     with pytest.raises(MalformedStream, match="text/html"):
         ModelArts(PUBLIC).create_frame_decoder(ResponseHead(200, {"content-type": "text/html"}))
 
@@ -163,27 +151,33 @@ def envelope(code: str, message: str = "m") -> dict[str, object]:
 
 #: name: (status, body, class, code, words)
 REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
-    "a body that is too large": (413, envelope("ModelArts.4104"), InvalidRequest, "ModelArts.4104", "own limit"),
+    "a body that is too large": (
+        413,
+        envelope("ModelArts.4104"),
+        InvalidRequest,
+        "ModelArts.4104",
+        "limit of the service",
+    ),
     "a service that is gone": (400, envelope("ModelArts.4203"), NotFound, "ModelArts.4203", "stopped or deleted"),
     "traffic": (503, envelope("ModelArts.4206"), RateLimited, "ModelArts.4206", "threshold"),
     "a quota that is used up": (401, envelope("ModelArts.4207"), PermissionDenied, "ModelArts.4207", "free quota"),
-    "a breaker": (500, envelope("ModelArts.4302"), ServerError, "ModelArts.4302", "protects itself"),
-    "no backend": (404, envelope("ModelArts.4503"), ServerError, "ModelArts.4503", "new attempt"),
-    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "BearerSigner"),
-    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "BearerSigner"),
+    "a breaker": (500, envelope("ModelArts.4302"), ServerError, "ModelArts.4302", "limits itself"),
+    "no backend": (404, envelope("ModelArts.4503"), ServerError, "ModelArts.4503", "retry"),
+    "no API key": (400, envelope("ModelArts.4905"), AuthenticationError, "ModelArts.4905", "Bearer <key>"),
+    "no Bearer": (400, envelope("ModelArts.81002"), AuthenticationError, "ModelArts.81002", "Bearer <key>"),
     "an allow-list": (401, envelope("ModelArts.81015"), PermissionDenied, "ModelArts.81015", "allow-list"),
-    "content risk": (403, envelope("ModelArts.81011"), ContentFiltered, "ModelArts.81011", "other words"),
-    "requests a minute": (429, envelope("ModelArts.81101"), RateLimited, "ModelArts.81101", "requests of this minute"),
+    "content risk": (403, envelope("ModelArts.81011"), ContentFiltered, "ModelArts.81011", "change the prompt"),
+    "requests a minute": (429, envelope("ModelArts.81101"), RateLimited, "ModelArts.81101", "fewer requests a minute"),
     "a token that is wrong": (401, envelope("APIG.0301"), AuthenticationError, "APIG.0301", "scope must be a project"),
-    "an app that is wrong": (401, envelope("APIG.0303"), AuthenticationError, "APIG.0303", "App-auth address"),
+    "an app that is wrong": (401, envelope("APIG.0303"), AuthenticationError, "APIG.0303", "app authentication"),
     "an app that may not": (403, envelope("APIG.0304"), PermissionDenied, "APIG.0304", "authorize the app"),
     "throttling": (429, envelope("APIG.0308"), RateLimited, "APIG.0308", "throttling"),
-    "a backend that is slow": (504, envelope("APIG.0203"), ServerError, "APIG.0203", "stream the answer"),
+    "a backend that is slow": (504, envelope("APIG.0203"), ServerError, "APIG.0203", "stream the response"),
     "a code of two meanings": (413, envelope("APIG.0201"), InvalidRequest, "APIG.0201", "12 MB"),
     "an unknown code": (503, envelope("APIG.9999", "new"), ServerError, "APIG.9999", "503 APIG.9999: new$"),
     "camel case": (429, {"errorCode": "APIG.0308", "errorMsg": "slow"}, RateLimited, "APIG.0308", "slow"),
     "code and message": (404, {"code": "ModelArts.81009", "message": "x"}, NotFound, "ModelArts.81009", "model's name"),
-    "one level down": (404, {"error": envelope("APIG.0101")}, NotFound, "APIG.0101", "id of the service"),
+    "one level down": (404, {"error": envelope("APIG.0101")}, NotFound, "APIG.0101", "service id"),
     "MaaS as OpenAI": (
         403,
         {"error": {"code": "ModelArts.81011", "message": "May contain sensitive", "type": "x"}},
@@ -213,19 +207,17 @@ REFUSALS: dict[str, tuple[int, object, type[ServiceError], str | None, str]] = {
         "4096 tokens.$",
     ),
     "a page": (504, "<html>Gateway Time-out</html>", ServerError, None, "Gateway Time-out.*40 to 60 s"),
-    "nothing": (401, "", AuthenticationError, None, "no words.*kind of authentication"),
+    "nothing": (401, "", AuthenticationError, None, "no message.*kind of authentication"),
     "a list": (500, "[1]", ServerError, None, "500"),
     "a redirect": (302, "", ServiceError, None, "redirect is not followed"),
 }
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "words"), REFUSALS.values(), ids=REFUSALS)
-def test_a_refusal_is_an_error_of_the_tree(
+def test_error_responses_have_class_code_and_hint(
     status: int, body: object, kind: type[ServiceError], code: str | None, words: str
 ) -> None:
-    """
-    With the gateway's code, the status as it was, and what to do.
-    """
+    """And the original status."""
     raw = body if isinstance(body, str) else json.dumps(body)
     error = ModelArts(PUBLIC).parse_error(ResponseHead(status, {"retry-after": "3"}), raw.encode())
 
@@ -234,27 +226,21 @@ def test_a_refusal_is_an_error_of_the_tree(
         raise error
 
 
-def test_every_code_states_what_to_do() -> None:
-    """
-    A row without a cure would be a riddle.
-    """
+def test_every_code_has_a_hint() -> None:
+    """Every code has a hint."""
     assert [] == [code for code, (_, hint) in CODES.items() if len(hint) < 10]
 
 
-def test_only_what_may_pass_is_retried() -> None:
-    """
-    Limits and gateways pass; keys, quotas and content do not.
-    """
+def test_only_temporary_errors_are_retried() -> None:
+    """Limits and gateway errors, not keys, quotas and content."""
     final = {code for code, (kind, _) in CODES.items() if not kind.retryable}
 
     assert {"ModelArts.4302", "ModelArts.4503", "APIG.0308", "ModelArts.81101"}.isdisjoint(final)
     assert {"ModelArts.4207", "ModelArts.81005", "ModelArts.81011", "ModelArts.4905", "APIG.0301"} <= final
 
 
-def test_the_request_id_is_huaweis() -> None:
-    """
-    `X-Request-Id`, which a support ticket wants.
-    """
+def test_the_request_id_is_read_from_its_header() -> None:
+    """`X-Request-Id`, which a support ticket needs."""
     platform = ModelArts(PUBLIC)
 
     assert "r-1" == platform.request_id(ResponseHead(200, {"x-request-id": "r-1"}))
@@ -317,12 +303,10 @@ AUTHS = {
 @both
 @pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
 @pytest.mark.parametrize("fields", AUTHS.values(), ids=AUTHS)
-def test_every_credential_opens_both_doors(
+def test_every_credential_works_with_https_and_websocket(
     emulator: Emulator, send_request: Any, call_method: str, fields: dict[str, Any]
 ) -> None:
-    """
-    Signatures and tokens are verified, on a POST and on a handshake.
-    """
+    """The emulator verifies signatures and tokens, of a POST and of a handshake."""
     auth = resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)
 
     assert OUTPUT == send_request(service(emulator, call_method, auth)).text
@@ -330,10 +314,8 @@ def test_every_credential_opens_both_doors(
 
 @both
 @methods
-def test_a_response_comes_whole(emulator: Emulator, send_request: Any, call_method: str) -> None:
-    """
-    Streamed with its usage, and as one document.
-    """
+def test_responses_are_complete(emulator: Emulator, send_request: Any, call_method: str) -> None:
+    """Streamed with usage, and as one document."""
     model_response = send_request(service(emulator, call_method))
 
     assert (OUTPUT, "stop", 16) == (
@@ -346,10 +328,8 @@ def test_a_response_comes_whole(emulator: Emulator, send_request: Any, call_meth
 
 @both
 @pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
-def test_a_token_that_was_revoked_is_fetched_again(emulator: Emulator, send_request: Any, call_method: str) -> None:
-    """
-    A 401 refreshes once, and the answer comes.
-    """
+def test_a_revoked_token_is_refreshed(emulator: Emulator, send_request: Any, call_method: str) -> None:
+    """A 401 causes one refresh, and the call succeeds."""
     auth = resolve_signer(**AUTHS["password"], iam_endpoint=emulator.modelarts.iam)
     send_request(service(emulator, call_method, auth))
     emulator.modelarts.expire_tokens()
@@ -372,7 +352,7 @@ def test_a_token_that_was_revoked_is_fetched_again(emulator: Emulator, send_requ
     ],
 )
 @pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
-def test_a_wrong_credential_is_stated(
+def test_a_wrong_credential_is_an_authentication_error(
     emulator: Emulator,
     send_request: Any,
     call_method: str,
@@ -380,9 +360,7 @@ def test_a_wrong_credential_is_stated(
     kind: type[MDStreamError],
     code: str | None,
 ) -> None:
-    """
-    In the gateway's words; over a WebSocket it is the handshake that is refused.
-    """
+    """A wrong credential is an authentication error."""
     with pytest.raises(kind) as caught:
         send_request(service(emulator, call_method, resolve_signer(**fields, iam_endpoint=emulator.modelarts.iam)))
 
@@ -415,7 +393,7 @@ ENDINGS: dict[str, tuple[Fault, type[MDStreamError], str, str | None]] = {
 @both
 @methods
 @pytest.mark.parametrize(("fault", "kind", "text", "code"), ENDINGS.values(), ids=ENDINGS)
-def test_a_bad_end_is_never_a_success(
+def test_a_failed_stream_is_never_a_success(
     emulator: Emulator,
     send_request: Any,
     call_method: str,
@@ -424,9 +402,7 @@ def test_a_bad_end_is_never_a_success(
     text: str,
     code: str | None,
 ) -> None:
-    """
-    The error of the tree, with what was received and the request id.
-    """
+    """A failed stream is never a success."""
     emulator.script(fault)
     with pytest.raises(kind) as caught:
         send_request(service(emulator, call_method, timeout=Timeout(read=0.5, total=10)))
@@ -439,9 +415,7 @@ def test_a_bad_end_is_never_a_success(
 
 @both
 def test_a_close_code_is_a_failure(emulator: Emulator, send_request: Any) -> None:
-    """
-    Even after `[DONE]`: the service said it before it said goodbye.
-    """
+    """Even after `[DONE]`."""
     for after in (3, None):
         emulator.script(Fault("trailer", name="close", data=b"1011 engine died", after=after))
         with pytest.raises(StreamFailure, match="engine died") as caught:
@@ -453,10 +427,8 @@ def test_a_close_code_is_a_failure(emulator: Emulator, send_request: Any) -> Non
 
 @both
 @methods
-def test_a_refusal_that_may_pass_is_retried(emulator: Emulator, send_request: Any, call_method: str) -> None:
-    """
-    The backend was not found once; the second attempt is on a connection of its own.
-    """
+def test_temporary_errors_are_retried(emulator: Emulator, send_request: Any, call_method: str) -> None:
+    """The second attempt uses another connection."""
     emulator.script(Fault("refuse", "modelarts_backend"))
 
     assert OUTPUT == send_request(service(emulator, call_method, retry=Retry(1, base_delay=0.001))).text
@@ -467,13 +439,11 @@ def test_a_refusal_that_may_pass_is_retried(emulator: Emulator, send_request: An
 def test_a_body_over_12_mb_is_not_sent_with_a_signature(
     emulator: Emulator, send_request: Any, fields: dict[str, Any]
 ) -> None:
-    """
-    It is told before anything leaves the house.
-    """
+    """The error is raised before anything is sent."""
     before = len(emulator.requests)
     made = service(emulator, "endpoint", resolve_signer(**fields))
     long = {**REQUEST, "messages": [{"role": "user", "content": "x" * MAX_REQUEST_BYTES}]}
-    with pytest.raises(InvalidRequest, match="12582912 at most") as caught:
+    with pytest.raises(InvalidRequest, match="at most 12582912") as caught:
         made.client.complete(made.call(OpenAIChat(), long))
 
     assert 413 == caught.value.status
@@ -482,9 +452,7 @@ def test_a_body_over_12_mb_is_not_sent_with_a_signature(
 
 @both
 @pytest.mark.parametrize("call_method", ["endpoint", "websocket_endpoint"])
-def test_either_route_has_tls(send_request: Any, call_method: str) -> None:
-    """
-    https and wss, with the certificate checked.
-    """
+def test_https_and_websocket_support_tls(send_request: Any, call_method: str) -> None:
+    """Https and websocket support tls."""
     with Emulator(tls=True) as emulator:
         assert OUTPUT == send_request(service(emulator, call_method, verify=emulator.ca_file)).text

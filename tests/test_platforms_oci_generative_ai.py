@@ -1,11 +1,11 @@
-"""OCI Generative AI: where to ask, how requests are addressed, and what refusals mean."""
+"""OCI Generative AI: endpoints, envelopes of requests, and error responses."""
 
 import json
 import pickle
 from typing import Any
 
 import pytest
-from _oci_generative_ai import COMPARTMENT, DONE, PLATFORM, question, read, sse
+from _oci_generative_ai import COMPARTMENT, DONE, PLATFORM, build_params, read, sse
 
 from mdstream_core import Call, OpenAIChat, Retry
 from mdstream_core.dialects import dialect
@@ -52,18 +52,16 @@ BASES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "base"), BASES.values(), ids=BASES)
-def test_the_host_is_found(options: dict[str, Any], base: str) -> None:
-    """
-    From a region and a realm, or from what people copy along with an endpoint.
-    """
+def test_the_host_is_derived_from_region_or_endpoint(options: dict[str, Any], base: str) -> None:
+    """From region and realm, or from a URL with a path."""
     assert base == OCIGenerativeAI(**{"compartment_id": COMPARTMENT, "model": "m", **options}).base_url
 
 
-def test_hosts_are_those_of_oracles_sdk() -> None:
-    """
-    For each region that the SDK knows.
-    """
-    oci = pytest.importorskip("oci", reason="Oracle's SDK names the hosts; install mdstream-llm[judges]")
+def test_hosts_equal_those_of_oracles_sdk() -> None:
+    """For each region of the SDK."""
+    oci = pytest.importorskip(
+        "oci", reason="compares with the hosts of Oracle's SDK; install mdstream-llm[reference-clients]"
+    )
     realms = oci.regions_definitions.REGION_REALMS
     template = "https://inference.generativeai.{region}.oci.{secondLevelDomain}"
     theirs = {
@@ -93,20 +91,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_named(options: dict[str, Any], words: str) -> None:
-    """
-    The field and what it was; never a secret.
-    """
+def test_a_wrong_field_is_named(options: dict[str, Any], words: str) -> None:
+    """With its value, but never a secret."""
     with pytest.raises(ValueError, match=words) as error:
         OCIGenerativeAI(**{"compartment_id": COMPARTMENT, **options})
 
     assert "secret" not in str(error.value)
 
 
-def test_it_is_a_platform_and_a_value() -> None:
-    """
-    Equal values are equal, can be pickled, and nothing can be written to them.
-    """
+def test_the_platform_is_an_immutable_value() -> None:
+    """Equal values compare equal, can be pickled, and cannot be changed."""
     platform: Platform = PLATFORM
 
     assert platform == OCIGenerativeAI(COMPARTMENT, "xai.grok-4", region="us-chicago-1")
@@ -138,20 +132,16 @@ ENVELOPES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("route", "body", "wanted"), ENVELOPES.values(), ids=ENVELOPES)
-def test_a_request_is_put_into_its_envelope(route: str, body: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """
-    Compartment and serving mode around a native request; OpenAI's has its model only. What was given is left alone.
-    """
+def test_payloads_are_wrapped_in_an_envelope(route: str, body: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """With compartment and serving mode; OpenAI's has the model only. The argument is not changed."""
     before = json.dumps(body)
 
     assert wanted == PLATFORM.wrap_payload(route, body)
     assert before == json.dumps(body)
 
 
-def test_an_envelope_without_an_address_is_refused() -> None:
-    """
-    The missing field is named; OpenAI's requests need no compartment where an API key stands for one.
-    """
+def test_missing_fields_of_the_envelope_are_an_error() -> None:
+    """OpenAI requests need no compartment with an API key."""
     with pytest.raises(ValueError, match="compartment_id is missing"):
         OCIGenerativeAI(None, "m", region="ord").wrap_payload("/actions/chat", {})
     with pytest.raises(ValueError, match="model is missing"):
@@ -161,10 +151,8 @@ def test_an_envelope_without_an_address_is_refused() -> None:
     assert {"model": "m"} == OCIGenerativeAI(None, "m", region="ord").wrap_payload("/v1/chat/completions", {})
 
 
-def test_a_native_request() -> None:
-    """
-    A POST to the operation; zstd is not offered, for it cannot be read as a stream.
-    """
+def test_a_native_request_is_a_post_to_the_operation() -> None:
+    """zstd is not accepted, because it cannot be decompressed as a stream."""
     request = PLATFORM.build_request("/actions/chat", b"{}", stream=True, headers={"X-Mine": "1"})
 
     assert ("POST", f"{CHICAGO}/20231130/actions/chat", b"{}") == (request.method, request.url, request.content)
@@ -183,10 +171,8 @@ def test_a_native_request() -> None:
 
 
 @pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
-def test_an_openai_request(base: str) -> None:
-    """
-    To either base, the compartment under both names of the header.
-    """
+def test_an_openai_request_has_the_compartment_in_headers(base: str) -> None:
+    """For both base paths, in both headers."""
     platform = OCIGenerativeAI(COMPARTMENT, "m", region="ord", openai_base=base)
     request = platform.build_request("/v1/chat/completions", b"{}", stream=True, headers={})
     without = OCIGenerativeAI(None, "m", region="ord", openai_base=base).build_request(
@@ -223,12 +209,10 @@ REFUSALS: dict[str, tuple[int, Any, type[ServiceError], str | None, str]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "word"), REFUSALS.values(), ids=REFUSALS)
-def test_a_refusal_states_what_to_do(
+def test_error_responses_have_class_code_and_hint(
     status: int, body: Any, kind: type[ServiceError], code: str | None, word: str
 ) -> None:
-    """
-    The class by status, the service's own word and sentence, and a cure.
-    """
+    """And the service's message."""
     content = body if isinstance(body, str) else json.dumps(body)
     error = PLATFORM.parse_error(ResponseHead(status, {"retry-after": "3"}), content.encode())
 
@@ -238,25 +222,21 @@ def test_a_refusal_states_what_to_do(
     assert (status in {429, 500, 502, 503}) == error.retryable
 
 
-def test_a_page_is_no_response() -> None:
-    """
-    And says so; the request id is the service's.
-    """
+def test_an_html_page_is_a_malformed_stream() -> None:
+    """The error has the service's request id."""
     with pytest.raises(MalformedStream, match="text/html"):
         PLATFORM.create_frame_decoder(ResponseHead(200, {"content-type": "text/html"}))
     assert "r" == PLATFORM.request_id(ResponseHead(200, {"opc-request-id": "r"}))
 
 
 def exchange(name: str) -> Any:
-    requested = Call(PLATFORM, dialect(name), question(name), retry=Retry(0)).create_attempt()
+    requested = Call(PLATFORM, dialect(name), build_params(name), retry=Retry(0)).create_attempt()
     requested.start(ResponseHead(200, {"content-type": "text/event-stream"}))
     return requested
 
 
 def test_reading_stops_at_the_finish_event() -> None:
-    """
-    There are no trailers to wait for: Cohere's finish event is the end, GENERIC's usage is.
-    """
+    """There are no trailers: COHERE ends with its finish event, GENERIC with the usage."""
     cohere = exchange("oci-cohere")
     cohere.feed(sse({"apiFormat": "COHERE", "text": "Hi"}))
     assert not cohere.should_stop_reading
@@ -270,10 +250,8 @@ def test_reading_stops_at_the_finish_event() -> None:
     assert generic.should_stop_reading
 
 
-def test_nothing_behind_the_end_is_read() -> None:
-    """
-    Whatever else may come on a connection that stays open.
-    """
+def test_events_after_the_end_are_ignored() -> None:
+    """On a connection that stays open."""
     assert (
         read(
             "oci-cohere", sse({"apiFormat": "COHERE", "text": "Hi", "finishReason": "COMPLETE"}) + DONE + b"data: {"
@@ -283,12 +261,10 @@ def test_nothing_behind_the_end_is_read() -> None:
     assert isinstance(read("oci-cohere", DONE).error, StreamInterrupted)
 
 
-def test_openais_dialect_is_requested_there_too() -> None:
-    """
-    The call's request is OpenAI's own.
-    """
+def test_the_openai_dialect_is_supported() -> None:
+    """The payload is OpenAI's own."""
     platform = OCIGenerativeAI(COMPARTMENT, "openai.gpt-5", region="ord")
-    requested = Call(platform, OpenAIChat(), question("openai-chat")).create_attempt()
+    requested = Call(platform, OpenAIChat(), build_params("openai-chat")).create_attempt()
 
     assert f"{CHICAGO}/openai/v1/chat/completions" == requested.request.url
     assert "openai.gpt-5" == json.loads(requested.request.content)["model"]

@@ -1,4 +1,4 @@
-"""OCI Generative AI from end to end: both clients ask the emulated service in every format."""
+"""OCI Generative AI end to end: both clients call the emulator in every format."""
 
 import asyncio
 import json
@@ -70,31 +70,31 @@ class Hasty(OCIGenerativeAI):
     drain_timeout: ClassVar[float] = 0.3
 
 
-def requesting(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
+def create_call(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
     there = emulator.oci_generative_ai
     platform = Hasty(there.compartment_id, model, service_endpoint=there.endpoint)
     service = Service(platform, auth=auth, timeout=Timeout(read=5, total=20), retry=Retry(0), trust_env=False)
-    requested = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
-    wrapped = dialect(name)
-    return service, service.call(wrapped, {**requested, "model": model, **more}, stream=stream)
+    params = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
+    resolved = dialect(name)
+    return service, service.call(resolved, {**params, "model": model, **more}, stream=stream)
 
 
-def sync(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
-    service, call = requesting(emulator, *question, **more)
+def sync(emulator: Emulator, *args: Any, **more: Any) -> list[Event]:
+    service, call = create_call(emulator, *args, **more)
     events: list[Event] = []
     with closing(service):
         try:
             for event in service.client.stream(call):
-                events.append(event)  # noqa: PERF402  # what came before an error is wanted
+                events.append(event)  # noqa: PERF402  # the events before an error are needed
         except MDStreamError as error:
             error.events = events  # type: ignore[attr-defined]
             raise
     return events
 
 
-def asyn(emulator: Emulator, *question: Any, **more: Any) -> list[Event]:
+def asyn(emulator: Emulator, *args: Any, **more: Any) -> list[Event]:
     async def main() -> list[Event]:
-        service, call = requesting(emulator, *question, **more)
+        service, call = create_call(emulator, *args, **more)
         events: list[Event] = []
         async with aclosing(service):
             try:
@@ -115,10 +115,10 @@ chats = pytest.mark.parametrize(("model", "name"), CHATS.values(), ids=CHATS)
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize(("model", "name"), [*CHATS.values(), *TEXTS.values()], ids=[*CHATS, *TEXTS])
-def test_every_format_is_dialect(emulator: Emulator, send_request: Send, model: str, name: str, stream: bool) -> None:
-    """
-    Streamed and whole the same text, finish reason and usage come out.
-    """
+def test_every_format_returns_the_same_response(
+    emulator: Emulator, send_request: Send, model: str, name: str, stream: bool
+) -> None:
+    """Text, finish reason and usage, streamed and whole."""
     model_response = ModelResponse.from_events(
         send_request(emulator, model, name, "What is the capital of France?", stream=stream)
     )
@@ -130,12 +130,10 @@ def test_every_format_is_dialect(emulator: Emulator, send_request: Send, model: 
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @chats
-def test_tools_are_called_and_responded(
+def test_tool_calls_and_results_work_in_every_format(
     emulator: Emulator, send_request: Send, model: str, name: str, stream: bool
 ) -> None:
-    """
-    Two calls at once in each family's way; their results go back and are used.
-    """
+    """Two calls at once; their results are sent back and used."""
     conversation: list[dict[str, Any]] = [{"role": "user", "content": "What is the weather in Paris and London?"}]
     model_response = ModelResponse.from_events(
         send_request(emulator, model, name, conversation, tools=[WEATHER], stream=stream)
@@ -162,10 +160,8 @@ def test_tools_are_called_and_responded(
 
 @both
 @pytest.mark.parametrize("name", ["oci-generic", "oci-cohere-v2"])
-def test_reasoning_comes_before_the_response(emulator: Emulator, send_request: Send, name: str) -> None:
-    """
-    And is told apart from it.
-    """
+def test_reasoning_precedes_the_output(emulator: Emulator, send_request: Send, name: str) -> None:
+    """As separate events."""
     model = "xai.grok-4" if name == "oci-generic" else "cohere.command-a-reasoning"
     model_response = ModelResponse.from_events(
         send_request(emulator, model, name, "What is the capital of France?", reasoning_effort="high")
@@ -177,9 +173,7 @@ def test_reasoning_comes_before_the_response(emulator: Emulator, send_request: S
 @both
 @chats
 def test_a_response_follows_a_schema(emulator: Emulator, send_request: Send, model: str, name: str) -> None:
-    """
-    In each format's own `responseFormat`.
-    """
+    """In each format's own `responseFormat`."""
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     wanted = {"type": "json_schema", "json_schema": {"name": "A", "schema": schema}}
 
@@ -187,10 +181,8 @@ def test_a_response_follows_a_schema(emulator: Emulator, send_request: Send, mod
 
 
 @both
-def test_the_limit_cuts_a_response(emulator: Emulator, send_request: Send) -> None:
-    """
-    `length` is told; a call that it cut is an error.
-    """
+def test_max_tokens_truncates_a_response(emulator: Emulator, send_request: Send) -> None:
+    """The finish reason is `length`; a truncated tool call is an error."""
     model_response = ModelResponse.from_events(
         send_request(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", max_tokens=2)
     )
@@ -211,10 +203,8 @@ def test_the_limit_cuts_a_response(emulator: Emulator, send_request: Send) -> No
 @both
 @pytest.mark.parametrize("ending", ["eof", "done", "hang"])
 @pytest.mark.parametrize(("model", "name"), list(CHATS.values())[:7], ids=list(CHATS)[:7])
-def test_every_ending_is_an_end(send_request: Send, model: str, name: str, ending: str) -> None:
-    """
-    The body ends, `[DONE]` comes, or the connection stays open, which the client then closes.
-    """
+def test_every_normal_ending_completes_a_stream(send_request: Send, model: str, name: str, ending: str) -> None:
+    """The body ends, `[DONE]` is sent, or the connection stays open and the client closes it."""
     with Emulator(generative_ai_ending=ending) as emulator:
         model_response = ModelResponse.from_events(
             send_request(emulator, model, name, "What is the capital of France?")
@@ -230,10 +220,8 @@ def test_every_ending_is_an_end(send_request: Send, model: str, name: str, endin
 
 @both
 @pytest.mark.parametrize("fault", ["stall", "cut", "reset"])
-def test_usage_that_never_comes_is_no_failure(emulator: Emulator, send_request: Send, fault: str) -> None:
-    """
-    The finish event was seen: after a short while the answer is whole without its usage.
-    """
+def test_missing_usage_is_no_failure(emulator: Emulator, send_request: Send, fault: str) -> None:
+    """After the finish event and a short wait the response is complete."""
     emulator.script(Fault(fault, after=8))
     model_response = ModelResponse.from_events(
         send_request(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
@@ -244,10 +232,8 @@ def test_usage_that_never_comes_is_no_failure(emulator: Emulator, send_request: 
 
 @both
 @chats
-def test_usage_in_a_read_of_its_own_is_waited_for(send_request: Send, model: str, name: str) -> None:
-    """
-    A finish reason is not the last word where the tokens are counted behind it.
-    """
+def test_usage_in_a_separate_read_is_received(send_request: Send, model: str, name: str) -> None:
+    """In formats that send it after the finish reason."""
     with Emulator(delay=0.005) as slow:
         model_response = ModelResponse.from_events(send_request(slow, model, name, "Hello"))
 
@@ -279,12 +265,10 @@ FAILURES: dict[str, tuple[Callable[[bytes], Any], type[MDStreamError]]] = {
 @both
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("fault", "kind"), FAILURES.values(), ids=FAILURES)
-def test_a_broken_stream_is_an_error_with_its_partial(
+def test_a_failed_stream_is_an_error_with_its_partial(
     emulator: Emulator, send_request: Send, fault: Callable[[bytes], Any], kind: type[MDStreamError], format: str
 ) -> None:
-    """
-    Never a success; the partial is exactly what was handed out.
-    """
+    """The partial is exactly what was delivered."""
     emulator.script(fault(sse(CONTENT[format])))
     with pytest.raises(kind) as caught:
         send_request(emulator, *FORMATS[format], "What is the capital of France?")
@@ -296,9 +280,7 @@ def test_a_broken_stream_is_an_error_with_its_partial(
 
 @both
 def test_silence_before_the_finish_event_is_a_failure(emulator: Emulator, send_request: Send) -> None:
-    """
-    It is only behind it that the connection may be left open.
-    """
+    """Only after it may the connection stay open."""
     service_timeout = Fault("stall", after=2)
     emulator.script(service_timeout)
     with pytest.raises(StreamStalled):
@@ -325,10 +307,8 @@ def request_quickly(send_request: Send, emulator: Emulator) -> None:
 
 @both
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_compressed_stream_is_read(emulator: Emulator, send_request: Send, encoding: str) -> None:
-    """
-    Only what can be read as a stream was offered.
-    """
+def test_a_compressed_stream_is_decoded(emulator: Emulator, send_request: Send, encoding: str) -> None:
+    """Only streamable encodings are offered."""
     emulator.script(Fault("encoded", encoding))
 
     assert (
@@ -341,10 +321,8 @@ def test_a_compressed_stream_is_read(emulator: Emulator, send_request: Send, enc
 
 
 @both
-def test_a_refused_temperature_is_left_out_with_a_warning(emulator: Emulator, send_request: Send) -> None:
-    """
-    GPT-5 takes none; the refusal is a text inside of a text, and the question is asked again without it.
-    """
+def test_a_rejected_temperature_is_dropped_with_a_warning(emulator: Emulator, send_request: Send) -> None:
+    """GPT-5 accepts none; the error is JSON in a text, and the request is sent again without it."""
     with pytest.warns(RuntimeWarning, match="temperature=0.2"):
         model_response = ModelResponse.from_events(
             send_request(emulator, "openai.gpt-5", "oci-generic", "What is the capital of France?", temperature=0.2)
@@ -357,19 +335,23 @@ def test_a_refused_temperature_is_left_out_with_a_warning(emulator: Emulator, se
 #: name: (model, dialect, what is asked, class, words)
 REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
     "an unknown model": ("nobody.model", "oci-generic", "Hi", NotFound, "Entity with key nobody.model"),
-    "another format": ("cohere.command-a-03-2025", "oci-generic", "Hi", InvalidRequest, "cohere.* take COHERE"),
+    "another format": (
+        "cohere.command-a-03-2025",
+        "oci-generic",
+        "Hi",
+        InvalidRequest,
+        "COHERE or COHEREV2 for cohere.*",
+    ),
     "a long question": ("xai.grok-4", "oci-generic", "word " * 3000, ContextOverflow, "maximum context length"),
 }
 
 
 @both
 @pytest.mark.parametrize(("model", "name", "text", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_a_refusal_is_reported_with_its_hint(
+def test_error_responses_have_a_hint(
     emulator: Emulator, send_request: Send, model: str, name: str, text: str, kind: type[MDStreamError], words: str
 ) -> None:
-    """
-    In its class, with the service's id of the request.
-    """
+    """And their class and request id."""
     with pytest.raises(kind) as caught:
         send_request(emulator, model, name, text)
 
@@ -379,10 +361,10 @@ def test_a_refusal_is_reported_with_its_hint(
 
 @both
 @pytest.mark.parametrize(("spelling", "kind"), [("not_authenticated", AuthenticationError), ("lb_bandwidth", RateLimited), ("unavailable", ServerError)])  # fmt: skip
-def test_documented_refusals(emulator: Emulator, send_request: Send, spelling: str, kind: type[MDStreamError]) -> None:
-    """
-    By status.
-    """
+def test_documented_error_responses(
+    emulator: Emulator, send_request: Send, spelling: str, kind: type[MDStreamError]
+) -> None:
+    """By status."""
     emulator.script(Fault("refuse", spelling))
     with pytest.raises(kind):
         send_request(emulator, "xai.grok-4", oci_dialect_name("xai.grok-4"), "Hi")
@@ -391,29 +373,25 @@ def test_documented_refusals(emulator: Emulator, send_request: Send, spelling: s
 @both
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 def test_requests_are_signed(send_request: Send, stream: bool) -> None:
-    """
-    With an API key of OCI's, which the service verifies, or with a bearer key; on the native path and on OpenAI's.
-    """
+    """With an API key, which the emulator verifies, or a bearer token; on native and OpenAI paths."""
     config = dict(zip(("tenancy", "user", "fingerprint"), KEY_ID.split("/"), strict=True))
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     signer = from_config(config={**config, "key_content": PEM})
     with Emulator(verify_signatures={KEY_ID: public}, api_keys=["sk-good"]) as guarded:
         for auth in (signer, BearerSigner("sk-good")):
             for name in ("oci-generic", "openai-chat"):
-                requested = send_request(
+                params = send_request(
                     guarded, "xai.grok-4", name, "What is the capital of France?", auth=auth, stream=stream
                 )
-                assert CAPITAL == ModelResponse.from_events(requested).text
+                assert CAPITAL == ModelResponse.from_events(params).text
         with pytest.raises(AuthenticationError):
             send_request(guarded, "xai.grok-4", "oci-generic", "Hi", stream=stream)
 
 
-def test_leaving_closes_the_connection(emulator: Emulator) -> None:
-    """
-    Whoever stops reading closes the stream.
-    """
+def test_closing_a_stream_closes_the_connection(emulator: Emulator) -> None:
+    """Closing a stream closes the connection."""
     emulator.script(Fault("stall", after=2))
-    service, call = requesting(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
+    service, call = create_call(emulator, "xai.grok-4", "oci-generic", "What is the capital of France?")
     with closing(service), closing(service.client.stream(call)) as events:
         next(events)
 

@@ -1,4 +1,4 @@
-"""OCI model deployments: where to ask, what may be asked, and what refusals mean."""
+"""OCI model deployments: endpoints, requests and error responses."""
 
 import json
 import time
@@ -119,12 +119,10 @@ URLS: dict[str, tuple[str, dict[str, str], str, str, str | None]] = {
 
 
 @pytest.mark.parametrize(("endpoint", "options", "stream", "whole", "route"), URLS.values(), ids=URLS)
-def test_whatever_is_known_of_a_deployment_leads_to_its_doors(
+def test_every_form_of_the_endpoint_leads_to_both_operations(
     endpoint: str, options: dict[str, str], stream: str, whole: str, route: str | None
 ) -> None:
-    """
-    Any form of the endpoint gives both URLs; the route goes into the header or the path, never both.
-    """
+    """The route is sent in the header or the path, never in both."""
     platform = OCIModelDeployment(endpoint, **options)
     requested = [platform.build_request(CHAT, b"{}", stream=wanted, headers={}) for wanted in (True, False)]
 
@@ -145,16 +143,14 @@ WRONG: dict[str, tuple[str, dict[str, str], str]] = {
     "a password": ("https://user:SECRET@host/x", {}, "credentials as auth="),
     "a query": ("https://host/x?key=SECRET", {}, "has a query or a fragment"),
     "a fragment": ("https://host/x#SECRET", {}, "has a query or a fragment"),
-    "an OCID without a region": ("ocid1.datasciencemodeldeployment.oc1..abc", {}, "give region="),
+    "an OCID without a region": ("ocid1.datasciencemodeldeployment.oc1..abc", {}, "set region"),
     "a region that is none": (OCID, {"region": "evil.example/#"}, "is not a region name"),
 }
 
 
 @pytest.mark.parametrize(("endpoint", "options", "words"), WRONG.values(), ids=WRONG)
-def test_an_endpoint_that_is_wrong_is_refused_at_once(endpoint: str, options: dict[str, str], words: str) -> None:
-    """
-    The message names the field, says what to give, and shows no secret.
-    """
+def test_a_wrong_endpoint_is_an_error(endpoint: str, options: dict[str, str], words: str) -> None:
+    """The message names the field, has a hint, and contains no secret."""
     with pytest.raises(ValueError, match=r"endpoint|region") as caught:
         OCIModelDeployment(endpoint, **options)
 
@@ -162,10 +158,8 @@ def test_an_endpoint_that_is_wrong_is_refused_at_once(endpoint: str, options: di
     assert "SECRET" not in str(caught.value)
 
 
-def test_a_request_states_what_oci_needs() -> None:
-    """
-    Length always, trailers wanted, no zstd, an id of our own; the user's headers win.
-    """
+def test_headers_of_a_request() -> None:
+    """Content-Length, TE, no zstd, a request id; the user's headers take precedence."""
     request = PLATFORM.build_request(CHAT, b"{}", stream=True, headers={"Opc-Request-Id": "MINE", "x-extra": "1"})
 
     assert ("POST", "2", "trailers") == (request.method, request.headers["content-length"], request.headers["te"])
@@ -178,9 +172,7 @@ def test_a_request_states_what_oci_needs() -> None:
 
 
 def test_a_body_that_is_too_large_is_not_sent() -> None:
-    """
-    10 MB is OCI's limit: one byte more is refused here, with what to do.
-    """
+    """OCI accepts 10 MB; the error is raised before anything is sent."""
     assert PLATFORM.build_request(CHAT, b"x" * MAX_REQUEST_BYTES, stream=True, headers={}).content
     with pytest.raises(InvalidRequest, match="fewer or smaller images") as caught:
         PLATFORM.build_request(CHAT, b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
@@ -211,20 +203,18 @@ REFUSALS: dict[str, tuple[int, bytes, type[ServiceError], str | None, str, str, 
     "500": (500, envelope("InternalServerError", "oops"), ServerError, "InternalServerError", "oops", "predict log", True),
     "503": (503, envelope("ServiceUnavailable", "later"), ServerError, "ServiceUnavailable", "later", "active", True),
     "504 of a gateway": (504, b"<html>Gateway Timeout</html>", ServerError, None, "Gateway Timeout", "", True),
-    "418": (418, b"", ServiceError, None, "no words", "", False),
-    "a redirect": (302, b"", ServiceError, None, "no words", "redirect", False),
+    "418": (418, b"", ServiceError, None, "no message", "", False),
+    "a redirect": (302, b"", ServiceError, None, "no message", "redirect", False),
     "too long (vLLM)": (400, b'{"error":{"message":"This model\'s maximum context length is 4096 tokens. However, you requested 5000 tokens","type":"BadRequestError","code":400}}', ContextOverflow, "BadRequestError", "maximum context length", "", False),
     "too long (llama.cpp)": (400, b'{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}', ContextOverflow, "exceed_context_size_error", "available context size", "", False),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code", "output", "hint", "again"), REFUSALS.values(), ids=REFUSALS)
-def test_every_refusal_is_typed_and_states_what_to_do(
+def test_error_responses_have_class_code_and_hint(
     status: int, body: bytes, kind: type[ServiceError], code: str | None, output: str, hint: str, again: bool
 ) -> None:
-    """
-    Class, code and the service's own words, and what to do about it.
-    """
+    """And the service's message."""
     error = read(body, ResponseHead(status, {"opc-request-id": "req-7"})).error
 
     assert kind is type(error)
@@ -252,9 +242,7 @@ RETRY_AFTER = {
 
 @pytest.mark.parametrize(("wish", "seconds"), RETRY_AFTER.items())
 def test_retry_after_is_a_number_or_a_date(wish: str, seconds: float | None) -> None:
-    """
-    A date is measured by the answer's own clock, so that ours may be wrong.
-    """
+    """A date is compared with the clock of the response, so that the local clock may be wrong."""
     head = ResponseHead(429, {"retry-after": wish, "date": "Fri, 20 Nov 2026 15:29:30 GMT"})
 
     assert seconds == PLATFORM.parse_error(head, b"").retry_after
@@ -270,10 +258,8 @@ PLATFORMS = [
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2026"])
-def test_a_date_without_the_responses_clock_is_measured_by_ours(platform: Platform, date: str) -> None:
-    """
-    A proxy may leave `Date` out, or write one that nobody can read.
-    """
+def test_retry_after_without_a_date_header_uses_the_local_clock(platform: Platform, date: str) -> None:
+    """A proxy may remove `Date`, or write an invalid one."""
     wish = formatdate(time.time() + 30, usegmt=True)
     head = ResponseHead(429, {"retry-after": wish, **({"date": date} if date else {})})
     output = platform.parse_error(head, b"").retry_after
@@ -283,10 +269,8 @@ def test_a_date_without_the_responses_clock_is_measured_by_ours(platform: Platfo
 
 
 @pytest.mark.parametrize("platform", PLATFORMS, ids=lambda platform: platform.name)
-def test_milliseconds_are_more_exact_than_seconds(platform: Platform) -> None:
-    """
-    Azure and OpenAI send both.
-    """
+def test_retry_after_ms_precedes_retry_after(platform: Platform) -> None:
+    """Azure and OpenAI send both."""
     assert (
         1.5 == platform.parse_error(ResponseHead(429, {"retry-after-ms": "1500", "retry-after": "2"}), b"").retry_after
     )
@@ -299,38 +283,30 @@ FRAMED = ["text/event-stream", "text/event-stream; charset=utf-8", "TEXT/EVENT-S
 
 
 @pytest.mark.parametrize("label", FRAMED)
-def test_events_are_read_under_every_label_they_come_with(label: str) -> None:
-    """
-    OCI's own clients disagree on the content type; all are accepted.
-    """
+def test_events_are_decoded_with_every_content_type(label: str) -> None:
+    """OCI's own clients expect different content types; all are accepted."""
     assert "Hi" == read(OUTPUT, ResponseHead(200, {"content-type": label})).model_response.text
     assert "Hi" == read(OUTPUT, ResponseHead(200)).model_response.text
 
 
-def test_a_page_is_no_response() -> None:
-    """
-    A login page with status 200 is refused with its content type.
-    """
+def test_an_html_page_is_a_malformed_stream() -> None:
+    """A login page with status 200; the error names the content type."""
     error = read(b"<html>", ResponseHead(200, {"content-type": "text/html"})).error
 
     assert isinstance(error, MalformedStream)
     assert "text/html" in str(error)
 
 
-def test_a_body_without_a_response_is_shown() -> None:
-    """
-    What is labelled a stream and is none is an error with the body's own words.
-    """
+def test_a_body_that_is_no_stream_is_quoted() -> None:
+    """In the error for a body whose content type is that of a stream."""
     error = read(b"upstream connect error or disconnect/reset before headers").error
 
     assert "upstream connect error" in str(error)
     assert "upstream connect error" in error.raw
 
 
-def test_a_deployment_is_a_platform() -> None:
-    """
-    The class fits the protocol, hides nothing in its repr and compares by value.
-    """
+def test_the_platform_is_an_immutable_value() -> None:
+    """It implements the protocol and compares by value."""
     platform: Platform = PLATFORM
 
     assert platform == OCIModelDeployment(PLATFORM.endpoint)

@@ -1,4 +1,4 @@
-"""The trailer `StreamFailure`, in every spelling."""
+"""The trailer `StreamFailure`, in every format."""
 
 import pytest
 from _samples import OUTPUT, read
@@ -42,10 +42,8 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("fact", FACTS)
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_stream_failure_is_read_in_every_spelling(spelling: str, fact: str) -> None:
-    """
-    Oracle documents three facts and not how they are written: each plausible way gives code, status and class.
-    """
+def test_a_stream_failure_is_parsed_in_every_format(spelling: str, fact: str) -> None:
+    """Oracle documents three facts but not their format: each plausible one gives code, status and class."""
     code, status, reason = FACTS[fact]
     value = spelling.format(code, status, reason)
     error = parse_stream_failure(value)
@@ -75,10 +73,8 @@ PARTIAL = {
 
 
 @pytest.mark.parametrize("value", PARTIAL, ids=range(len(PARTIAL)))
-def test_a_stream_failure_that_cannot_be_read_is_a_failure(value: str) -> None:
-    """
-    Whatever stands in the trailer, the stream failed; the raw text is kept and the message stays short.
-    """
+def test_an_unreadable_stream_failure_is_a_failure(value: str) -> None:
+    """The raw text is kept, and the message is short."""
     error = parse_stream_failure(value)
 
     assert PARTIAL[value] == (error.code, error.status)
@@ -88,9 +84,7 @@ def test_a_stream_failure_that_cannot_be_read_is_a_failure(value: str) -> None:
 
 @pytest.mark.parametrize("name", ["StreamFailure", "streamfailure", "STREAMFAILURE"])
 def test_a_trailer_after_done_is_a_failure(name: str) -> None:
-    """
-    A stream that failed is not a success because it was finished and said [DONE].
-    """
+    """A finish reason and [DONE] do not make a failed stream a success."""
     outcome = read(OUTPUT, trailers=((name, "408 ServiceTimeout"),))
 
     assert StreamTimeout is type(outcome.error)
@@ -98,39 +92,31 @@ def test_a_trailer_after_done_is_a_failure(name: str) -> None:
     assert "408 ServiceTimeout" == outcome.error.response.headers["streamfailure"]
 
 
-def test_trailers_that_state_nothing_end_nothing() -> None:
-    """
-    Other trailers, and a status that is none of an error, are a normal end.
-    """
+def test_other_trailers_are_ignored() -> None:
+    """And a status that is no error."""
     assert read(OUTPUT, trailers=(("x-checksum", "1"),)).error is None
     assert read(OUTPUT, trailers=(("HttpCode", "200"), ("ErrorCode", ""))).error is None
 
 
 @pytest.mark.parametrize("name", ["StreamFailure", "Stream-Failure", "opc-stream-failure"])
 @pytest.mark.parametrize("value", ["", " ", "500"])
-def test_that_the_trailer_is_there_is_the_failure(name: str, value: str) -> None:
-    """
-    With or without a value and however its name is written; announced and absent is a normal end.
-    """
+def test_the_presence_of_the_trailer_is_a_failure(name: str, value: str) -> None:
+    """With or without a value, in any spelling of its name; announced and absent is a normal end."""
     outcome = read(OUTPUT, trailers=((name, value),))
 
     assert StreamFailure is type(outcome.error)
     assert "Hi" == outcome.error.partial.text
 
 
-def test_of_two_trailers_the_one_that_uses_counts() -> None:
-    """
-    An empty one before it does not hide the reason.
-    """
+def test_of_two_trailers_the_one_with_a_value_is_used() -> None:
+    """Of two trailers the one with a value is used."""
     outcome = read(OUTPUT, trailers=(("StreamFailure", ""), ("StreamFailure", "ErrorCode=RequestTimeout")))
 
     assert StreamTimeout is type(outcome.error)
 
 
-def test_the_facts_may_be_trailers_of_their_own() -> None:
-    """
-    Oracle documents three facts and not that they stand in one field.
-    """
+def test_the_facts_may_be_separate_trailers() -> None:
+    """Oracle does not document that they are in one field."""
     facts = (("ErrorCode", "RequestTimeout"), ("HttpCode", "408"), ("opc-error-reason", "ServiceTimeout"))
     outcome = read(OUTPUT, trailers=facts)
 
@@ -139,18 +125,14 @@ def test_the_facts_may_be_trailers_of_their_own() -> None:
 
 @pytest.mark.parametrize("value", ["ErrorCode=RequestTimeout, HttpCode=408", ""])
 def test_a_failure_among_the_headers_is_a_failure(value: str) -> None:
-    """
-    A proxy that reads the whole answer first may merge the trailers into the headers.
-    """
+    """A proxy that buffers responses may merge the trailers into the headers."""
     head = ResponseHead(200, {"content-type": "text/event-stream", "streamfailure": value})
     with pytest.raises(StreamFailure, match="OCI ended the stream"):
         OCIModelDeployment("https://h/ocid").create_frame_decoder(head)
 
 
-def test_a_trailer_reports_more_than_a_truncated() -> None:
-    """
-    Where the last event is cut and the trailer says why, the trailer is the error.
-    """
+def test_a_trailer_precedes_a_truncated_event() -> None:
+    """If the last event is truncated and the trailer has a reason, the trailer is the error."""
     outcome = read(OUTPUT[:60], trailers=(("StreamFailure", "500 InternalServerError"),))
 
     assert StreamFailure is type(outcome.error)

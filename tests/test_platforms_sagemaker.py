@@ -1,4 +1,4 @@
-"""SageMaker: where to ask, what may be asked, what comes inside payload parts, and what refusals mean."""
+"""SageMaker: endpoints, headers, payload parts, and error responses."""
 
 import json
 import pickle
@@ -38,10 +38,8 @@ BASE = "https://runtime.sagemaker.us-east-1.amazonaws.com"
 MODEL = SageMaker("my-ep", "us-east-1")
 
 
-def test_it_is_a_platform() -> None:
-    """
-    Immutable, comparable, and no secret is in it.
-    """
+def test_the_platform_is_an_immutable_value() -> None:
+    """It compares by value, and contains no secret."""
     platform: Platform = MODEL
 
     assert platform == pickle.loads(pickle.dumps(platform))
@@ -61,27 +59,25 @@ URLS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "base"), URLS.values(), ids=URLS)
-def test_where_it_requests(options: dict[str, Any], base: str) -> None:
-    """
-    The two doors of an endpoint; the dialect's route leads nowhere here.
-    """
+def test_urls_of_both_operations(options: dict[str, Any], base: str) -> None:
+    """The dialect's route is not used."""
     platform = SageMaker("my-ep", **options)
     urls = [platform.build_request("/v1/x", b"", stream=stream, headers={}).url for stream in (True, False)]
 
     assert [f"{base}/endpoints/my-ep/invocations-response-stream", f"{base}/endpoints/my-ep/invocations"] == urls
 
 
-def test_the_hosts_are_those_of_botocores_rules() -> None:
-    """
-    In every partition that botocore knows.
-    """
+def test_hosts_equal_those_of_botocore() -> None:
+    """In every partition of botocore."""
     session = pytest.importorskip("botocore.session", reason="botocore knows the partitions").Session()
     regions = [region for partition in session.get_available_partitions() for region in session.get_available_regions("sagemaker-runtime", partition)]  # fmt: skip
-    connect = pytest.importorskip("mdstream_core.auth.aws").connect
+    resolve_connection = pytest.importorskip("mdstream_core.auth.aws").resolve_connection
 
     assert len(regions) > 30
     for region in [*regions[::8], "cn-north-1", "us-gov-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1", "eusc-de-east-1"]:  # fmt: skip
-        assert connect(region_name=region).endpoint_url == SageMaker("x", region).base_url.removesuffix("/endpoints/x")
+        assert resolve_connection(region_name=region).endpoint_url == SageMaker("x", region).base_url.removesuffix(
+            "/endpoints/x"
+        )
 
 
 #: name: (options, some words)
@@ -89,14 +85,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no region": ({}, "region_name is missing"),
     "no region's name": ({"region_name": "Virginia"}, "region_name='Virginia' is not a region name"),
     "a host as a region": ({"region_name": "us-east-1.evil.example/"}, "is not a region name"),
-    "no URL": ({"endpoint_url": "runtime.sagemaker"}, "endpoint_url='runtime.sagemaker' is no URL"),
+    "no URL": ({"endpoint_url": "runtime.sagemaker"}, "endpoint_url='runtime.sagemaker' is not a URL"),
     "a port that is none": ({"endpoint_url": "http://a:b"}, "host or port"),
     "a password": ({"endpoint_url": "https://me:pw@example"}, "user or password"),
-    "a query": ({"endpoint_url": "https://example?key=1"}, "endpoint_url='https://example' is no URL"),
+    "a query": ({"endpoint_url": "https://example?key=1"}, "endpoint_url='https://example' is not a URL"),
     "no name": ({"endpoint_name": "", "region_name": "us-east-1"}, "endpoint_name=''"),
     "a path for a name": ({"endpoint_name": "a/b", "region_name": "us-east-1"}, "endpoint_name='a/b'"),
     "a long name": ({"endpoint_name": "a" * 64, "region_name": "us-east-1"}, "up to 63"),
-    "long attributes": ({"region_name": "us-east-1", "custom_attributes": "x" * 1025}, "custom_attributes has 1025 characters; SageMaker takes 1024"),
+    "long attributes": ({"region_name": "us-east-1", "custom_attributes": "x" * 1025}, "custom_attributes has 1025 characters; SageMaker accepts 1024"),
     "attributes beyond ASCII": ({"region_name": "us-east-1", "custom_attributes": "é"}, "custom_attributes .* has a character outside ASCII"),
     "a line break": ({"region_name": "us-east-1", "inference_id": "a\r\nx: y"}, "inference_id"),
     "a long id": ({"region_name": "us-east-1", "inference_id": "x" * 65}, "inference_id has 65"),
@@ -105,10 +101,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_an_endpoint(options: dict[str, Any], words: str) -> None:
-    """
-    Told where it is written, with the field's name.
-    """
+def test_wrong_fields_are_an_error(options: dict[str, Any], words: str) -> None:
+    """In the constructor, with the field's name."""
     with pytest.raises(ValueError, match=words) as wrong:
         SageMaker(**{"endpoint_name": "my-ep", **options})
 
@@ -138,10 +132,8 @@ HEADERS = {
 @pytest.mark.parametrize(
     ("stream", "accept"), [(True, "x-amzn-sagemaker-accept"), (False, "accept")], ids=["stream", "whole"]
 )
-def test_every_parameter_is_its_header(stream: bool, accept: str) -> None:
-    """
-    The names of botocore's model; what the container shall answer with has another name on a stream.
-    """
+def test_every_parameter_is_sent_as_its_header(stream: bool, accept: str) -> None:
+    """With botocore's names; `accept` has another name for streams."""
     platform = SageMaker("my-ep", "us-east-1", accept="application/jsonlines", **EVERY)
     request = platform.build_request("", b"{}", stream=stream, headers={})
     more = {accept: "application/jsonlines", "content-type": "application/json", "user-agent": request.headers["user-agent"]}  # fmt: skip
@@ -150,10 +142,8 @@ def test_every_parameter_is_its_header(stream: bool, accept: str) -> None:
     assert b"{}" == request.content
 
 
-def test_what_is_not_streamed() -> None:
-    """
-    Sent with a whole question, refused with a stream: SageMaker would silently ask another model.
-    """
+def test_parameters_that_streams_do_not_support() -> None:
+    """They are sent without streaming and rejected with it: SageMaker would silently call another model."""
     only = {
         "target_model": "a.tar.gz",
         "enable_explanations": "`true`",
@@ -170,25 +160,21 @@ def test_what_is_not_streamed() -> None:
             MODEL.build_request("", b"", stream=True, headers={header.title(): value})
 
 
-def test_a_body_over_the_limit_is_reported_before_it_is_sent() -> None:
-    """
-    Its size and the limit.
-    """
+def test_a_body_over_the_limit_is_rejected() -> None:
+    """The message has its size and the limit."""
     MODEL.build_request("", b"x" * MAX_REQUEST_BYTES, stream=True, headers={})
-    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker takes 6291456") as reported:
+    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker accepts 6291456") as reported:
         MODEL.build_request("", b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
 
     assert ("PayloadTooLarge", 413) == (reported.value.code, reported.value.status)
 
 
 def test_headers_of_a_call() -> None:
-    """
-    SageMaker's own are checked and go on; others it would strip, which a warning says.
-    """
+    """SageMaker's own are checked and sent; others, which it would remove, cause a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         headers = MODEL.build_request("", b"", stream=True, headers={"X-Amzn-SageMaker-Session-Id": "s-2"}).headers
-    with pytest.warns(RuntimeWarning, match="SageMaker strips the header x-mine, .*custom_attributes"):
+    with pytest.warns(RuntimeWarning, match="SageMaker removes the header x-mine, .*custom_attributes"):
         stripped = MODEL.build_request("", b"", stream=True, headers={"X-Mine": "1"}).headers
     with pytest.raises(InvalidRequest, match="custom_attributes has 2000 characters"):
         MODEL.build_request("", b"", stream=True, headers={"x-amzn-sagemaker-custom-attributes": "x" * 2000})
@@ -258,10 +244,8 @@ INSIDE: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("step", [1, 3, 10, 4096])
 @pytest.mark.parametrize(("written", "body"), INSIDE.values(), ids=INSIDE)
-def test_characters_lines_and_frames_are_split_anywhere(written: str, body: str, step: int) -> None:
-    """
-    The container's bytes cut into payload parts at any place, and the event stream cut at others.
-    """
+def test_frames_can_be_split_at_any_byte(written: str, body: str, step: int) -> None:
+    """The container's output between payload parts, and the event stream between reads."""
     wire = b"".join(part(data) for data in pieces(body.encode(), step))
     model_response, error = read(pieces(wire, 1 + 7 * step), stream_head(written))
 
@@ -269,19 +253,15 @@ def test_characters_lines_and_frames_are_split_anywhere(written: str, body: str,
 
 
 @pytest.mark.parametrize(("written", "body"), INSIDE.values(), ids=INSIDE)
-def test_without_an_event_stream_the_body_is_read_alike(written: str, body: str) -> None:
-    """
-    `invocations` hands the container's answer out as it is.
-    """
+def test_a_body_without_event_stream_is_decoded_too(written: str, body: str) -> None:
+    """`invocations` returns the container's response unchanged."""
     model_response, error = read(pieces(body.encode(), 5), ResponseHead(200, {"content-type": written}))
 
     assert (CONTENT, "stop", None) == (model_response.text, model_response.finish_reason, error)
 
 
-def test_events_come_as_soon_as_their_frame_is_whole() -> None:
-    """
-    A token does not wait for the next one, in events as in JSON lines.
-    """
+def test_events_are_delivered_when_their_frame_is_complete() -> None:
+    """Server-sent events and JSON lines do not wait for the next frame."""
     for written, line in {"text/event-stream": "data: {}\n\n", "application/jsonlines": "{}\n"}.items():
         requested = exchange()
         requested.start(stream_head(written))
@@ -290,10 +270,8 @@ def test_events_come_as_soon_as_their_frame_is_whole() -> None:
         assert [True] * len(CHUNKS) == results
 
 
-def test_frames_in_which_nothing_is_for_us() -> None:
-    """
-    An event of a later version and an empty part are passed over.
-    """
+def test_unknown_events_and_empty_parts_are_ignored() -> None:
+    """Unknown events and empty parts are ignored."""
     later = encode({":message-type": "event", ":event-type": "Metrics"}, b"{}")
     body = [later, part(b""), part(WHOLE.encode()), later]
 
@@ -323,12 +301,10 @@ ENDINGS: dict[str, tuple[bytes, type[StreamError], str | None, int, str]] = {
 
 @pytest.mark.parametrize("step", [1, 16, 100_000])
 @pytest.mark.parametrize(("wire", "kind", "code", "status", "words"), ENDINGS.values(), ids=ENDINGS)
-def test_every_bad_end_is_an_error_with_what_came_before(
+def test_every_failure_is_an_error_after_the_received_frames(
     wire: bytes, kind: type[StreamError], code: str | None, status: int, words: str, step: int
 ) -> None:
-    """
-    The class, the code, the words; the partial is exactly what was handed out, in one read or in many.
-    """
+    """With class, code and message, in one read or in many."""
     model_response, error = read(pieces(wire, step), stream_head())
 
     assert WORDS[0] == model_response.text
@@ -340,10 +316,8 @@ def test_every_bad_end_is_an_error_with_what_came_before(
     assert "r-1" == error.request_id
 
 
-def test_an_exception_after_the_last_word_is_received() -> None:
-    """
-    The finish reason and [DONE] are not the end: the last frame may say that it failed.
-    """
+def test_an_exception_frame_after_done_is_a_failure() -> None:
+    """The last frame may report that the stream failed."""
     model_response, error = read(
         [ALL, part(b"data: [DONE]\n\n"), exception("InternalStreamFailure", b"{}")], stream_head()
     )
@@ -352,10 +326,8 @@ def test_an_exception_after_the_last_word_is_received() -> None:
     assert isinstance(error, StreamFailure)
 
 
-def test_what_an_exception_stated_is_kept_as_it_stood() -> None:
-    """
-    For logs and support tickets.
-    """
+def test_the_payload_of_an_exception_frame_is_kept() -> None:
+    """For logs and support tickets."""
     _, error = read([exception("ModelStreamError", TIME)], stream_head())
 
     assert error is not None
@@ -365,18 +337,14 @@ def test_what_an_exception_stated_is_kept_as_it_stood() -> None:
 @pytest.mark.parametrize(
     "head", [stream_head("text/html; charset=utf-8"), ResponseHead(200, {"content-type": "text/html"})]
 )
-def test_a_page_is_no_response(head: ResponseHead) -> None:
-    """
-    Whether the container wrote it or something before it.
-    """
+def test_an_html_page_is_a_malformed_stream(head: ResponseHead) -> None:
+    """Of the container, or of a proxy."""
     with pytest.raises(MalformedStream, match="text/html"):
         MODEL.create_frame_decoder(head)
 
 
-def test_a_line_without_end_is_refused() -> None:
-    """
-    JSON or event, in whatever parts it comes.
-    """
+def test_an_endless_line_is_rejected() -> None:
+    """In JSON lines and events, however they are split."""
     for begins in (b"{", b"data: "):
         body = [part(begins)] + [part(b"x" * 1_000_000)] * 17
 
@@ -397,7 +365,7 @@ REFUSALS: dict[str, tuple[int, str, str, type[ServiceError], int, bool, str]] = 
     "an unknown endpoint": (400, "ValidationError", "Endpoint x of account 1 not found.", NotFound, 404, False, "InService, and the region"),
     "with its namespace": (400, "com.amazonaws.sagemaker#ThrottlingException:http://x", "Rate exceeded", RateLimited, 429, True, "Rate exceeded"),
     "not ready": (429, "ModelNotReadyException", "loading", ServerError, 429, True, "still"),
-    "internal": (500, "InternalFailure", "x", ServerError, 500, True, "ask again"),
+    "internal": (500, "InternalFailure", "x", ServerError, 500, True, "retry"),
     "unavailable": (503, "ServiceUnavailable", "x", ServerError, 503, True, "x"),
     "a dependency": (530, "InternalDependencyException", "x", ServerError, 530, True, "support"),
     "an expired token": (403, "ExpiredTokenException", "expired", AuthenticationError, 403, False, "aws sso login"),
@@ -414,12 +382,10 @@ REFUSALS: dict[str, tuple[int, str, str, type[ServiceError], int, bool, str]] = 
 @pytest.mark.parametrize(
     ("status", "code", "message", "kind", "fits", "retryable", "words"), REFUSALS.values(), ids=REFUSALS
 )
-def test_refusals(
+def test_error_responses_have_class_code_and_hint(
     status: int, code: str, message: str, kind: type[ServiceError], fits: int, retryable: bool, words: str
 ) -> None:
-    """
-    Each code of the service, its class, and what to do.
-    """
+    """For each code of the service."""
     error = output(status, code, message)
 
     assert (kind, fits, retryable) == (type(error), error.status, error.retryable)
@@ -446,12 +412,10 @@ CONTAINERS: dict[str, tuple[int, str, type[ServiceError], int, bool, str]] = {
 
 
 @pytest.mark.parametrize(("status", "message", "kind", "fits", "retryable", "words"), CONTAINERS.values(), ids=CONTAINERS)  # fmt: skip
-def test_a_model_error_is_the_containers_own(
+def test_a_model_error_has_the_containers_status_and_message(
     status: int, message: str, kind: type[ServiceError], fits: int, retryable: bool, words: str
 ) -> None:
-    """
-    Its status decides, its words come first, its log is named.
-    """
+    """And the name of its log."""
     error = container(status, message)
 
     assert (kind, fits, retryable, "ModelError") == (type(error), error.status, error.retryable, error.code)
@@ -459,12 +423,10 @@ def test_a_model_error_is_the_containers_own(
     assert "arn:log" in str(error)
 
 
-def test_refusals_that_are_no_envelope() -> None:
-    """
-    A page, nothing, a list, an envelope whose code is in the body.
-    """
+def test_error_responses_without_an_envelope() -> None:
+    """A page, an empty body, a list, or a code in the body."""
     assert "<html>" in str(output(502, "", b"<html>"))
-    assert "no words" in str(output(500, "", b""))
+    assert "no message" in str(output(500, "", b""))
     assert type(output(500, "", b"[1]")) is ServerError
     assert type(output(400, "", {"__type": "x#ThrottlingException", "message": "slow"})) is RateLimited
     assert 422 == output(424, "", {"OriginalStatusCode": 422, "OriginalMessage": "x"}).status

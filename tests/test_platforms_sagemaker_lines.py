@@ -1,4 +1,4 @@
-"""SageMaker's answers as the container wrote them, for readers of their own."""
+"""SageMaker's responses as the container's unparsed output."""
 
 import pytest
 from _sagemaker import exception, part, stream_head
@@ -23,8 +23,8 @@ def read(frames: FrameDecoder, data: bytes, step: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
-def test_any_truncated_reads_the_same(step: int) -> None:
-    """Where the network and SageMaker cut the bytes makes no difference; lines keep their white space."""
+def test_any_split_gives_the_same_lines(step: int) -> None:
+    """Lines keep their white space."""
     parts = b"".join(part(WRITTEN[at : at + step]) for at in range(0, len(WRITTEN), step))
 
     assert LINES == read(platform().create_frame_decoder(stream_head("text/plain")), parts, step)
@@ -32,16 +32,16 @@ def test_any_truncated_reads_the_same(step: int) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 5, 4096])
-def test_a_whole_response_is_one(step: int) -> None:
-    """Its lines are its own."""
+def test_a_whole_response_is_one_frame(step: int) -> None:
+    """Its lines are not split."""
     assert [WRITTEN] == read(
         platform().create_frame_decoder(ResponseHead(200, {"content-type": "text/plain"})), WRITTEN, step
     )
     assert [] == read(RawDecoder(lines=False), b"", step)
 
 
-def test_an_exception_comes_behind_the_lines() -> None:
-    """What was written before it is handed out first."""
+def test_an_exception_is_raised_after_the_lines() -> None:
+    """The output before it is returned first."""
     frames, found = platform().create_frame_decoder(stream_head()), []
     with pytest.raises(StreamFailure) as caught:
         for frame in frames.feed(part(b"one\ntwo\n") + exception("ModelStreamError", b'{"Message": "boom"}')):
@@ -51,8 +51,8 @@ def test_an_exception_comes_behind_the_lines() -> None:
 
 
 @pytest.mark.parametrize("lines", [True, False])
-def test_there_is_a_limit(lines: bool) -> None:
-    """A line, or a body, that never ends is not kept for ever."""
+def test_a_line_has_a_size_limit(lines: bool) -> None:
+    """So has the body."""
     reader = RawDecoder(lines=lines, max_size=10)
 
     reader.feed(b"x" * 10)

@@ -89,7 +89,7 @@ def test_a_containers_own_body_is_quoted() -> None:
     ("body", "words"),
     [
         ({"code": 424, "message": "prediction failure", "error": "boom"}, "boom; prediction failure"),
-        ({"message": {"message": "boom"}}, "answered 424: boom"),
+        ({"message": {"message": "boom"}}, "returned 424: boom"),
         ({"message": ["boom", "bang"]}, "boom; bang"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What fetching a credential costs: one login a question at most, none after a rejection, and no wait beyond the call's."""
+"""The costs of a refresh: one login per call at most, none after a rejection, and no wait beyond the call's timeout."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from langchain_mdstream import ChatModelArts
 from llamaindex_mdstream import ModelArts
 from mdstream_core import AsyncClient, Client, Retry, Timeout
 from mdstream_core.auth import Signer
-from mdstream_core.auth._rejections import FIRST_PAUSE, LONGEST_PAUSE, RejectionMemory
+from mdstream_core.auth._rejections import MAX_PAUSE, MIN_PAUSE, RejectionMemory
 from mdstream_core.auth.aws import AWSSigner, MissingCredentials
 from mdstream_core.auth.huawei import IAMLogin, PasswordTokenSigner
 from mdstream_core.auth.oci import SDKSigner, WrappedSigner
@@ -64,10 +64,7 @@ def failing(made: Signer, error: type[MDStreamError] = MDStreamError) -> MDStrea
 
 
 def test_a_rejection_is_remembered_with_growing_pauses() -> None:
-    """
-    One login at a time, each pause twice as long as the one before, of 15 minutes at most; meanwhile the same error says
-    when the next login may be.
-    """
+    """Each pause is twice as long as the one before, up to 15 minutes; meanwhile the error is raised again."""
     clock, iam = Clock(), IAM(401)
     made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     for logins, pause in enumerate((60, 120, 240, 480, 900, 900), 1):
@@ -77,15 +74,13 @@ def test_a_rejection_is_remembered_with_growing_pauses() -> None:
         again = failing(made, AuthenticationError)
         assert logins == iam.logins
         assert str(first) in str(again)
-        assert "no login is tried for 1 s after a rejected one" in str(again)
+        assert "no new login is attempted for 1 s" in str(again)
         assert 1 == again.retry_after
         clock.now += 1
 
 
-def test_no_fifteen_minutes_see_five_logins() -> None:
-    """
-    IAM locks an account after five wrong passwords within fifteen minutes.
-    """
+def test_fewer_than_five_logins_in_fifteen_minutes() -> None:
+    """IAM locks an account after five wrong passwords within fifteen minutes."""
     clock, iam = Clock(), IAM(401)
     made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     times: list[float] = []
@@ -111,10 +106,8 @@ def test_no_fifteen_minutes_see_five_logins() -> None:
         (503, ServerError, False),
     ],
 )
-def test_what_may_pass_is_not_remembered(status: int, kind: type[MDStreamError], remembered: bool) -> None:
-    """
-    A definite rejection is; a service that is busy or broken is asked again.
-    """
+def test_temporary_errors_are_not_remembered(status: int, kind: type[MDStreamError], remembered: bool) -> None:
+    """Only definite rejections are."""
     iam = IAM(status)
     made = PasswordTokenSigner(LOGIN, fetch=iam)
     for _ in range(3):
@@ -123,10 +116,8 @@ def test_what_may_pass_is_not_remembered(status: int, kind: type[MDStreamError],
     assert (1 if remembered else 3) == iam.logins
 
 
-def test_no_connection_is_not_remembered() -> None:
-    """
-    It says nothing of the credential.
-    """
+def test_a_connection_failure_is_not_remembered() -> None:
+    """It is no statement about the credential."""
     logins = []
 
     def fetch(request: Request) -> tuple[int, dict[str, str], bytes]:
@@ -140,40 +131,34 @@ def test_no_connection_is_not_remembered() -> None:
     assert 3 == len(logins)
 
 
-def test_a_success_ends_it() -> None:
-    """
-    The next rejection begins with the first pause.
-    """
+def test_a_success_resets_the_pause() -> None:
+    """The next rejection starts with the first pause."""
     clock, iam = Clock(), IAM(401, 401, 201, 401)
     made = PasswordTokenSigner(LOGIN, fetch=iam, clock=clock)
     failing(made)
-    clock.now += FIRST_PAUSE
+    clock.now += MIN_PAUSE
     failing(made)
-    clock.now += FIRST_PAUSE * 2
+    clock.now += MIN_PAUSE * 2
     made.refresh(made.generation)
     failing(made)
-    clock.now += FIRST_PAUSE
+    clock.now += MIN_PAUSE
     failing(made)
 
     assert 5 == iam.logins
 
 
 def test_a_clock_that_is_set_back_does_not_lengthen_the_pause() -> None:
-    """
-    The pause ends where the clock makes no sense.
-    """
+    """It ends the pause."""
     clock = Clock()
     memory = RejectionMemory(clock)
     memory.record(AuthenticationError("no"))
-    clock.now -= 10 * LONGEST_PAUSE
+    clock.now -= 10 * MAX_PAUSE
 
     memory.check()
 
 
-def test_an_error_that_is_raised_again_carries_nothing_of_the_first_call() -> None:
-    """
-    Neither its traceback nor what the call added to it; each caller has one of his own.
-    """
+def test_a_repeated_error_has_no_details_of_the_first_call() -> None:
+    """Neither its traceback nor its details; each caller receives a copy."""
     made = PasswordTokenSigner(LOGIN, fetch=IAM(401))
     first = failing(made)
     first.partial, first.request_id = "of the first call", "r1"
@@ -233,10 +218,8 @@ KINDS: dict[str, tuple[Callable[[Any], Signer], Callable[[], Exception]]] = {
 
 
 @pytest.mark.parametrize(("build", "error"), KINDS.values(), ids=KINDS)
-def test_every_kind_of_signer_remembers(build: Callable[[Any], Signer], error: Callable[[], Exception]) -> None:
-    """
-    Whoever gives out the credential.
-    """
+def test_every_signer_remembers_rejections(build: Callable[[Any], Signer], error: Callable[[], Exception]) -> None:
+    """Whichever service issues the credential."""
     raises = Raises(error())
     made = build(raises)
     for _ in range(3):
@@ -245,10 +228,8 @@ def test_every_kind_of_signer_remembers(build: Callable[[Any], Signer], error: C
     assert 1 == raises.logins
 
 
-def test_aws_credentials_that_are_missing_are_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Nobody was asked for a login, and the file may be there the next time; a rejection is forgotten when it changes.
-    """
+def test_missing_aws_credentials_are_searched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search needs no login; a rejection is forgotten when a file changes."""
     file = tmp_path / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     found: list[None] = []
@@ -292,10 +273,8 @@ class Counting(Signer):
 
 
 @both
-def test_a_request_is_one_login_also_when_the_service_refuses_it(send_request: Send) -> None:
-    """
-    The fresh key was refused: another login would bring the same.
-    """
+def test_a_call_logs_in_once_even_if_the_service_rejects_the_token(send_request: Send) -> None:
+    """Another login would return the same."""
     made = Counting()
     with serving(respond_with(error_response(b"401 No"))) as server, pytest.raises(AuthenticationError):
         send_request(server, made, retry=Retry(3, base_delay=0.01))
@@ -303,10 +282,8 @@ def test_a_request_is_one_login_also_when_the_service_refuses_it(send_request: S
 
 
 @both
-def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_request(send_request: Send) -> None:
-    """
-    A token that lives for less than the margin does not make a login of each retry.
-    """
+def test_a_short_lived_token_is_fetched_once_per_call(send_request: Send) -> None:
+    """A token whose lifetime is below the margin does not cause a login for each retry."""
 
     class Short(Counting):
         def stale(self) -> bool:
@@ -319,10 +296,8 @@ def test_a_key_that_is_stale_again_at_once_is_fetched_once_a_request(send_reques
 
 
 @both
-def test_a_rejected_login_is_not_repeated_in_the_same_request(send_request: Send) -> None:
-    """
-    The error is the first one, in its own words.
-    """
+def test_a_rejected_login_is_not_repeated_in_the_same_call(send_request: Send) -> None:
+    """The first error is raised unchanged."""
     made = Own(raises := Raises(AuthenticationError("wrong password")))  # type: ignore[arg-type]
     made.needs_refresh = made.can_refresh = lambda: True  # type: ignore[method-assign]
     with serving(require_second_key) as server, pytest.raises(AuthenticationError, match=r"^wrong password$"):
@@ -331,10 +306,8 @@ def test_a_rejected_login_is_not_repeated_in_the_same_request(send_request: Send
 
 
 @both
-def test_a_login_without_a_connection_is_retried_as_a_request_is(send_request: Send) -> None:
-    """
-    By the ordinary policy.
-    """
+def test_a_login_without_a_connection_is_retried(send_request: Send) -> None:
+    """With the retry policy of the call."""
     made = Own(raises := Raises(ConnectionFailed("IAM was not reached")))  # type: ignore[arg-type]
     made.needs_refresh = made.can_refresh = lambda: True  # type: ignore[method-assign]
     with serving(require_second_key) as server, pytest.raises(ConnectionFailed, match="not reached"):
@@ -342,10 +315,8 @@ def test_a_login_without_a_connection_is_retried_as_a_request_is(send_request: S
     assert 3 == raises.logins
 
 
-def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
-    """
-    Thirty threads and thirty tasks at once: they share the login, and whoever comes later is told of it.
-    """
+def test_concurrent_calls_with_a_wrong_password_log_in_once() -> None:
+    """Thirty threads and thirty tasks share the login; later calls raise its error."""
     iam = IAM(401)
 
     def fetch(request: Request) -> Any:
@@ -370,10 +341,8 @@ def test_a_crowd_with_a_wrong_password_is_one_login() -> None:
 
 
 @both
-def test_the_cause_of_a_failed_refresh_stays(send_request: Send) -> None:
-    """
-    Also where the refresh ran in a thread of its own.
-    """
+def test_the_cause_of_a_failed_refresh_is_kept(send_request: Send) -> None:
+    """Also if the refresh ran in another thread."""
     cause = OSError("no route")
 
     def renew() -> None:
@@ -394,9 +363,7 @@ def rejecting(server: RawServer, peer: Peer) -> None:
 
 @pytest.mark.parametrize("kind", [ChatModelArts, ModelArts])
 def test_models_of_both_frameworks_log_in_once(kind: Any) -> None:
-    """
-    Three questions with a wrong password, and a fourth by a task; a new model object is a new try.
-    """
+    """Four calls with a wrong password; a new model object logs in again."""
     with serving(rejecting) as server:
         platform_case = {"endpoint": "http://127.0.0.1:9/v1/infers/x", "model": "m", "iam_endpoint": server.url}
         login = {"user": "u", "password": "wrong", "domain": "d", "project": "cn-north-4"}
@@ -411,10 +378,10 @@ def test_models_of_both_frameworks_log_in_once(kind: Any) -> None:
 
         made = model()
         texts = [requested(made) for _ in range(3)]
-        with pytest.raises(MDStreamError, match="no login is tried"):
+        with pytest.raises(MDStreamError, match="no new login is attempted"):
             asyncio.run(made.ainvoke("x") if kind is ChatModelArts else made.acomplete("x"))
         assert 1 == len(server.requests)
-        assert ["no login" in text for text in texts] == [False, True, True]
+        assert ["no new login" in text for text in texts] == [False, True, True]
         requested(model())
         assert 2 == len(server.requests)
 
@@ -435,10 +402,8 @@ class Hanging(Counting):
 
 
 @both
-def test_total_bounds_a_refresh(send_request: Send) -> None:
-    """
-    In threads as in tasks; the refresh goes on for whoever asks next, and is one for all.
-    """
+def test_the_total_timeout_limits_a_refresh(send_request: Send) -> None:
+    """In threads and tasks; the refresh continues for later calls and is shared."""
     made, before = Hanging(), set(threading.enumerate())
     try:
         with serving(require_second_key) as server:
@@ -457,10 +422,8 @@ def test_total_bounds_a_refresh(send_request: Send) -> None:
 
 
 @both
-def test_timeout_budget_bounds_a_refresh_without_total(send_request: Send) -> None:
-    """
-    A hanging SDK does not hold a question for ever.
-    """
+def test_the_refresh_timeout_limits_a_refresh_without_total(send_request: Send) -> None:
+    """A hanging SDK does not block a call for ever."""
     made = Hanging()
     made.refresh_timeout = 0.1
     try:
@@ -473,10 +436,8 @@ def test_timeout_budget_bounds_a_refresh_without_total(send_request: Send) -> No
         made.open.set()
 
 
-def test_an_iam_that_drips_is_bounded_too() -> None:
-    """
-    A real socket: IAM accepts, and says nothing.
-    """
+def test_a_slow_iam_is_limited_too() -> None:
+    """A real socket that accepts, and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         model = ChatModelArts(
             endpoint="http://127.0.0.1:9/v1/infers/x",

@@ -78,11 +78,11 @@ def _whole(status: bytes, body: bytes, fields: bytes = b"") -> bytes:
     )  # fmt: skip
 
 
-def _answering(answer: bytes) -> Script:
+def _respond_with(response: bytes) -> Script:
     def script(server: RawServer, peer: Peer) -> None:
         while request := peer.request():
             server.requests.append(request)
-            peer.send(answer)
+            peer.send(response)
 
     return script
 
@@ -124,7 +124,7 @@ _ERROR = b'{"code": "X", "message": "no", "error": {"message": "no"}}'
 class Failure:
     """One way to fail: what the proxy does, and what the fields are for it."""
 
-    script: Script = field(default=_answering(_whole(b"500 X", _ERROR)))
+    script: Script = field(default=_respond_with(_whole(b"500 X", _ERROR)))
     fields: dict[str, Any] = field(default_factory=dict)
     scheme: str = "http"
     host: str = "127.0.0.1"
@@ -136,18 +136,18 @@ FAILURES: dict[str, Failure] = {
     "refused": Failure(fields={"port": 1}),
     "DNS": Failure(host="nowhere.invalid"),
     "TLS": Failure(_no_tls, scheme="https"),
-    "401": Failure(_answering(_whole(b"401 X", _ERROR, b"www-authenticate: Bearer\r\n"))),
-    "403": Failure(_answering(_whole(b"403 X", _ERROR))),
-    "429": Failure(_answering(_whole(b"429 X", _ERROR, b"retry-after: 1\r\n"))),
-    "500": Failure(_answering(_whole(b"500 X", _ERROR))),
+    "401": Failure(_respond_with(_whole(b"401 X", _ERROR, b"www-authenticate: Bearer\r\n"))),
+    "403": Failure(_respond_with(_whole(b"403 X", _ERROR))),
+    "429": Failure(_respond_with(_whole(b"429 X", _ERROR, b"retry-after: 1\r\n"))),
+    "500": Failure(_respond_with(_whole(b"500 X", _ERROR))),
     "broken stream": Failure(_broken, streams=True),
     "cut stream": Failure(_truncated, streams=True),
-    "malformed": Failure(_answering(_whole(b"200 OK", b'{"choices": [{"message": '))),
+    "malformed": Failure(_respond_with(_whole(b"200 OK", b'{"choices": [{"message": '))),
     "timeout": Failure(_silent, {"timeout": 0.05}),
     "redirect": Failure(
-        _answering(_whole(b"307 X", b'<a href="%b">' % _REDIRECT, b"location: %b\r\n" % _REDIRECT))
+        _respond_with(_whole(b"307 X", b'<a href="%b">' % _REDIRECT, b"location: %b\r\n" % _REDIRECT))
     ),
-    "login": Failure(_answering(_whole(b"401 X", _ERROR)), is_login=True),
+    "login": Failure(_respond_with(_whole(b"401 X", _ERROR)), is_login=True),
     "login cut": Failure(_truncated, is_login=True),
 }  # fmt: skip
 
@@ -311,7 +311,7 @@ def outputs() -> Iterator[Outputs]:
 
 
 def _methods(model: Any, outputs: Outputs) -> list[tuple[bool, Callable[[], Any]]]:
-    """How a model is asked: whether the answer streams, and the call."""
+    """A call of a model, and whether it streams."""
 
     async def every(stream: Any) -> list[Any]:
         return [piece async for piece in stream]
@@ -411,9 +411,7 @@ def _request(send_request: Callable[[], Any]) -> BaseException | None:
 @pytest.mark.parametrize("how", FAILURES)
 @pytest.mark.parametrize("number", range(len(MODELS)), ids=[f"{m[0].__module__[:4]}.{m[0].__name__}" for m in MODELS])
 def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> None:
-    """
-    Whatever fails, and whoever looks: names of headers at most.
-    """
+    """In any error, repr, log, trace or pickle; names of headers at most."""
     kind, failure = MODELS[number][0], FAILURES[how]
     backend = Backend()
     outputs.clear()

@@ -1,4 +1,4 @@
-"""Headers' values: how caches tell models apart, what pickles and dumps keep, passwords of proxies and certificates."""
+"""Values of headers: cache keys, pickles and dumps; passwords of proxies and certificates."""
 
 import asyncio
 import copy
@@ -50,10 +50,8 @@ def model_at(kind: Any, url: str = URL, **fields: Any) -> Any:
     return kind(**{"endpoint": url, "auth_type": "none", "max_retries": 0, **fields})
 
 
-def test_wrapped_headers_have_names_only() -> None:
-    """
-    Whatever reads a dictionary reads names; the values are given by one method.
-    """
+def test_secret_headers_show_names_only() -> None:
+    """One method returns the values."""
     headers = SecretHeaders({**EXTRA, "x-b": "1"})
     forms = [
         headers,
@@ -82,18 +80,14 @@ def test_wrapped_headers_have_names_only() -> None:
 @pytest.mark.parametrize(
     "value", [Request("GET", "http://h", HEADERS), ResponseHead(200, HEADERS), SecretText(API_KEY)], ids=repr
 )
-def test_values_of_the_core_show_no_header(value: Any) -> None:
-    """
-    A request shows names only: a user may call a header as he likes. So do the mappings in it.
-    """
+def test_core_values_show_no_header_values(value: Any) -> None:
+    """A request shows names only, because any header may be secret; so do its mappings."""
     assert [] == leaks("repr", repr(value), repr(getattr(value, "headers", "")).replace(HEADERS["User-Agent"], ""))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_cache_reports_headers_apart(kind: Any) -> None:
-    """
-    Equal headers share an answer, others do not; the key of the cache holds no value.
-    """
+def test_cache_keys_depend_on_headers(kind: Any) -> None:
+    """Equal headers share a cached response; the cache key contains no value."""
     keys: list[str] = []
 
     class Cache(InMemoryCache):
@@ -113,10 +107,8 @@ def test_a_cache_reports_headers_apart(kind: Any) -> None:
     assert [] == leaks("key", *keys)
 
 
-def test_a_cache_reports_headers_of_calls_apart() -> None:
-    """
-    In a chat also those of a call.
-    """
+def test_cache_keys_depend_on_headers_of_the_call() -> None:
+    """Of a chat model."""
     chat = model_at(ChatOCIModelDeployment)
     keys = [chat._get_llm_string(extra_headers=headers) for headers in (EXTRA, dict(EXTRA), BOUND, None)]
 
@@ -134,10 +126,8 @@ def _digest_elsewhere(**environment: str) -> str:
     )
 
 
-def test_a_key_in_the_environment_lets_caches_outlive_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Without it each process has digests of its own, which nobody can try values against.
-    """
+def test_a_digest_key_in_the_environment_makes_caches_persistent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it each process has its own digests, so that values cannot be guessed."""
     other = _digest_elsewhere()
     assert other.strip() != fingerprint({"x-a": "1"})["digest"]
 
@@ -149,10 +139,10 @@ def test_a_key_in_the_environment_lets_caches_outlive_a_process(monkeypatch: pyt
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("build", [langchain, llamaindex])
-def test_a_pickled_model_names_what_is_missing(platform: str, build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A copy in another process has the names of its headers, says once which values are missing, and does not send them.
-    """
+def test_an_unpickled_model_warns_of_missing_header_values(
+    platform: str, build: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the headers once, and does not send them."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MODELARTS_API_KEY"):
         monkeypatch.setenv(name, "found-again")
     with serving(scripted(completion)) as server:
@@ -169,10 +159,8 @@ def test_a_pickled_model_names_what_is_missing(platform: str, build: Any, monkey
 
 
 @pytest.mark.parametrize("kind", [ChatOCIModelDeployment, OCIDataScience])
-def test_headers_that_are_given_again_count(kind: Any) -> None:
-    """
-    The other side gives them, and all is as before.
-    """
+def test_headers_can_be_set_again_after_loading(kind: Any) -> None:
+    """Headers can be set again after loading."""
     with serving(scripted(completion)) as server:
         again = pickle.loads(pickle.dumps(model_at(kind, f"{server.url}/ocid1.x", default_headers={"x-a": "1"})))
         again.default_headers = {"x-a": "2"}
@@ -181,10 +169,8 @@ def test_headers_that_are_given_again_count(kind: Any) -> None:
         assert b"x-a: 2" in server.requests[-1].lower()
 
 
-def test_a_dump_of_llamaindex_names_what_is_missing() -> None:
-    """
-    `from_dict(to_dict())`: names stay, and a warning says so; headers among `additional_kwargs` too, as an error.
-    """
+def test_a_llamaindex_dump_names_missing_header_values() -> None:
+    """A llamaindex dump names missing header values."""
     with serving(scripted(completion)) as server:
         llm = model_at(OCIDataScience, f"{server.url}/ocid1.x", default_headers={"x-a": "1"})
         again = OCIDataScience.from_dict(json.loads(json.dumps(llm.to_dict())))
@@ -198,10 +184,8 @@ def test_a_dump_of_llamaindex_names_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_binding_hides_headers(kind: Any) -> None:
-    """
-    `bind`, `with_config` and more of them; the server gets the values, dumps do not, and LangChain loads the dump.
-    """
+def test_bindings_hide_headers(kind: Any) -> None:
+    """`bind`, `with_config` and others: the server receives the values, dumps do not, and LangChain loads the dump."""
     with serving(scripted(completion)) as server:
         model = model_at(kind, f"{server.url}/ocid1.x")
         methods = [
@@ -223,10 +207,8 @@ def test_a_binding_hides_headers(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["api_key", "auth", "headers", "default_headers", "proxy", "base_url"])
-def test_an_option_of_the_model_in_a_call_reaches_no_tracer(name: str) -> None:
-    """
-    It is refused before LangChain tells anybody of the call.
-    """
+def test_a_model_field_in_a_call_is_rejected_before_tracing(name: str) -> None:
+    """A model field in a call is rejected before tracing."""
     from langchain_core.callbacks import BaseCallbackHandler  # noqa: PLC0415
 
     reported: list[Any] = []
@@ -245,10 +227,8 @@ def test_an_option_of_the_model_in_a_call_reaches_no_tracer(name: str) -> None:
 
 
 @pytest.mark.parametrize("call_method", METHODS)
-def test_a_proxy_of_the_environment_is_nowhere(call_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    Its password is in no log and no error, also where it refuses.
-    """
+def test_the_password_of_an_environment_proxy_is_hidden(call_method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In logs and errors, also if the proxy rejects it."""
     log = Recorder()
     logging.getLogger().addHandler(log)
     monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
@@ -269,10 +249,8 @@ def test_a_proxy_of_the_environment_is_nowhere(call_method: str, monkeypatch: py
     assert [] == leaks("log", *log.texts)
 
 
-def test_a_certificates_password_is_nowhere(tmp_path: Path) -> None:
-    """
-    A wrong one fails when the first TLS is needed, in functions that have it among their locals.
-    """
+def test_the_password_of_a_certificate_is_hidden(tmp_path: Path) -> None:
+    """A wrong one fails at the first TLS connection, in functions that have it among their locals."""
     _, _, ca = certificates(tmp_path)
     both = (tmp_path / "both.pem").read_bytes()
     key = serialization.load_pem_private_key(both, None)
@@ -289,10 +267,8 @@ def test_a_certificates_password_is_nowhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_an_event_hook_of_the_users_client_takes_nothing_along(asynchronous: bool) -> None:
-    """
-    `raise_for_status` in a hook: the cause keeps status and harmless headers, no body, no cookie, no key.
-    """
+def test_errors_of_a_users_event_hook_are_redacted(asynchronous: bool) -> None:
+    """`raise_for_status` in a hook: the cause keeps status and harmless headers, but no body, cookie or key."""
     content = (
         b"HTTP/1.1 401 X\r\nset-cookie: id=%b\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n"
         % planted("Cookie").encode()
@@ -327,10 +303,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def test_a_traceback_keeps_its_lines() -> None:
-    """
-    Locals go, files and lines stay: who debugs sees where it broke.
-    """
+def test_a_redacted_traceback_keeps_its_lines() -> None:
+    """Locals are removed; files and lines stay for debugging."""
     with pytest.raises(ConnectionFailed) as caught:
         model_at(ChatOCIModelDeployment, "http://127.0.0.1:1/ocid1.x").invoke("x")
     lines = "".join(traceback.format_exception(caught.value))
@@ -339,10 +313,8 @@ def test_a_traceback_keeps_its_lines() -> None:
     assert "httpx" in lines
 
 
-def test_botocore_logs_no_token_of_ours() -> None:
-    """
-    Nothing of our signing at DEBUG; a client of boto3 beside us logs as before.
-    """
+def test_botocore_logs_no_credentials_of_a_signer() -> None:
+    """At DEBUG; a boto3 client in the same process logs as before."""
     pytest.importorskip("botocore", reason="botocore signs for AWS; install mdstream-llm[aws]")
     from botocore.auth import SigV4Auth  # noqa: PLC0415
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
@@ -399,9 +371,7 @@ def _closing(data: bytes) -> Any:
 def test_the_command_line_shows_no_secret(
     command: str, content: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """
-    Keys and headers from the environment, under innocent names too; also where the server repeats them.
-    """
+    """Keys and headers from the environment, also if the server repeats them."""
     monkeypatch.setenv("PLACE_OF_KEY", API_KEY)
     monkeypatch.setenv("PLACE_OF_HEADER", HEADERS["X-Auth"])
     with serving(_closing(RESPONSES[content])) as server:
@@ -413,10 +383,8 @@ def test_the_command_line_shows_no_secret(
     assert [] == leaks("out", written.out, written.err)
 
 
-def test_what_a_content_handler_holds_is_not_traced() -> None:
-    """
-    Its attributes identify a model, by a digest: one of them may be a key.
-    """
+def test_attributes_of_a_content_handler_are_not_traced() -> None:
+    """They identify a model by a digest, because one of them may be a key."""
     from langchain_mdstream import LLMContentHandler as Base  # noqa: PLC0415
     from langchain_mdstream import SagemakerEndpoint  # noqa: PLC0415
 

@@ -46,7 +46,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "body of an error response that is read": (attempt._MAX_ERROR_BODY,),
     "response to a token request": (fetch._MAX_BODY,),
     "HTTP header, trailer section, framing between two pieces of a body": (_http11.MAX_OVERHEAD,),
-    "logins after a rejected one": (_rejections.FIRST_PAUSE, _rejections.LONGEST_PAUSE),
+    "logins after a rejected one": (_rejections.MIN_PAUSE, _rejections.MAX_PAUSE),
     "logins in one call": (),
     "wait for a credential": (Signer.refresh_timeout, SDKSigner.refresh_timeout),
     "fetches of one credential at a time": (),
@@ -104,25 +104,19 @@ def numbers(text: str) -> set[float]:
     return powers | {float(number.replace(",", "")) * _UNITS[unit] for number, unit in sizes}
 
 
-def test_every_limit_of_the_page_is_known_here() -> None:
-    """
-    A row that is added names its constant here; one that goes, goes from here too.
-    """
+def test_every_limit_of_the_page_is_tested() -> None:
+    """A row of the page has its constant here, and the reverse."""
     assert set(LIMITS) == set(rows())
 
 
 @pytest.mark.parametrize(("name", "constants"), LIMITS.items(), ids=LIMITS)
-def test_the_number_is_that_of_the_code(name: str, constants: tuple[float, ...]) -> None:
-    """
-    Each constant stands in its row.
-    """
+def test_each_limit_equals_its_constant(name: str, constants: tuple[float, ...]) -> None:
+    """Each limit equals its constant."""
     assert set(map(float, constants)) <= numbers(rows()[name])
 
 
-def test_the_policy_leads_to_the_limits() -> None:
-    """
-    The threat model stands in SECURITY.md, the numbers in one place.
-    """
+def test_the_policy_links_to_the_limits() -> None:
+    """SECURITY.md has the threat model, and one page the numbers."""
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
     assert "(docs/security.md)" in text

@@ -1,4 +1,4 @@
-"""What is shown in a terminal steers nothing, hides nothing and turns nothing around."""
+"""Displayed text contains no control, invisible or bidirectional characters."""
 
 import io
 import json
@@ -25,18 +25,14 @@ STEERING = ["\x00", "\x07", "\x08", "\r", "\x1b", "\x7f", "\x85", "\x9b", "\u202
 
 
 @pytest.mark.parametrize("character", BIDIRECTIONAL + INVISIBLE, ids=lambda one: f"U+{ord(one):04X}")
-def test_what_nobody_sees_is_removed(character: str) -> None:
-    """
-    Wherever it stands, and however often.
-    """
+def test_invisible_characters_are_removed(character: str) -> None:
+    """At every position."""
     assert "user.exe" == strip_control_characters(f"{character}user{character * 3}.exe{character}")
 
 
 @pytest.mark.parametrize("character", STEERING, ids=lambda one: f"U+{ord(one):04X}")
-def test_what_steers_is_replaced(character: str) -> None:
-    """
-    It is seen that something was there.
-    """
+def test_control_characters_are_replaced(character: str) -> None:
+    """By a visible character."""
     assert "a\ufffdb" == strip_control_characters(f"a{character}b")
 
 
@@ -52,17 +48,13 @@ def test_what_steers_is_replaced(character: str) -> None:
     ],
     ids=ascii,
 )
-def test_scripts_and_emoji_stay(text: str) -> None:
-    """
-    Joiners and variation selectors are part of them; right-to-left text needs no marks.
-    """
+def test_scripts_and_emoji_are_kept(text: str) -> None:
+    """Joiners and variation selectors are part of them; right-to-left text needs no marks."""
     assert text == strip_control_characters(text)
 
 
-def test_no_format_character_is_forgotten() -> None:
-    """
-    All of category Cf but the joiners, and those that are seen: signs of Arabic, Kaithi, Syriac and Egyptian.
-    """
+def test_every_format_character_is_removed() -> None:
+    """All of category Cf except joiners and visible signs of Arabic, Kaithi, Syriac and Egyptian."""
     formats = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"]
     left = {one for one in formats if strip_control_characters(one)}
     seen = {"ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN", "ZERO"}
@@ -74,10 +66,8 @@ def test_no_format_character_is_forgotten() -> None:
 @pytest.mark.parametrize(
     "document", [{"a": "x\u202ey"}, ["\ud800", "\U000e0041", "\x9b"], {"é\u200b": "漢"}], ids=ascii
 )
-def test_a_json_document_keeps_what_it_states(document: Any) -> None:
-    """
-    What is not harmless is escaped.
-    """
+def test_json_documents_are_escaped_without_loss(document: Any) -> None:
+    """Json documents are escaped without loss."""
     text = json_text(document)
 
     assert document == json.loads(text)
@@ -104,10 +94,8 @@ def assert_harmless(written: str) -> None:
     assert "]0;title" not in written.replace("\ufffd]0;title", "")
 
 
-def test_plain_terminals_show_nothing_of_it() -> None:
-    """
-    The text, the thoughts, the calls, the failure and its facts.
-    """
+def test_plain_terminals_show_no_control_characters() -> None:
+    """In text, reasoning, calls, failures and their details."""
     out, notes = Screen(), Screen()
     with pytest.raises(StreamFailure):
         show(breaks(), view=PlainTextView(out, notes))
@@ -116,10 +104,8 @@ def test_plain_terminals_show_nothing_of_it() -> None:
     assert_harmless(notes.getvalue())
 
 
-def test_rich_terminals_show_nothing_of_it() -> None:
-    """
-    The same with rich.
-    """
+def test_rich_terminals_show_no_control_characters() -> None:
+    """Rich terminals show no control characters."""
     out = Screen()
     with pytest.raises(StreamFailure):
         show(breaks(), view=RichView(Console(file=out, force_terminal=True, width=120, highlight=False)))
@@ -127,10 +113,8 @@ def test_rich_terminals_show_nothing_of_it() -> None:
     assert_harmless(out.getvalue())
 
 
-def test_notebooks_show_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    In both forms of the cell.
-    """
+def test_notebooks_show_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In both forms of the output."""
     display = pytest.importorskip("IPython.display", reason="mdstream-llm[display] is not installed")
     from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415
 
@@ -148,10 +132,8 @@ def test_notebooks_show_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         assert_harmless(text)
 
 
-def test_lines_and_headings_show_nothing_of_it() -> None:
-    """
-    What the command line writes.
-    """
+def test_lines_and_headings_show_no_control_characters() -> None:
+    """Of the command line."""
     out = Screen()
     terminal = Terminal(out)
     terminal.heading(EVIL)
@@ -162,10 +144,8 @@ def test_lines_and_headings_show_nothing_of_it() -> None:
 
 @pytest.mark.parametrize("command", ["models", "check", "chat"])
 @pytest.mark.parametrize("as_json", [False, True])
-def test_the_commands_show_nothing_of_it(command: str, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """
-    An error's words come from the server.
-    """
+def test_commands_show_no_control_characters(command: str, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message of an error is the server's."""
     with Emulator() as emulator:
         emulator.always(Fault("refuse", status=403, message=EVIL))
         words = [command, emulator.endpoint, "--auth-type", "none", "--model", "m", *(["--json"] if as_json else [])]

@@ -141,7 +141,7 @@ def test_a_reason_is_truncated_between_characters() -> None:
 def test_the_server_of_websockets_with_our_client() -> None:
     """Handshake key, masks, fragments, pings and the closing handshake match the reference implementation."""
     server = pytest.importorskip(
-        "websockets.server", reason="websockets judges the wire; install mdstream-llm[emulator]"
+        "websockets.server", reason="checks the frames with websockets; install mdstream-llm[emulator]"
     )
     theirs, ours = server.ServerProtocol(), WebSocketProtocol(client=True)
     theirs.receive_data(
@@ -169,7 +169,7 @@ def test_the_server_of_websockets_with_our_client() -> None:
 def test_the_client_of_websockets_with_our_server() -> None:
     """The other direction."""
     client = pytest.importorskip(
-        "websockets.client", reason="websockets judges the wire; install mdstream-llm[emulator]"
+        "websockets.client", reason="checks the frames with websockets; install mdstream-llm[emulator]"
     )
     protocol = pytest.importorskip("websockets.protocol", reason="the same")
     uri = pytest.importorskip("websockets.uri", reason="the same")

@@ -1,7 +1,7 @@
-"""Draws the README's picture: `mdstream` in a terminal, as it happens, against the emulated cloud. `make picture`.
+"""Create the README's picture: an animated SVG of `mdstream` in a terminal, with the emulator. `make picture`.
 
-The commands are really run, at a pseudo-terminal; what they write becomes the frames of one SVG that moves by CSS
-alone. It has the colours of a light or a dark page, and stands still for those who want no motion.
+The commands are run at a pseudo-terminal, and their output becomes the frames of one SVG that CSS animates. It supports
+light and dark pages, and `prefers-reduced-motion`.
 """
 
 import os
@@ -28,22 +28,22 @@ OUTPUT = (
     "third, after ten countries, in the Black Sea."
 )
 
-#: What is typed, and what happens to the requests that it makes.
+#: The arguments of each command, and the faults of its requests.
 SCENES: Sequence[tuple[Sequence[str], Sequence[Fault | None]]] = (
     (("chat", "emulated", "Name three rivers, and where they end."), ()),
     (("chat", "emulated", "Tell me of rivers once more."), (Fault("exception_frame", after=11),)),
     (("check", "emulated"), ()),
 )
 
-#: Seconds: how long a key takes, how often a frame is taken, how long the end of a scene and of all stays.
+#: Seconds for a key, between two frames, after a scene, and after the last one.
 KEY, FRAME, PAUSE, END = 0.03, 0.1, 2.0, 6.0
 
 Span = tuple[str, str]
 Screen = tuple[tuple[Span, ...], ...]
 
 
-class Paper:
-    """What stands on a terminal after what was written: lines of (style, text)."""
+class Terminal:
+    """The content of a terminal: lines of (style, text)."""
 
     def __init__(self) -> None:
         self._lines: list[list[Span]] = [[]]
@@ -52,7 +52,7 @@ class Paper:
         self._is_at_start = False  # after a carriage return the next text replaces the line
 
     def write(self, text: str) -> None:
-        """Take in what a program writes."""
+        """Process the output of a program."""
         for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
             match f"ESC {part[-1]}" if part.startswith("\x1b") else part:
                 case "\n":
@@ -81,29 +81,29 @@ class Paper:
         line.append((self._style, text))
 
     def screen(self) -> Screen:
-        """The rows that are seen."""
+        """The visible rows."""
         lines = self._lines if self._lines[-1] else self._lines[:-1]
         return tuple(tuple(line) for line in lines[-ROWS:])
 
 
 def run(arguments: Sequence[str], environment: dict[str, str]) -> Iterator[str]:
-    """What `mdstream` writes to a terminal, piece by piece."""
-    ours, theirs = pty.openpty()
-    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    """Yield the output of `mdstream` at a terminal, piece by piece."""
+    parent_fd, child_fd = pty.openpty()
+    ioctl(child_fd, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     command = [sys.executable, "-m", "mdstream_core.cli", *arguments]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-    with open(ours, "rb", buffering=0, closefd=True):  # noqa: PTH123  # a file descriptor has no path
-        while process.poll() is None or select.select([ours], [], [], 0)[0]:
-            if select.select([ours], [], [], FRAME / 4)[0]:
+    process = subprocess.Popen(command, stdin=child_fd, stdout=child_fd, stderr=child_fd, env=environment)
+    os.close(child_fd)
+    with open(parent_fd, "rb", buffering=0, closefd=True):  # noqa: PTH123  # a file descriptor has no path
+        while process.poll() is None or select.select([parent_fd], [], [], 0)[0]:
+            if select.select([parent_fd], [], [], FRAME / 4)[0]:
                 try:
-                    yield os.read(ours, 65536).decode("utf-8", "replace")
+                    yield os.read(parent_fd, 65536).decode("utf-8", "replace")
                 except OSError:  # the program has ended
                     return
 
 
 def frames(emulator: Emulator) -> Iterator[tuple[float, Screen]]:
-    """Screens, and the second at which each comes."""
+    """Yield screens with the second at which each appears."""
     environment = {
         **os.environ,
         "TERM": "xterm-256color",
@@ -112,30 +112,30 @@ def frames(emulator: Emulator) -> Iterator[tuple[float, Screen]]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": emulator.url,
     }
-    now, paper = 0.0, Paper()
+    now, terminal = 0.0, Terminal()
     for arguments, faults in SCENES:
-        shown = [f'"{word}"' if " " in word else word for word in arguments]
-        paper.write("\x1b[32m$ \x1b[0m\x1b[1m")
-        for key in " ".join(("mdstream", *shown)):
-            paper.write(key)
+        quoted = [f'"{word}"' if " " in word else word for word in arguments]
+        terminal.write("\x1b[32m$ \x1b[0m\x1b[1m")
+        for key in " ".join(("mdstream", *quoted)):
+            terminal.write(key)
             now += KEY
-            yield now, paper.screen()
-        paper.write("\x1b[0m\n")
+            yield now, terminal.screen()
+        terminal.write("\x1b[0m\n")
         emulator.script(*faults)
-        begun, last = time.monotonic() - now, now
+        started, last = time.monotonic() - now, now
         for text in run(arguments, environment):
-            paper.write(text)
-            now = time.monotonic() - begun
+            terminal.write(text)
+            now = time.monotonic() - started
             if now - last >= FRAME:
                 last = now
-                yield now, paper.screen()
-        yield now, paper.screen()
-        paper.write("\n")
+                yield now, terminal.screen()
+        yield now, terminal.screen()
+        terminal.write("\n")
         now += PAUSE
-    yield now + END, paper.screen()
+    yield now + END, terminal.screen()
 
 
-#: Contrast is 4.5 to 1 or more in both: WCAG AA.
+#: The contrast is at least 4.5 to 1 in both modes: WCAG AA.
 STYLE = """\
 svg{--paper:#fff;--ink:#1f2328;--green:#116329;--red:#b3121d;--magenta:#7d1a7d;--edge:#d1d9e0}
 @media(prefers-color-scheme:dark){svg{--paper:#0d1117;--ink:#e6edf3;--green:#56d364;--red:#ff8e86;--magenta:#e49ae4;--edge:#3d444d}}
@@ -144,35 +144,37 @@ text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mon
 .f{visibility:hidden}"""
 
 
-def drawn(shown: Sequence[tuple[float, Screen]]) -> str:
-    """The SVG. A line that many frames have is written once."""
-    high, wide, whole = 19, 8.43, shown[-1][0]
-    known: dict[tuple[Span, ...], str] = {}
+def render_svg(timeline: Sequence[tuple[float, Screen]]) -> str:
+    """Render the SVG; a line that several frames have is written once."""
+    line_height, char_width, duration = 19, 8.43, timeline[-1][0]
+    line_ids: dict[tuple[Span, ...], str] = {}
     groups, rules = [], []
-    for platform_case, ((at, screen), (until, _)) in enumerate(zip(shown, [*shown[1:], shown[-1]], strict=True)):
+    for index, ((start, screen), (stop, _)) in enumerate(zip(timeline, [*timeline[1:], timeline[-1]], strict=True)):
         uses = [
-            f'<use href="#{known.setdefault(line, f"l{len(known)}")}" y="{(row + 1) * high}"/>'
+            f'<use href="#{line_ids.setdefault(line, f"l{len(line_ids)}")}" y="{(row + 1) * line_height}"/>'
             for row, line in enumerate(screen)
             if line
         ]
-        begin, end = 100 * at / whole, 100 * until / whole
-        final = platform_case == len(shown) - 1
-        groups.append(f'<g class="f f{platform_case}{" last" if final else ""}">{"".join(uses)}</g>')
-        if not final:
+        begin, end = 100 * start / duration, 100 * stop / duration
+        is_last = index == len(timeline) - 1
+        groups.append(f'<g class="f f{index}{" last" if is_last else ""}">{"".join(uses)}</g>')
+        if not is_last:
             rules.append(
-                f"@keyframes k{platform_case}{{0%,{end:.3f}%{{visibility:hidden}}{begin:.3f}%{{visibility:visible}}}}"
-                f".f{platform_case}{{animation:k{platform_case} {whole:.1f}s step-end infinite}}"
+                f"@keyframes k{index}{{0%,{end:.3f}%{{visibility:hidden}}{begin:.3f}%{{visibility:visible}}}}"
+                f".f{index}{{animation:k{index} {duration:.1f}s step-end infinite}}"
             )
-    return _page(known, groups, rules, wide * COLUMNS + 24, high * ROWS + 24)
+    return _page(line_ids, groups, rules, char_width * COLUMNS + 24, line_height * ROWS + 24)
 
 
-def _page(known: dict[tuple[Span, ...], str], groups: list[str], rules: list[str], width: float, height: float) -> str:
-    lines = [f'<text id="{name}">{"".join(_span(*span) for span in line)}</text>' for line, name in known.items()]
-    still = "@media(prefers-reduced-motion:reduce){.f{animation:none!important}.last{visibility:visible}}"
+def _page(
+    line_ids: dict[tuple[Span, ...], str], groups: list[str], rules: list[str], width: float, height: float
+) -> str:
+    lines = [f'<text id="{name}">{"".join(_span(*span) for span in line)}</text>' for line, name in line_ids.items()]
+    reduced_motion = "@media(prefers-reduced-motion:reduce){.f{animation:none!important}.last{visibility:visible}}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
-        'aria-label="mdstream chat streams an answer, shows one that breaks with its reason, and mdstream check passes '
-        f'all checks"><style>{STYLE}{"".join(rules)}{still}</style><defs>{"".join(lines)}</defs>'
+        'aria-label="mdstream chat streams a response, shows the reason of a failed one, and mdstream check reports '
+        f'no problem"><style>{STYLE}{"".join(rules)}{reduced_motion}</style><defs>{"".join(lines)}</defs>'
         '<rect x=".5" y=".5" width="99.9%" height="99.8%" rx="8" fill="var(--paper)" stroke="var(--edge)"/>'
         f'<g transform="translate(12 8)">{"".join(groups)}</g></svg>\n'
     )
@@ -184,7 +186,7 @@ def _span(style: str, text: str) -> str:
 
 if __name__ == "__main__":
     with Emulator(
-        model=lambda requested: OUTPUT if "rivers" in str(requested) else model.respond(requested), delay=0.04
+        model=lambda payload: OUTPUT if "rivers" in str(payload) else model.respond(payload), delay=0.04
     ) as emulator:
-        PICTURE.write_text(drawn(list(frames(emulator))), encoding="utf-8")
+        PICTURE.write_text(render_svg(list(frames(emulator))), encoding="utf-8")
     print(f"{PICTURE}: {PICTURE.stat().st_size // 1024} kB")

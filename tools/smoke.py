@@ -1,7 +1,7 @@
-"""Does what was built install, and work, with each extra on its own? `python tools/smoke.py dist/*.whl dist/*.tar.gz`.
+"""Smoke test of built distributions with each extra on its own: `python tools/smoke.py dist/*.whl dist/*.tar.gz`.
 
-Each extra gets an empty environment, the built file, and one short program that needs just that extra. What the program
-asks is answered on loopback by a server of the standard library, so that the emulator's own extra is not needed.
+Each extra gets an empty environment, the distribution, and one short program that needs just that extra. The requests
+of the program go to a server of the standard library on loopback, so that the emulator's extra is not needed.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-#: A model server for one question: an OpenAI-shaped answer, streamed, without a framework or an extra.
+#: A model server that streams one OpenAI response, without a framework or an extra.
 _SERVER = """
 import http.server, json, threading
 CHUNKS = [{"choices": [{"index": 0, "delta": {"content": "Paris"}}]},
@@ -37,14 +37,15 @@ _CORE = (
     + """
 from mdstream_core import OCIModelDeployment, OpenAIChat, Service
 service = Service(OCIModelDeployment(f"{URL}/ocid1.x"))
-question = {"messages": [{"role": "user", "content": "Where?"}]}
-assert "Paris" == service.client.complete(service.call(OpenAIChat(), question)).text
+payload = {"messages": [{"role": "user", "content": "Where?"}]}
+assert "Paris" == service.client.complete(service.call(OpenAIChat(), payload)).text
 """
 )
 
-#: An extra, and what works with it alone.
+#: A program for each extra that needs no other one.
 PROGRAMS = {
-    "": _CORE + "from mdstream_core.cli import main\nassert 3 == main(['demo'])  # says what to install\n",
+    "": _CORE
+    + "from mdstream_core.cli import main\nassert 3 == main(['demo'])  # prints the command that installs the extra\n",
     "langchain": _SERVER
     + "from langchain_mdstream import ChatOCIModelDeployment\n"
     + "chat = ChatOCIModelDeployment(endpoint=f'{URL}/ocid1.x', auth_type='none')\n"
@@ -52,28 +53,29 @@ PROGRAMS = {
     "llamaindex": _SERVER
     + "from llamaindex_mdstream import OCIDataScience\n"
     + "llm = OCIDataScience(endpoint=f'{URL}/ocid1.x', auth_type='none')\n"
-    + "assert 'Paris' == ''.join(answer.delta for answer in llm.stream_complete('Where?'))\n",
+    + "assert 'Paris' == ''.join(response.delta for response in llm.stream_complete('Where?'))\n",
     "oci-lite": _CORE + "from mdstream_core.auth import oci\n",
     "aws": _CORE
     + "from mdstream_core.auth import aws\n"
-    + "assert aws.connect(region_name='us-east-1', aws_access_key_id='A', aws_secret_access_key='B').signer\n",
+    + "keys = {'aws_access_key_id': 'A', 'aws_secret_access_key': 'B'}\n"
+    + "assert aws.resolve_connection(region_name='us-east-1', **keys).signer\n",
     "httpx2": _CORE + "import httpx2\n",
     "progress": _CORE
-    + "from mdstream_core import progress\n"
-    + "with progress(2, 'Embedding', shown=True) as told: told(2)\n",
+    + "from mdstream_core import progress_bar\n"
+    + "with progress_bar(2, 'Embedding', enabled=True) as on_progress: on_progress(2)\n",
     "display": _CORE
     + "from mdstream_core.display import show\n"
-    + "assert 'Paris' == show(service.client.stream(service.call(OpenAIChat(), question))).text\n",
-    "otel": _CORE + "from mdstream_core.otel import telemetry\ntelemetry()\n",
+    + "assert 'Paris' == show(service.client.stream(service.call(OpenAIChat(), payload))).text\n",
+    "otel": _CORE + "from mdstream_core.otel import create_telemetry\ncreate_telemetry()\n",
     "emulator": "from mdstream_core.emulator import Emulator\nwith Emulator() as emulator: assert emulator.url\n",
 }
 
 
 def main() -> int:
-    """Try each file with each extra; the exit code is 1 if anything fails."""
+    """Test each file with each extra; the exit code is 1 if a test fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="+", type=Path, help="a wheel, an sdist, or both")
-    parser.add_argument("--extra", action="append", choices=PROGRAMS, help="only these; by default all")
+    parser.add_argument("files", nargs="+", type=Path, help="wheels and sdists")
+    parser.add_argument("--extra", action="append", choices=PROGRAMS, help="test only these extras (default: all)")
     options = parser.parse_args()
     failed = [
         f"{file.name} [{extra}]"
@@ -81,7 +83,7 @@ def main() -> int:
         for extra in (options.extra or PROGRAMS)
         if not _works(file.resolve(), extra)
     ]
-    print("all work" if not failed else f"failed: {', '.join(failed)}")
+    print("all tests passed" if not failed else f"failed: {', '.join(failed)}")
     return 1 if failed else 0
 
 
@@ -89,12 +91,12 @@ def _works(file: Path, extra: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-        wanted = f"{file}[{extra}]" if extra else str(file)
-        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wanted]
+        requirement = f"{file}[{extra}]" if extra else str(file)
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", requirement]
         installed = subprocess.run(install, check=False)
-        ran = installed.returncode == 0 and _run(python, PROGRAMS[extra], folder)
-    print(f"{'ok    ' if ran else 'FAILED'} {file.name} [{extra}]", flush=True)
-    return ran
+        works = installed.returncode == 0 and _run(python, PROGRAMS[extra], folder)
+    print(f"{'ok    ' if works else 'FAILED'} {file.name} [{extra}]", flush=True)
+    return works
 
 
 def _run(python: Path, program: str, folder: str) -> bool:

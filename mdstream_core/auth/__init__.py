@@ -1,5 +1,9 @@
-"""Signers: each turns a `Request` into a signed `Request`; a vendor's SDK is imported inside its own file only."""
+"""Signers, which authenticate requests. Each vendor SDK is imported by one module only, and only when it is needed.
 
-from mdstream_core.auth._signer import BearerSigner, Signer, UnsignedSigner, raise_refresh_error
+`BearerSigner` and `UnsignedSigner` work for every service; `mdstream_core.auth.oci`, `.aws` and `.huawei` have the
+signers of the clouds. Subclass `Signer` for any other scheme.
+"""
 
-__all__ = ["BearerSigner", "Signer", "UnsignedSigner", "raise_refresh_error"]
+from mdstream_core.auth._signer import AuthFlow, BearerSigner, Signer, UnsignedSigner, raise_refresh_error
+
+__all__ = ["AuthFlow", "BearerSigner", "Signer", "UnsignedSigner", "raise_refresh_error"]

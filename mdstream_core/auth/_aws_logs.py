@@ -1,21 +1,21 @@
-"""botocore's logs while it signs or fetches credentials: at DEBUG it writes session tokens and signatures there."""
+"""A log filter for botocore, which logs session tokens and signatures at DEBUG."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-#: The loggers that are written to with what is signed, sent to token services, and received from them.
+#: The loggers that log signed requests, and the requests and responses of token services.
 _LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.tokens", "botocore.utils")
 
-_is_active: ContextVar[bool] = ContextVar("mdstream signs", default=False)
+_is_active: ContextVar[bool] = ContextVar("mdstream_is_signing", default=False)
 
 
 class _CredentialLogFilter(logging.Filter):
-    """Drops what is written at DEBUG by our own signing and fetching; a boto3 client beside us logs as before."""
+    """Drops DEBUG records while mdstream signs or fetches credentials; other uses of botocore log as before."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is written."""
+        """Whether a record is logged."""
         return not _is_active.get() or record.levelno > logging.DEBUG
 
 
@@ -24,9 +24,9 @@ _LOG_FILTER = _CredentialLogFilter()
 
 @contextmanager
 def without_credentials_in_logs() -> Iterator[None]:
-    """Keep botocore from logging credentials at DEBUG inside of this block."""
+    """Prevent botocore from logging credentials at DEBUG inside this block."""
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_LOG_FILTER)  # adds it once
+        logging.getLogger(name).addFilter(_LOG_FILTER)  # a second call has no effect
     token = _is_active.set(True)
     try:
         yield

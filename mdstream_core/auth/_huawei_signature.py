@@ -1,7 +1,7 @@
-"""Huawei Cloud's request signature: a request and a key in, headers out. Pure; no clock, no file.
+"""Huawei Cloud's request signature SDK-HMAC-SHA256, as pure functions.
 
-The scheme is SDK-HMAC-SHA256 as `huaweicloudsdkcore` 3.1.219 writes it (signer/signer.py), header for header. It is
-AWS's version 4 without the derived key, with a slash behind every path.
+The headers equal those of `huaweicloudsdkcore` 3.1.219 (signer/signer.py). The scheme is AWS Signature Version 4
+without the derived key, and with a slash at the end of every path.
 """
 
 import hashlib
@@ -14,23 +14,23 @@ from mdstream_core.http import Request
 
 ALGORITHM = "SDK-HMAC-SHA256"
 
-#: The largest body of a signed request, in bytes; with a token it may be larger (sources/004).
+#: Maximum size of a signed request's body in bytes; requests with a token may be larger (sources/004).
 MAX_REQUEST_BYTES = 12 * 1024 * 1024
 
-#: What a proxy on the way, or the HTTP library, may still change. The service goes by the list of what is signed.
+#: Headers that a proxy or the HTTP library may change. The service verifies the headers that the signature lists.
 _UNSIGNED_HEADERS = frozenset(
     "accept-encoding authorization connection content-length expect keep-alive te trailer transfer-encoding upgrade "
     "user-agent".split()
 )
-#: Types whose body is signed; of all others the SDK says so in a header and signs the header.
+#: Media types whose body is signed; for all others the SDK signs the header `x-sdk-content-sha256: UNSIGNED-PAYLOAD`.
 _SIGNED_TYPES = ("application/json", "application/bson")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def host_header(url: str) -> str:
-    """The `ContainerFunction` field as an HTTP client sends it: lower case, without the port that goes without saying.
+    """Return the `Host` header that an HTTP client sends: lower case, without the default port.
 
-    >>> host_header("https://user:word@ContainerFunction:443/path"), host_header("wss://host:8443")
+    >>> host_header("https://user:word@Host:443/path"), host_header("wss://host:8443")
     ('host', 'host:8443')
     """
     parts = urlsplit(url)
@@ -39,26 +39,28 @@ def host_header(url: str) -> str:
 
 
 def is_upgrade(request: Request) -> bool:
-    """Whether this is the GET of a WebSocket handshake: it has no body, the content is the first message."""
+    """Whether this is a WebSocket handshake: it has no body, and its content is sent as the first message."""
     return urlsplit(request.url).scheme in {"ws", "wss"}
 
 
 def sign_headers(request: Request, key: str, secret: str, date: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """The request's headers with `extra`, `host_header`, `x-sdk-date` and `authorization`.
+    """Return the request's headers with `extra`, `host`, `x-sdk-date` and `authorization`.
 
     Args:
-        request: What is sent; header names in lower case.
-        key: The access key, or the app key.
-        secret: The secret that belongs to it.
-        date: `YYYYMMDDTHHMMSSZ`.
-        extra: Further headers, which are signed too.
+        request: The request; header names are lower case.
+        key: The access key id, or the app key.
+        secret: The secret of the key.
+        date: The current time in UTC as `YYYYMMDDTHHMMSSZ`.
+        extra: Additional headers, which are signed too.
+
+    Raises:
+        InvalidRequest: The body is larger than 12 MiB.
     """
     body = b"" if is_upgrade(request) else request.content
     if len(body) > MAX_REQUEST_BYTES:
         raise InvalidRequest(
-            f"the request has {len(body)} bytes; with a signature (AK/SK, app key) "
-            f"ModelArts takes {MAX_REQUEST_BYTES} at most: "
-            "authenticate with a token (auth_type 'token' or 'password'), or send fewer or smaller images",
+            f"the request has {len(body)} bytes; with a signature (AK/SK, app key) ModelArts accepts at most "
+            f"{MAX_REQUEST_BYTES} (hint: set auth_type='token' or 'password', or send fewer or smaller images)",
             code="PayloadTooLarge",
             status=413,
         )
@@ -74,7 +76,7 @@ def sign_headers(request: Request, key: str, secret: str, date: str, extra: Mapp
 
 
 def canonical_request(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
-    """The canonical request.
+    """Return the canonical request, whose hash is signed.
 
     >>> canonical_request("get", "https://host/a%20b?b=2&a=1", {"host": "host"}, b"").splitlines()[:4]
     ['GET', '/a%20b/', 'a=1&b=2', 'host:host']
@@ -96,8 +98,8 @@ def canonical_request(method: str, url: str, headers: Mapping[str, str], body: b
 
 
 def _hash(headers: Mapping[str, str], body: bytes) -> str:
-    promised = headers.get("x-sdk-content-sha256") if body else None  # the SDK ignores it where there is no body
-    return promised or hashlib.sha256(body).hexdigest()
+    declared = headers.get("x-sdk-content-sha256") if body else None  # the SDK ignores it if there is no body
+    return declared or hashlib.sha256(body).hexdigest()
 
 
 def _hmac(secret: str, text: str) -> str:

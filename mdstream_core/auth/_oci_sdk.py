@@ -1,6 +1,6 @@
-"""Other people's signers: objects of the `oci` SDK and of its kind. The only file that imports `oci`, and late.
+"""Adapters for signers of the `oci` SDK and objects with their interface. The only module that imports `oci`.
 
-They sign a `requests.PreparedRequest`; we hand them something that looks like one, without importing requests.
+These sign a `requests.PreparedRequest`; the adapters pass an object with the same attributes, without `requests`.
 """
 
 import importlib.util
@@ -28,8 +28,11 @@ from mdstream_core.errors import (
 )
 from mdstream_core.http import Request
 
-#: The SDK renews a token 60 s before its end, while it signs: we are first, where waiting is allowed.
+#: Seconds before its expiry that a token is renewed. The SDK renews it at 60 s while it signs, which would block.
 _MARGIN = 70.0
+_NETWORK_HINT = "(hint: this works inside OCI only; elsewhere choose another auth_type)"
+_POLICY_HINT = "(hint: check the policies of this principal, and this machine's clock)"
+
 _CONNECTION_ERRORS = (
     ("oci._vendor.requests.exceptions", "RequestException"),
     ("oci.exceptions", "RequestException"),
@@ -41,7 +44,7 @@ _METHODS_WITH_BODY = ("post", "put", "patch")
 
 
 class _Headers(dict[str, str]):
-    """Header names in lower case, whatever case a signer writes or asks for."""
+    """Case-insensitive headers with names in lower case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__()
@@ -77,7 +80,7 @@ class _Headers(dict[str, str]):
 
 @dataclass(slots=True)
 class _PreparedRequest:
-    """What signers touch of a `requests.PreparedRequest`."""
+    """The attributes of a `requests.PreparedRequest` that signers use."""
 
     method: str
     url: str
@@ -91,18 +94,23 @@ class _PreparedRequest:
 
 def _prepare_request(request: Request) -> _PreparedRequest:
     headers = _Headers(request.headers)
-    if (
-        request.content or request.method.lower() in _METHODS_WITH_BODY
-    ):  # requests sets it before an auth object sees the request
+    # requests sets the header before it calls an auth object.
+    if request.content or request.method.lower() in _METHODS_WITH_BODY:
         headers.setdefault("content-length", str(len(request.content)))
     return _PreparedRequest(request.method, request.url, headers, request.content)
 
 
 class WrappedSigner(Signer):
-    """Signs with a foreign object: an `oci` signer, or any callable that takes a prepared request.
+    """Signs with a signer of the `oci` SDK, or any callable that signs a prepared request.
 
     Args:
-        inner: The object. Its `refresh_security_token()`, if it has one, is called when its token ages.
+        inner: The object: a callable that takes a `requests.PreparedRequest`, or an object with `do_request_sign`. Its
+            `refresh_security_token()`, if it has one, is called before its token expires.
+        clock: Returns the time in seconds since 1970. Default: `time.time`.
+
+    Example:
+        >>> WrappedSigner(lambda prepared: prepared.headers.update(authorization="secret"))
+        <WrappedSigner function>
     """
 
     def __init__(self, inner: Any, *, clock: Callable[[], float] = time.time) -> None:
@@ -111,7 +119,7 @@ class WrappedSigner(Signer):
         self._clock = clock
 
     def reset_after_fork(self) -> None:
-        """Give the foreign object new locks too, and what fetches its token."""
+        """Replace also the locks of the wrapped object, and of the objects that fetch its token."""
         super().reset_after_fork()
         inner = getattr(self, "_inner", None)
         federation = getattr(inner, "federation_client", None)
@@ -120,20 +128,21 @@ class WrappedSigner(Signer):
 
     @property
     def region(self) -> str | None:
+        """The region of the wrapped signer, such as `us-chicago-1`; `None` if it has none."""
         region = getattr(self._inner, "region", None)
         return region if isinstance(region, str) else None
 
     def sign(self, request: Request) -> Request:
         prepared = _prepare_request(request)
-        ask = self._inner if callable(self._inner) else self._inner.do_request_sign
+        sign = self._inner if callable(self._inner) else self._inner.do_request_sign
         with _map_exceptions(self):
-            answer = ask(prepared)
-        signed = prepared if answer is None else answer
+            result = sign(prepared)
+        signed = prepared if result is None else result
         return replace(request, url=signed.url, headers=dict(signed.headers))
 
     def needs_refresh(self) -> bool:
-        end = jwt_expiry(_security_token(self._inner)) if self.can_refresh() else None
-        return end is not None and end - self._clock() < _MARGIN
+        expires = jwt_expiry(_security_token(self._inner)) if self.can_refresh() else None
+        return expires is not None and expires - self._clock() < _MARGIN
 
     def can_refresh(self) -> bool:
         return callable(getattr(self._inner, "refresh_security_token", None))
@@ -148,14 +157,18 @@ class WrappedSigner(Signer):
 
 
 class SDKSigner(WrappedSigner):
-    """A principal that the `oci` SDK fetches from the network: at the first `refresh`, never when it is built.
+    """Signs with a principal whose token the `oci` SDK fetches at the first `refresh`, not in the constructor.
 
     Args:
-        name: For repr and messages.
-        build: Makes the SDK's signer; can be pickled.
+        name: Name of the principal in reprs and messages, such as `instance principal`.
+        build: Creates the SDK's signer; must be picklable for a picklable `SDKSigner`.
+        clock: Returns the time in seconds since 1970. Default: `time.time`.
+
+    Raises:
+        MissingExtra: `oci` is not installed.
     """
 
-    #: Off OCI the SDK asks the instance's metadata service for about 90 s before it gives up.
+    #: Outside OCI the SDK waits about 90 s for the instance's metadata service before it fails.
     refresh_timeout = 120.0
 
     def __init__(self, name: str, build: Callable[[], Any], *, clock: Callable[[], float] = time.time) -> None:
@@ -165,12 +178,12 @@ class SDKSigner(WrappedSigner):
         self._name, self._build = name, build
 
     def reset_after_fork(self) -> None:
-        """Build the principal anew in a forked process: the parent's is connected to the service that gives tokens."""
+        """Create the principal again in the child process: the parent's has connections to the token service."""
         super().reset_after_fork()
         self._inner = None
 
     def sign(self, request: Request) -> Request:
-        if self._inner is None:  # a caller that did not ask `needs_refresh()`
+        if self._inner is None:  # the caller did not check `needs_refresh()`
             self.refresh(self.generation)
         return super().sign(request)
 
@@ -199,12 +212,16 @@ class SDKSigner(WrappedSigner):
 
 
 def build_sdk_signer(name: str, factory: str) -> SDKSigner:
-    """A signer made by `oci.auth.signers.<factory>()`."""
+    """Create a signer that calls `oci.auth.signers.<factory>()` at its first refresh."""
     return SDKSigner(name, partial(_build_from_sdk, factory))
 
 
 def delegation_signer(profile: Profile) -> SDKSigner:
-    """An instance that acts for a user, as in Cloud Shell: `authentication_type`, `delegation_token_file`."""
+    """Create a signer for an instance that acts for a user, as in Cloud Shell.
+
+    Args:
+        profile: Has `authentication_type` and `delegation_token_file`.
+    """
     return SDKSigner("delegation", partial(_build_from_fields, profile))
 
 
@@ -221,8 +238,8 @@ def _build_from_fields(profile: Profile) -> Any:
 
 
 def _security_token(inner: Any) -> str:
-    """The security token that an SDK signer will use next; empty when it shows none."""
-    federation = getattr(inner, "federation_client", None)  # its signer copies the token only when it signs
+    """Return the security token that an SDK signer will use next; empty if it has none."""
+    federation = getattr(inner, "federation_client", None)  # the signer copies its token only when it signs
     token = getattr(getattr(federation, "security_token", None), "security_token", None)
     key_id = getattr(inner, "api_key", None)
     if not isinstance(token, str) and isinstance(key_id, str) and key_id.startswith(TOKEN_PREFIX):
@@ -232,24 +249,25 @@ def _security_token(inner: Any) -> str:
 
 @contextmanager
 def _map_exceptions(signer: Signer) -> Iterator[None]:
-    """The wall between the SDK's exceptions and ours."""
+    """Map exceptions of the `oci` SDK to mdstream errors."""
     try:
         yield
     except MDStreamError:
         raise
     except _loaded_exceptions(_CONNECTION_ERRORS) as error:
-        raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
+        raise ConnectionFailed(f"{signer!r} could not connect to the token service: {error} {_NETWORK_HINT}") from error
     except _loaded_exceptions(_SERVICE_ERRORS) as error:
-        facts = {name: getattr(error, name, None) for name in ("status", "code", "request_id")}
-        facts["status"] = error_status(facts["status"])
-        kind = error_class_for_status(facts["status"]) if facts["status"] else AuthenticationError
-        raise kind(f"{signer!r} was refused a token: {getattr(error, 'message', error)}", **facts) from error
+        details = {name: getattr(error, name, None) for name in ("status", "code", "request_id")}
+        details["status"] = error_status(details["status"])
+        error_class = error_class_for_status(details["status"]) if details["status"] else AuthenticationError
+        message = f"{signer!r} received no token: {getattr(error, 'message', error)} {_POLICY_HINT}"
+        raise error_class(message, **details) from error
     except (ConnectionError, TimeoutError) as error:
-        raise ConnectionFailed(f"{signer!r} did not reach the service that gives its token: {error}") from error
+        raise ConnectionFailed(f"{signer!r} could not connect to the token service: {error} {_NETWORK_HINT}") from error
     except (OSError, RuntimeError, *SHAPE_ERRORS) as error:
         raise AuthenticationError(f"{signer!r} failed: {type(error).__name__}: {error}") from error
 
 
 def _loaded_exceptions(names: tuple[tuple[str, str], ...]) -> tuple[type[Exception], ...]:
-    """Exception classes of modules that are loaded: what is not loaded cannot have been raised."""
+    """The exception classes whose modules are loaded: no others can have been raised."""
     return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)

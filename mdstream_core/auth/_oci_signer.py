@@ -1,4 +1,4 @@
-"""The signers of OCI that sign here: one with a key in hand, one that reads its key from a source and again."""
+"""OCI's HTTP signature, and the signers that need no SDK: with a key in memory, and with a key read from a source."""
 
 import base64
 import hashlib
@@ -16,12 +16,16 @@ from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import AuthenticationError
 from mdstream_core.http import Request
 
-# The signature itself: a request and a credential in, headers out. Pure; no clock, no file.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+#: A token is read again this many seconds before it expires (oci/auth/security_token_container.py).
+_MARGIN = 60.0
 
 _BASE_HEADERS = ("date", "(request-target)", "host")
 _BODY_HEADERS = (*_BASE_HEADERS, "content-length", "content-type", "x-content-sha256")
 
-#: Which headers each method signs, in this order.
+#: The headers that are signed for each method, in this order.
 SIGNED_HEADERS = {
     "get": _BASE_HEADERS,
     "head": _BASE_HEADERS,
@@ -33,7 +37,7 @@ SIGNED_HEADERS = {
 
 
 def request_target(url: str) -> str:
-    """What stands in the request line: the path and the query, as they are sent.
+    """Return the target of the request line: path and query as they are sent.
 
     >>> request_target("https://host:8443?a=%20#part"), request_target("https://host/a?")
     ('/?a=%20', '/a?')
@@ -44,21 +48,32 @@ def request_target(url: str) -> str:
 
 
 def host_header(url: str) -> str:
-    """Name and port as the URL spells them.
+    """Return host and port as the URL spells them.
 
-    >>> host_header("https://user:word@ContainerFunction:443/path")
+    >>> host_header("https://user:word@Host:443/path")
     'Host:443'
     """
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def sign_headers(request: Request, credential: Credential, date: str) -> dict[str, str]:
-    """The request's headers, completed as the OCI SDK completes them, and `authorization`."""
+    """Return the request's headers with those that the OCI SDK adds, and `authorization`.
+
+    Args:
+        request: The request; its URL is percent-encoded, its header names are lower case.
+        credential: The key that signs.
+        date: The `date` header, in the format of RFC 9110.
+
+    Raises:
+        ValueError: The method or the URL cannot be signed.
+    """
     names = SIGNED_HEADERS.get(request.method.lower())
     if names is None:
-        raise ValueError(f"OCI signs no {request.method!r} requests, only {', '.join(SIGNED_HEADERS).upper()}")
+        raise ValueError(
+            f"{request.method!r} requests cannot be signed (hint: use {', '.join(SIGNED_HEADERS).upper()})"
+        )
     if not request.url.isascii() or " " in request.url:
-        raise ValueError(f"the URL {request.url!r} must be percent-encoded before it is signed")
+        raise ValueError(f"the URL {request.url!r} cannot be signed (hint: percent-encode it)")
     headers = {"date": date, "host": host_header(request.url), "content-type": "application/json", **request.headers}
     if names is _BODY_HEADERS:
         headers.setdefault("content-length", str(len(request.content)))
@@ -76,21 +91,22 @@ def _authorization(credential: Credential, names: tuple[str, ...], text: str) ->
     )
 
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
-#: A token is read again this many seconds before its end (oci/auth/security_token_container.py).
-_MARGIN = 60.0
-
-
 class OCISigner(Signer):
-    """Signs as OCI's services ask, with one RSA key.
+    """Signs requests to OCI with an RSA key in memory.
 
     Args:
-        key_id: `tenancy/user/fingerprint`, or `ST$` and a token.
-        private_key: A `cryptography` RSA key, or PEM text.
-        pass_phrase: Of the PEM text, if it is encrypted.
-        clock: Seconds since 1970, for the `date` header.
+        key_id: `<tenancy OCID>/<user OCID>/<fingerprint>`, or `ST$<session token>`.
+        private_key: PEM text, or an RSA key of `cryptography`.
+        pass_phrase: Pass phrase of encrypted PEM text. Default: none.
+        clock: Returns the time in seconds since 1970, for the `date` header. Default: `time.time`.
+
+    Raises:
+        ValueError: `key_id` is malformed, or the key cannot be read.
+        MissingExtra: `cryptography` is not installed.
+
+    Example:
+        >>> key_id = "ocid1.tenancy.oc1..a/ocid1.user.oc1..b/20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"
+        >>> signer = OCISigner(key_id, Path("key.pem").read_bytes())  # doctest: +SKIP
     """
 
     def __init__(
@@ -103,14 +119,17 @@ class OCISigner(Signer):
     ) -> None:
         super().__init__()
         if not key_id or not key_id.isascii() or not key_id.isprintable() or '"' in key_id:
-            raise ValueError("key_id is empty, or has quotes, control characters or characters outside ASCII")
+            raise ValueError(
+                "key_id is empty, or has quotes, control characters or characters outside ASCII "
+                "(hint: use <tenancy OCID>/<user OCID>/<fingerprint>, or ST$<session token>)"
+            )
         key = load_private_key(private_key, pass_phrase) if isinstance(private_key, bytes | str) else private_key
         self._clock = clock
         self._credential = Credential(key_id, rsa_sha256(key))
 
     @property
     def region(self) -> str | None:
-        """The region that the credential's source names."""
+        """The region that belongs to the credential, such as `us-chicago-1`; `None` if its source has none."""
         return self._credential.region
 
     def sign(self, request: Request) -> Request:
@@ -122,9 +141,16 @@ class OCISigner(Signer):
 
 
 class SourceSigner(OCISigner):
-    """Signs with a credential that is read from a file or the environment, and read again when it changed or ages.
+    """Signs with a credential of a file or the environment; reads it again when a file changed or a token expires.
 
-    A pickle of it holds the place, not the credential.
+    A pickle contains the source, not the credential. `from_config` and `resource_principal` create this signer.
+
+    Args:
+        source: Where the credential is: an API key or a session token of a profile, or the resource principal.
+        clock: Returns the time in seconds since 1970. Default: `time.time`.
+
+    Raises:
+        ValueError: The credential is missing or malformed.
     """
 
     is_local = True
@@ -141,23 +167,23 @@ class SourceSigner(OCISigner):
 
     def needs_refresh(self) -> bool:
         credential = self._credential
-        aged = credential.expires is not None and credential.expires - self._clock() < _MARGIN
-        return aged or any(stamp.changed() for stamp in credential.files)
+        is_expiring = credential.expires is not None and credential.expires - self._clock() < _MARGIN
+        return is_expiring or any(stamp.changed() for stamp in credential.files)
 
     def can_refresh(self) -> bool:
         return bool(self._credential.files)
 
     def fetch_credential(self) -> None:
         try:
-            fresh = self._source.load()
+            credential = self._source.load()
         except ValueError as error:
             raise AuthenticationError(str(error)) from error
-        if fresh.expires is not None and fresh.expires <= self._clock():
-            end = datetime.fromtimestamp(fresh.expires, UTC)
+        if credential.expires is not None and credential.expires <= self._clock():
+            end = datetime.fromtimestamp(credential.expires, UTC)
             raise AuthenticationError(
-                f"the OCI security token expired at {end:%Y-%m-%d %H:%M:%S} UTC: {self._source.expired_hint}"
+                f"the OCI security token expired at {end:%Y-%m-%d %H:%M:%S} UTC (hint: {self._source.expired_hint})"
             )
-        self._credential = fresh
+        self._credential = credential
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._source,)

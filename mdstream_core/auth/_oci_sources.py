@@ -1,6 +1,6 @@
-"""Where an OCI credential comes from: a profile of the config file, a session's files, the environment.
+"""Sources of OCI credentials: a profile of the config file, a session token, the resource principal.
 
-A source is a frozen value that knows the place and never the secret; `load` reads it, again and again if need be.
+A source is a frozen value that names files and variables and holds no secret; `load` reads the credential each time.
 """
 
 import configparser
@@ -24,26 +24,35 @@ _SECRETS = ("pass_phrase", "key_content")
 
 
 class CredentialSource(Protocol):
-    """A place that holds a credential."""
+    """The interface of a source of credentials."""
 
     def load(self) -> Credential:
-        """Read it; `ValueError` says what is missing, where, and the cure."""
+        """Read the credential.
+
+        Raises:
+            ValueError: It is missing or malformed; the message names the field and its source, with a hint.
+        """
 
     @property
     def expired_hint(self) -> str:
-        """What to do when the token that was read has already expired."""
+        """The hint of the error for a token that has already expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile of an OCI config file."""
+    """A profile of an OCI config file.
+
+    Args:
+        file: Path of the config file. Default: `~/.oci/config`.
+        name: Name of the profile. Default: `DEFAULT`.
+    """
 
     file: str = DEFAULT_FILE
     name: str = "DEFAULT"
 
     @classmethod
     def resolve(cls, name: str | None = None, file: str | None = None) -> "Profile":
-        """What was given, else what the environment names, else the defaults."""
+        """Return the profile of the arguments, else that of the environment, else the default one."""
         env = os.environ.get
         chosen = name or env("OCI_CLI_PROFILE") or env("OCI_CONFIG_PROFILE") or "DEFAULT"
         return cls(file or env("OCI_CONFIG_FILE") or env("OCI_CONFIG_LOCATION") or DEFAULT_FILE, chosen)
@@ -52,31 +61,37 @@ class Profile:
         return Path(self.file).expanduser().is_file()
 
     def fields(self) -> dict[str, str]:
-        """The profile's fields over those of DEFAULT."""
+        """Return the fields of the profile, and those that it inherits from DEFAULT.
+
+        Raises:
+            ValueError: The file cannot be read, or has no such profile.
+        """
         sections = self._sections()
         if self.name not in sections:
             known = ", ".join(sections) or "none"
-            raise ValueError(f"no profile [{self.name}] in {self.file} (it has: {known}): set auth_profile")
+            raise ValueError(f"no profile [{self.name}] in {self.file}, only {known} (hint: set auth_profile)")
         own = sections[self.name]
         if "key_content" in own:
-            raise ValueError(f"{self} holds key_content, which OCI allows in no config file: use key_file")
-        # A session's profile may inherit `user`, an API key's `security_token_file`: the profile's own word counts.
+            raise ValueError(f"{self} has key_content, which OCI does not allow in a config file (hint: use key_file)")
+        # A session's profile may inherit `user`, and an API key's profile `security_token_file`: its own field wins.
         inherited = {**sections.get("DEFAULT", {})}
         if "user" in own:
             inherited.pop("security_token_file", None)
         return {**inherited, **own}
 
     def _sections(self) -> dict[str, dict[str, str]]:
-        parser = configparser.ConfigParser(interpolation=None, default_section="\0")  # DEFAULT as any other
+        parser = configparser.ConfigParser(interpolation=None, default_section="\0")  # read DEFAULT as a profile
         problem = None
         try:
             parser.read_string(
                 _read(self.file, f"the OCI config file {self.file}", _DOCS_HINT).decode(errors="replace")
             )
-        except (configparser.Error, AttributeError) as error:  # holds lines of the file: secrets
-            problem = type(error).__name__  # AttributeError: CPython 3.11, a line that goes on with a field of no value
+        except (configparser.Error, AttributeError) as error:  # the error quotes lines of the file
+            problem = type(
+                error
+            ).__name__  # AttributeError: CPython 3.11, a continuation line after a field without value
         if problem:
-            raise ValueError(f"the OCI config file {self.file} cannot be read ({problem}): {_DOCS_HINT}")
+            raise ValueError(f"the OCI config file {self.file} cannot be read: {problem} (hint: {_DOCS_HINT})")
         return {name: dict(parser[name]) for name in parser.sections()}
 
     def __str__(self) -> str:
@@ -85,7 +100,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class ConfigFields:
-    """The fields of a profile as a dict, `key_content` included."""
+    """The fields of a profile as a dict.
+
+    Args:
+        values: The fields by name; may include `key_content`.
+    """
 
     values: Mapping[str, str | None] = field(repr=False)
 
@@ -94,9 +113,7 @@ class ConfigFields:
 
     def __reduce__(self) -> tuple[type["ConfigFields"], tuple[dict[str, str]]]:
         if any(self.values.get(name) for name in _SECRETS):
-            raise TypeError(
-                "a config dict with key_content or pass_phrase is not written to a pickle: use a config file"
-            )
+            raise TypeError("a config dict with key_content or pass_phrase cannot be pickled (hint: use a config file)")
         return ConfigFields, (self.fields(),)
 
     def __str__(self) -> str:
@@ -105,7 +122,11 @@ class ConfigFields:
 
 @dataclass(frozen=True, slots=True)
 class APIKey:
-    """An API signing key: `tenancy`, `user`, `fingerprint` and `key_file` (or `key_content`)."""
+    """An API signing key.
+
+    Args:
+        settings: Has `tenancy`, `user`, `fingerprint` and `key_file` (or `key_content`).
+    """
 
     settings: Profile | ConfigFields
 
@@ -131,14 +152,18 @@ class APIKey:
 
 @dataclass(frozen=True, slots=True)
 class SessionToken:
-    """A session of `oci session authenticate`: `security_token_file` and `key_file`, replaced while we run."""
+    """A session token of `oci session authenticate`, whose files the `oci` command replaces.
+
+    Args:
+        settings: Has `security_token_file` and `key_file`.
+    """
 
     settings: Profile | ConfigFields
 
     @property
     def expired_hint(self) -> str:
         profile = f" --profile {self.settings.name}" if isinstance(self.settings, Profile) else ""
-        return f"run oci session refresh{profile}; when that is refused, oci session authenticate"
+        return f"run oci session refresh{profile}; if it fails, run oci session authenticate"
 
     def load(self) -> Credential:
         fields = self.settings.fields()
@@ -147,7 +172,9 @@ class SessionToken:
             for name in ("security_token_file", "key_file")
         ]
         where = f"security_token_file {paths[0]} of {self.settings}"
-        stamps = tuple(_stamp(path, where, self.expired_hint) for path in paths)  # first the stamps, then the content
+        stamps = tuple(
+            _stamp(path, where, self.expired_hint) for path in paths
+        )  # before the content: a later change counts
         token = _text(_read(paths[0], where, self.expired_hint), where, self.expired_hint)
         return _token_credential(token, _key_credential(fields, self.settings), stamps, _region(fields))
 
@@ -157,14 +184,14 @@ class SessionToken:
 
 @dataclass(frozen=True, slots=True)
 class ResourcePrincipal:
-    """Resource principal 2.2: the environment holds token and key, or the absolute paths of files that hold them.
+    """Resource principal 2.2: token and key in environment variables, or in files whose paths these variables name.
 
     Source: oci/auth/signers/resource_principals_signer.py.
     """
 
     expired_hint = (
-        "the platform renews it only where OCI_RESOURCE_PRINCIPAL_RPST is the absolute path of a file; "
-        "if it is, compare this machine's clock"
+        "OCI renews the token only if OCI_RESOURCE_PRINCIPAL_RPST is the absolute path of a file; "
+        "if it is, check this machine's clock"
     )
 
     def load(self) -> Credential:
@@ -183,9 +210,9 @@ def _read_content(name: str, value: str) -> str:
     full = f"OCI_RESOURCE_PRINCIPAL_{name}"
     if not value and name != "PRIVATE_PEM_PASSPHRASE":
         raise ValueError(
-            f"{full} is not set: a resource principal 2.2 needs it (its value, or the absolute path of a file)"
+            f"{full} is not set (hint: a resource principal 2.2 needs it: the value, or the absolute path of a file)"
         )
-    hint = "the platform should have written it"
+    hint = "OCI writes this file; check that the process may read it"
     if not Path(value).is_absolute():
         return value.strip()
     return _text(_read(value, f"{full} {value}", hint), f"{full} {value}", hint)
@@ -198,10 +225,10 @@ def _token_credential(
 
 
 def _key_credential(fields: Mapping[str, str], settings: Profile | ConfigFields) -> "RSAPrivateKey":
-    hint = "name the PEM file of the private key"
-    file = _require_field(fields, "key_file", settings, hint)
-    where = f"key_file {file} of {settings}"
-    return load_private_key(_read(file, where, hint), fields.get("pass_phrase"), where=where)
+    hint = "set it to the path of the private key, a PEM file"
+    path = _require_field(fields, "key_file", settings, hint)
+    where = f"key_file {path} of {settings}"
+    return load_private_key(_read(path, where, hint), fields.get("pass_phrase"), where=where)
 
 
 def _region(fields: Mapping[str, str]) -> str | None:
@@ -211,16 +238,20 @@ def _region(fields: Mapping[str, str]) -> str | None:
 def _require_field(fields: Mapping[str, str], name: str, settings: Profile | ConfigFields, hint: str) -> str:
     value = fields.get(name, "").strip()
     if not value:
-        raise ValueError(f"{name} is missing in {settings}: {hint}")
-    if name.endswith("_file") and ("-----" in value or value.startswith("eyJ")):  # never to be shown as a path
-        raise ValueError(f"{name} of {settings} holds a secret itself: it must be the path of a file")
+        raise ValueError(f"{name} is missing in {settings} (hint: {hint})")
+    if name.endswith("_file") and (
+        "-----" in value or value.startswith("eyJ")
+    ):  # must not appear in an error as a path
+        raise ValueError(f"{name} of {settings} is a secret instead of a path (hint: set it to the path of a file)")
     return value
 
 
 def _validate_field(fields: Mapping[str, str], name: str, settings: Profile | ConfigFields, hint: str) -> str:
     value = _require_field(fields, name, settings, hint)
     if not _FIELD_PATTERNS[name].fullmatch(value):
-        raise ValueError(f"{name} of {settings} is malformed: copy it from the OCI console (User settings, API keys)")
+        raise ValueError(
+            f"{name} of {settings} is malformed (hint: copy it from the OCI console: User settings, API keys)"
+        )
     return value
 
 
@@ -228,25 +259,25 @@ def _read(path: str, where: str, hint: str) -> bytes:
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise ValueError(f"{where} cannot be read ({error.strerror}): {hint}") from error
-    except _NO_PATH:
-        raise ValueError(f"{where} cannot be read (it is no path): {hint}") from None
+        raise ValueError(f"{where} cannot be read: {error.strerror} (hint: {hint})") from error
+    except _PATH_ERRORS:
+        raise ValueError(f"{where} cannot be read: it is not a path (hint: {hint})") from None
 
 
 def _stamp(path: str, where: str, hint: str) -> FileStamp:
     try:
         return FileStamp.from_path(str(Path(path).expanduser()))
-    except _NO_PATH:
-        raise ValueError(f"{where} cannot be read (it is no path): {hint}") from None
+    except _PATH_ERRORS:
+        raise ValueError(f"{where} cannot be read: it is not a path (hint: {hint})") from None
 
 
-#: What `pathlib` raises for a text that is no path: a NUL in it, half a character, the home of a user who is not there.
-_NO_PATH = (ValueError, RuntimeError)
+#: What `pathlib` raises for a text that is no path: with a NUL, a lone surrogate, or the home of an unknown user.
+_PATH_ERRORS = (ValueError, RuntimeError)
 
 
 def _text(data: bytes, where: str, hint: str) -> str:
-    """One line of ASCII; a decoding error would carry the secret, so none is raised."""
-    word = data.strip()
-    if not word or not word.isascii() or (b"\n" in word and b"-----" not in word):
-        raise ValueError(f"{where} is empty or no text of the expected kind: {hint}")
-    return word.decode("ascii")
+    """Decode one line of ASCII, or PEM text; avoids `UnicodeDecodeError`, which would contain the secret."""
+    text = data.strip()
+    if not text or not text.isascii() or (b"\n" in text and b"-----" not in text):
+        raise ValueError(f"{where} is empty, or not one line of ASCII (hint: {hint})")
+    return text.decode("ascii")

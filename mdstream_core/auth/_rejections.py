@@ -1,4 +1,4 @@
-"""How long no new login is tried after the service that issues credentials has rejected one."""
+"""Rate limit for logins after the service that issues credentials has rejected one."""
 
 import copy
 import math
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 from mdstream_core.errors import MDStreamError
 
-#: Seconds without a login after the first rejection, and after many; each pause is twice as long as the one before.
-#: A limit that keeps accounts usable: IAM locks one after 5 wrong passwords within 15 minutes, and with these pauses no
-#: 15 minutes see more than 4 logins.
-FIRST_PAUSE, LONGEST_PAUSE = 60.0, 900.0
+#: Seconds without a login after the first rejection, and at most; each pause is twice as long as the one before.
+#: The limit protects the account: IAM locks one after 5 wrong passwords within 15 minutes, and with these pauses there
+#: are at most 4 logins in any 15 minutes.
+MIN_PAUSE, MAX_PAUSE = 60.0, 900.0
 
 
 class RejectionMemory:
-    """The last definite rejection of a signer's login, and when the next login may be tried.
+    """The last definite rejection of a signer's login, and when the next login is allowed.
 
     Args:
-        clock: Seconds that pass.
+        clock: Returns a time in seconds.
 
     Example:
         >>> from mdstream_core.errors import AuthenticationError
@@ -25,7 +25,7 @@ class RejectionMemory:
         >>> memory.record(AuthenticationError("401: wrong password"))
         >>> memory.check()
         Traceback (most recent call last):
-        mdstream_core.errors.AuthenticationError: 401: wrong password (no login is tried for 60 s after a rejected ...
+        mdstream_core.errors.AuthenticationError: 401: wrong password; no new login is attempted for 60 s (hint: ...
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,33 +33,33 @@ class RejectionMemory:
         self.clear()
 
     def clear(self) -> None:
-        """A login succeeded."""
+        """Forget the rejection, after a login that succeeded."""
         self._error: MDStreamError | None = None
-        self._source: object = None
-        self._pause = self._until = 0.0
+        self._source_state: object = None
+        self._pause = self._end = 0.0
 
-    def record(self, error: MDStreamError, source: object = None) -> None:
-        """A login was rejected.
+    def record(self, error: MDStreamError, source_state: object = None) -> None:
+        """Remember a rejected login and start the next pause.
 
         Args:
-            error: What the service said.
-            source: What the credential was read from, as it is now.
+            error: The service's error.
+            source_state: The current state of the source that the credential was read from.
         """
-        self._pause = min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
-        self._until = self._clock() + self._pause
+        self._pause = min(max(MIN_PAUSE, self._pause * 2), MAX_PAUSE)
+        self._end = self._clock() + self._pause
         self._error = copy.copy(error)  # without its traceback, its cause, and what a call adds to it
-        self._source = source
+        self._source_state = source_state
 
-    def check(self, source: Callable[[], object] = lambda: None) -> None:
-        """Raise the remembered error, unless its pause is over or `source` gives another value than before."""
-        left = self._until - self._clock()
-        if self._error is None or not 0 < left <= self._pause:  # a clock that was set back ends the pause too
+    def check(self, source_state: Callable[[], object] = lambda: None) -> None:
+        """Raise the remembered error unless the pause has ended or the state of the source has changed."""
+        remaining = self._end - self._clock()
+        if self._error is None or not 0 < remaining <= self._pause:  # a clock that was set back ends the pause too
             return
-        if source() != self._source:
+        if source_state() != self._source_state:
             self.clear()
             return
         error = copy.copy(self._error)
-        error.retry_after = left
-        hint = "hint: correct the credentials; a new signer or model object tries at once"
-        error.args = (f"{error} (no login is tried for {math.ceil(left)} s after a rejected one; {hint})",)
+        error.retry_after = remaining
+        hint = "correct the credentials; a new signer or model object logs in at once"
+        error.args = (f"{error}; no new login is attempted for {math.ceil(remaining)} s (hint: {hint})",)
         raise error

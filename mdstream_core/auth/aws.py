@@ -1,7 +1,7 @@
-"""Signers for Amazon Web Services: Signature Version 4 by botocore's signer, credentials by botocore's chain.
+"""Signers for Amazon Web Services (AWS): Signature Version 4 and the credential chain of botocore (extra `aws`).
 
-The only file that imports botocore, and late. Credentials that age (assumed roles, SSO, containers, instances) are
-fetched in `refresh`, never while signing and never while a signer is built: the chain may ask the network.
+The only module that imports botocore, on first use. Credentials are fetched in `refresh`, never in `sign` and never in
+a constructor, because the chain may send requests (assumed roles, SSO, containers, instances).
 """
 
 import os
@@ -27,17 +27,16 @@ from mdstream_core.errors import (
 )
 from mdstream_core.http import Request
 
-#: Credentials are fetched again this many seconds before their end. botocore's own 15 minutes would renew the shortest
-#: sessions, which last 15 minutes, for every request.
+#: Credentials are fetched again this many seconds before they expire. With botocore's 15 minutes the shortest
+#: sessions, which last 15 minutes, would be renewed at every request.
 _MARGIN = 300
 
-#: The headers that botocore signs for these services; whatever is added on the way does not spoil the signature.
+#: Prefixes of the headers that are signed, as by botocore; headers that a proxy adds do not invalidate the signature.
 _SIGNED_HEADERS = ("content-type", "x-amz-", "x-amzn-sagemaker-")
 
-
-#: How botocore calls the places where it looks (botocore/credentials.py), and what these are.
+#: botocore's names of credential sources (botocore/credentials.py), and a description of each.
 _SOURCE_NAMES = {
-    "explicit": "given",
+    "explicit": "passed as an argument",
     "env": "AWS_ACCESS_KEY_ID in the environment",
     "shared-credentials-file": "~/.aws/credentials",
     "config-file": "~/.aws/config",
@@ -48,30 +47,45 @@ _SOURCE_NAMES = {
     "iam-role": "the EC2 instance's role",
 }
 
-
-#: Which files the chain reads: by the variable that names each (botocore/configprovider.py).
+#: The files that the chain reads, by the environment variable that overrides each (botocore/configprovider.py).
 _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 
 
+_LOGIN_HINT = (
+    "(hint: run 'aws sts get-caller-identity' with this profile; after a session has expired, 'aws sso login')"
+)
+
+
 class MissingCredentials(AuthenticationError, ValueError):
-    """No credentials were found; the message names the places that were searched."""
+    """No AWS credentials were found; the message lists the sources that were searched."""
 
 
 class AWSSigner(Signer):
-    """Signs as AWS's services ask. Build it with `resolve_connection`, or:
+    """Signs requests with AWS Signature Version 4.
+
+    Create it with `resolve_connection` or `AWSSigner.from_keys`, or from a function that returns botocore credentials.
 
     Args:
-        region_name: The region that is signed for.
-        find_credentials: Gives botocore credentials, or `None`; may ask the network.
-        name: What is signed for: `sagemaker` for SageMaker's runtime too (botocore, `signingName`).
-        credentials: Credentials that are at hand already.
-        reload_credentials: Whether `find_credentials` can bring others than it brought before.
+        region_name: The region of the signature, such as `us-east-1`.
+        find_credentials: Returns botocore credentials, or `None` if there are none. Called at the first refresh; may
+            wait for the network.
+        name: The signing name of the service. Default: `sagemaker`, which is that of the SageMaker runtime too
+            (botocore, `signingName`).
+        credentials: botocore credentials to use first. Default: none.
+        reload_credentials: Whether a later call of `find_credentials` can return other credentials. Default: false.
+
+    Raises:
+        ValueError: `region_name` is malformed.
+
+    Example:
+        >>> AWSSigner("us-east-1", lambda: boto3.Session().get_credentials())
+        <AWSSigner sagemaker us-east-1>
     """
 
-    #: botocore's metadata and token services each have retries of their own.
+    #: Seconds; botocore retries its metadata and token services within this time.
     refresh_timeout = 60.0
 
-    returns_cached = True  # by botocore, and in the files and services that it asks
+    returns_cached = True  # by botocore, and by the files and services that it reads
 
     def __init__(
         self,
@@ -91,51 +105,68 @@ class AWSSigner(Signer):
         self._frozen = (
             None if credentials is None or _is_refreshable(credentials) else credentials.get_frozen_credentials()
         )
-        self._searches = False
+        self._reload_next = False
 
     def reset_after_fork(self) -> None:
-        """Give botocore's credentials a new lock too: another thread of the parent may hold it."""
+        """Replace also the lock of botocore's credentials, which another thread of the parent may hold."""
         super().reset_after_fork()
         _fork.replace_locks(getattr(self, "_credentials", None))
 
     def is_rejection(self, error: BaseException) -> bool:
-        """A token service rejected it. What is missing on this machine costs no login, and may be there next time."""
+        """Whether a token service rejected a login. An error of this machine needs no pause before the next attempt."""
         return super().is_rejection(error) and getattr(error, "code", None) is not None
 
     def source_state(self) -> object:
-        """What the chain reads of environment and files: a key that is corrected there is tried at once."""
+        """The state of the files and variables that the chain reads, so that a corrected key is used at once."""
         files = (os.environ.get(name) or default for name, default in _FILES.items())
         stamps = [_stamp(Path(file).expanduser()) for file in files]
         return stamps, hash(tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
     @classmethod
     def from_keys(cls, access_key: str, secret_key: str, token: str | None = None, *, region_name: str) -> "AWSSigner":
-        """A signer with these keys."""
+        """Create a signer with an access key.
+
+        Args:
+            access_key: The access key id, such as `AKIAIOSFODNN7EXAMPLE`.
+            secret_key: The secret access key.
+            token: The session token of temporary credentials. Default: none.
+            region_name: The region of the signature, such as `us-east-1`.
+
+        Raises:
+            ValueError: `region_name` is malformed.
+            MissingExtra: botocore is not installed.
+
+        Example:
+            >>> AWSSigner.from_keys("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
+            <AWSSigner sagemaker us-east-1 explicit>
+        """
         with _require_botocore():
             from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415
-        found = Credentials(access_key, secret_key, token)
-        return cls(region_name, lambda: found, credentials=found)
+        credentials = Credentials(access_key, secret_key, token)
+        return cls(region_name, lambda: credentials, credentials=credentials)
 
     @property
     def credential_source(self) -> str:
-        """What botocore says of it; it knows only once it has looked."""
+        """The source that botocore reports, which is known after the first refresh only."""
         method = getattr(self._credentials, "method", None) or "explicit"
         return (
-            f"an AWS key, {_SOURCE_NAMES.get(method, method)}" if self._credentials else "AWS's chain, not searched yet"
+            f"an AWS key, {_SOURCE_NAMES.get(method, method)}"
+            if self._credentials
+            else "botocore's credential chain, not searched yet"
         )
 
     def sign(self, request: Request) -> Request:
-        """With the headers `authorization`, `x-amz-date` and, for temporary keys, `x-amz-security-token`."""
+        """Add the headers `authorization`, `x-amz-date` and, for temporary credentials, `x-amz-security-token`."""
         from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # noqa: PLC0415
         from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # noqa: PLC0415
 
-        if self._frozen is None:  # a caller that did not ask `needs_refresh()`
+        if self._frozen is None:  # the caller did not check `needs_refresh()`
             self.refresh(self.generation)
         signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED_HEADERS)}
-        asked = AWSRequest(request.method, request.url, headers=signed, data=request.content)
+        aws_request = AWSRequest(request.method, request.url, headers=signed, data=request.content)
         with without_credentials_in_logs():
-            SigV4Auth(self._frozen, self._name, self.region_name).add_auth(asked)
-        added = {name.lower(): value for name, value in asked.headers.items()}
+            SigV4Auth(self._frozen, self._name, self.region_name).add_auth(aws_request)
+        added = {name.lower(): value for name, value in aws_request.headers.items()}
         return replace(request, headers={**request.headers, **added})
 
     def needs_refresh(self) -> bool:
@@ -148,18 +179,18 @@ class AWSSigner(Signer):
 
     def fetch_credential(self) -> None:
         with _map_exceptions(self), without_credentials_in_logs():
-            looks_good = not self.needs_refresh()  # and yet it was refused
-            if self._credentials is None or looks_good or self._searches:
-                found = self._find_credentials() or (self._credentials if self._searches else None)
-                if found is None:
+            was_rejected = not self.needs_refresh()  # by the service, although it has not expired
+            if self._credentials is None or was_rejected or self._reload_next:
+                credentials = self._find_credentials() or (self._credentials if self._reload_next else None)
+                if credentials is None:
                     raise MissingCredentials(_missing_credentials())
-                self._credentials = found
+                self._credentials = credentials
             try:
                 self._frozen = self._credentials.get_frozen_credentials()
             except BaseException:
-                self._searches = True  # the files that they come from may be corrected
+                self._reload_next = True  # the files that they were read from may be corrected
                 raise
-            self._searches = False
+            self._reload_next = False
 
     def __repr__(self) -> str:
         method = getattr(self._credentials, "method", None)
@@ -173,12 +204,12 @@ class AWSSigner(Signer):
 
 @dataclass(frozen=True, slots=True)
 class AWSConnection:
-    """Who signs, and where: what `resolve_connection` found.
+    """Signer, region and endpoint: the result of `resolve_connection`.
 
     Attributes:
-        signer: For `auth=`.
-        region_name: The region.
-        endpoint_url: Of SageMaker's runtime there, by botocore's rules.
+        signer: The signer, for `auth=`.
+        region_name: The region, such as `us-east-1`.
+        endpoint_url: The URL of the SageMaker runtime, such as `https://runtime.sagemaker.us-east-1.amazonaws.com`.
     """
 
     signer: AWSSigner
@@ -198,23 +229,33 @@ def resolve_connection(
     client: Any = None,
     use_fips_endpoint: bool | None = None,
 ) -> AWSConnection:
-    """What a model's AWS fields mean. No credential is fetched before the first request.
+    """Create signer, region and endpoint for the AWS fields of a model. Credentials are fetched at the first request.
+
+    The first of these that is set gives the credentials: the access key; `client`; `boto3_session`; else botocore's
+    chain for the profile (environment, roles, SSO, `~/.aws` files, container, instance).
 
     Args:
-        region_name: Default: the client's, the session's, the profile's, `AWS_DEFAULT_REGION`.
-        endpoint_url: Default: the client's, or what botocore's endpoint rules say, with its settings
+        region_name: A region such as `us-east-1`. Default: the region of `client`, of `boto3_session`, of the
+            environment variable `AWS_DEFAULT_REGION` or of the profile.
+        endpoint_url: URL of the service. Default: that of `client`, else that of botocore's endpoint rules and settings
             (`AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME`, `AWS_USE_FIPS_ENDPOINT` …).
-        credentials_profile_name: A profile of `~/.aws/config` or `~/.aws/credentials`.
-        aws_access_key_id: A key, with its secret, and its token if it is temporary.
-        aws_secret_access_key: Its secret.
-        aws_session_token: Its token.
-        boto3_session: A `boto3.WebSocketSession` as the source of region and credentials.
-        client: A boto3 client `sagemaker-runtime` as the source of region, endpoint and credentials.
-        use_fips_endpoint: Default: botocore's own setting.
+        credentials_profile_name: A profile of `~/.aws/config` or `~/.aws/credentials`. Default: the environment
+            variable `AWS_PROFILE`, else `default`.
+        aws_access_key_id: An access key id; needs `aws_secret_access_key`.
+        aws_secret_access_key: The secret access key.
+        aws_session_token: The session token of temporary credentials.
+        boto3_session: A `boto3.Session` with region and credentials.
+        client: A boto3 client `sagemaker-runtime` with region, endpoint and credentials.
+        use_fips_endpoint: Whether to use a FIPS endpoint. Default: botocore's setting.
 
     Raises:
-        ValueError: The fields contradict each other, or a profile or the region is missing.
+        ValueError: Fields contradict each other, a profile does not exist, or the region is missing or malformed.
         MissingExtra: botocore is not installed.
+
+    Example:
+        >>> keys = {"aws_access_key_id": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "secret"}
+        >>> resolve_connection(region_name="eu-central-1", **keys).endpoint_url
+        'https://runtime.sagemaker.eu-central-1.amazonaws.com'
     """
     keys = (aws_access_key_id, aws_secret_access_key, aws_session_token)
     _check_keys(*keys)
@@ -225,12 +266,12 @@ def resolve_connection(
     check_name("region_name", region, "aws signing region" if endpoint_url or client is not None else "aws region")
     if endpoint_url is None and client is not None:
         endpoint_url = str(client.meta.endpoint_url)
-    make = session.create_client if boto3_session is None else boto3_session.client
-    url = endpoint_url or _endpoint(make, region, use_fips_endpoint)
+    create_client = session.create_client if boto3_session is None else boto3_session.client
+    url = endpoint_url or _find_endpoint(create_client, region, use_fips_endpoint)
     if keys[0] is not None:
         signer = AWSSigner.from_keys(str(keys[0]), str(keys[1]), keys[2], region_name=region)
     elif client is not None:
-        signer = AWSSigner(region, client._get_credentials)  # there is no public way
+        signer = AWSSigner(region, client._get_credentials)  # botocore has no public method
     elif boto3_session is not None:
         signer = AWSSigner(region, boto3_session.get_credentials)
     else:
@@ -241,7 +282,8 @@ def resolve_connection(
 def _check_keys(id: str | None, secret: str | None, token: str | None) -> None:
     if bool(id) != bool(secret) or (token and not id):
         raise ValueError(
-            "aws_access_key_id and aws_secret_access_key belong together, and aws_session_token goes with both"
+            "aws_access_key_id, aws_secret_access_key and aws_session_token are incomplete (hint: set "
+            "aws_access_key_id and aws_secret_access_key, and for temporary credentials aws_session_token too)"
         )
 
 
@@ -252,14 +294,14 @@ def _session(profile: str | None) -> Any:
     if profile is not None and profile not in session.available_profiles:
         known = ", ".join(map(repr, session.available_profiles)) or "none"
         raise ValueError(
-            f"credentials_profile_name={profile!r} is neither in ~/.aws/config nor in ~/.aws/credentials; "
-            f"there: {known}"
+            f"credentials_profile_name={profile!r} is neither in ~/.aws/config nor in ~/.aws/credentials "
+            f"(hint: use one of these profiles: {known})"
         )
     return session
 
 
 def _credential_chain(profile: str | None) -> Any:
-    """botocore's chain from its beginning: files are read again, services asked again."""
+    """Search botocore's chain from its beginning; files are read again, and requests are sent again."""
     return _session(profile).get_credentials()
 
 
@@ -269,22 +311,26 @@ def _region(client: Any, boto3_session: Any, session: Any) -> str:
     region = getattr(boto3_session, "region_name", None) or session.get_config_variable("region")
     if not region:
         raise ValueError(
-            "region_name is missing: not given, not in AWS_DEFAULT_REGION, and not in the profile of ~/.aws/config"
+            "region_name is missing: it is neither in AWS_DEFAULT_REGION nor in the profile of ~/.aws/config "
+            "(hint: set region_name, such as 'us-east-1')"
         )
     return str(region)
 
 
-def _endpoint(make: Callable[..., Any], region: str, fips: bool | None) -> str:
-    """Where a client of botocore's would ask; being unsigned, it looks for no credentials."""
+def _find_endpoint(create_client: Callable[..., Any], region: str, fips: bool | None) -> str:
+    """The endpoint URL of a botocore client; the client is unsigned, so that it does not search for credentials."""
     from botocore import UNSIGNED  # noqa: PLC0415
     from botocore.config import Config  # type: ignore[import-untyped]  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # noqa: PLC0415
 
     config = Config(signature_version=UNSIGNED, use_fips_endpoint=fips)
     try:
-        return str(make("sagemaker-runtime", region_name=region, config=config).meta.endpoint_url)
+        return str(create_client("sagemaker-runtime", region_name=region, config=config).meta.endpoint_url)
     except (BotoCoreError, ValueError) as error:
-        raise ValueError(f"region_name={region!r}: botocore knows no endpoint there: {error}") from error
+        raise ValueError(
+            f"region_name={region!r}: botocore has no endpoint for this region: {error} "
+            "(hint: check region_name, or set endpoint_url)"
+        ) from error
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:
@@ -296,7 +342,7 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 
 
 def _is_refreshable(credentials: Any) -> bool:
-    """Whether these are botocore credentials that it can refresh."""
+    """Whether botocore can refresh these credentials."""
     return hasattr(credentials, "refresh_needed")
 
 
@@ -304,8 +350,8 @@ def _missing_credentials() -> str:
     return (
         "no AWS credentials were found. Searched, in botocore's order: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, "
         "the profile's role, web identity, SSO and login, ~/.aws/credentials, credential_process and keys in "
-        "~/.aws/config, the container's credentials (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), the EC2 instance's role. "
-        "Run 'aws configure' or 'aws sso login', or give credentials_profile_name, boto3_session, client or keys"
+        "~/.aws/config, the container's credentials (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), the EC2 instance's role "
+        "(hint: run 'aws configure' or 'aws sso login', or set credentials_profile_name, boto3_session, client or keys)"
     )
 
 
@@ -319,28 +365,32 @@ def _require_botocore() -> Iterator[None]:
 
 @contextmanager
 def _map_exceptions(signer: Signer) -> Iterator[None]:
-    """The wall between botocore's exceptions and ours."""
+    """Map botocore exceptions to mdstream errors."""
     from botocore import exceptions  # noqa: PLC0415
 
     try:
         yield
     except MDStreamError:
         raise
-    except exceptions.ClientError as error:  # a token service refused
-        code, status = _facts(error.response)
-        kind = error_class_for_status(status) if status >= 429 else AuthenticationError
-        raise kind(f"{signer!r} was refused its credentials: {error}", code=code, status=status) from error
+    except exceptions.ClientError as error:  # a token service rejected the request
+        code, status = _parse_error(error.response)
+        error_class = error_class_for_status(status) if status >= 429 else AuthenticationError
+        message = f"{signer!r}: AWS returned no credentials: {error} {_LOGIN_HINT}"
+        raise error_class(message, code=code, status=status) from error
     except (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.MetadataRetrievalError) as error:
-        raise ConnectionFailed(f"{signer!r} did not reach the service that gives its credentials: {error}") from error
+        message = f"{signer!r} could not connect to the service that issues credentials: {error}"
+        raise ConnectionFailed(f"{message} (hint: check the network and the proxy)") from error
     except (exceptions.BotoCoreError, OSError, RuntimeError) as error:
-        raise AuthenticationError(f"{signer!r} has no credentials: {error}") from error
-    except SHAPE_ERRORS as error:  # botocore read a file or an answer of another shape than it expects
-        name = type(error).__name__  # its words may quote what was read
-        raise AuthenticationError(f"{signer!r} has no credentials: they cannot be read ({name})") from error
+        raise AuthenticationError(f"{signer!r} has no credentials: {error} {_LOGIN_HINT}") from error
+    except SHAPE_ERRORS as error:  # botocore read a file or a response in an unexpected format
+        name = type(error).__name__  # its message may quote the file
+        raise AuthenticationError(
+            f"{signer!r} has no credentials: they cannot be read: {name} (hint: check the files in ~/.aws)"
+        ) from error
 
 
-def _facts(response: Any) -> tuple[str | None, int]:
-    """Code and HTTP status of a token service's error response, as botocore hands it on."""
+def _parse_error(response: Any) -> tuple[str | None, int]:
+    """Error code and HTTP status of a token service's response, which botocore has parsed."""
     error, metadata = (response.get(name) for name in ("Error", "ResponseMetadata"))
     status = metadata.get("HTTPStatusCode") if isinstance(metadata, dict) else None
     code = error.get("Code") if isinstance(error, dict) else None

@@ -1,6 +1,6 @@
-"""Signers for Huawei Cloud ModelArts and MaaS. Importing this imports no vendor SDK, and none is needed.
+"""Signers for Huawei Cloud ModelArts and MaaS. They need no vendor SDK.
 
-IAM tokens (given, or fetched with a password), AK/SK and App signatures (SDK-HMAC-SHA256), AppCode, API keys.
+IAM tokens (passed in, or fetched with a password), AK/SK and app signatures (SDK-HMAC-SHA256), AppCodes, API keys.
 """
 
 import configparser
@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
+from typing import Any, Literal, TypedDict, Unpack
 
 from mdstream_core._choices import find_choice
 from mdstream_core.auth._huawei_iam import FetchFunction, IAMLogin, PasswordTokenSigner, check_iam_endpoint
 from mdstream_core.auth._huawei_signature import MAX_REQUEST_BYTES, sign_headers
-from mdstream_core.auth._signer import BearerSigner, Signer, UnsignedSigner
+from mdstream_core.auth._signer import AuthFlow, BearerSigner, Signer, UnsignedSigner
 from mdstream_core.http import Request, check_key
 
 __all__ = [
@@ -32,19 +32,12 @@ __all__ = [
     "resolve_signer",
 ]
 
-#: Where `huaweicloudsdkcore` looks for keys (auth/provider.py).
+#: Prefix of the variables and path of the file that `huaweicloudsdkcore` reads (auth/provider.py).
 _ENV = "HUAWEICLOUD_SDK_"
 _FILE = "~/.huaweicloud/credentials"
 
-#: Where the samples of MaaS and of ModelArts look for an API key.
+#: The variables that the samples of ModelArts and MaaS read an API key from.
 _API_KEYS = ("MODELARTS_API_KEY", "MAAS_API_KEY")
-
-
-@runtime_checkable
-class AuthFlow(Protocol):
-    """`httpx.Auth` and `httpx2.Auth`, by their shape."""
-
-    def auth_flow(self, request: Any) -> Any: ...
 
 
 #: The names of `auth_type`.
@@ -52,7 +45,7 @@ HuaweiAuthTypeName = Literal["token", "password", "aksk", "appcode", "app", "api
 
 
 class _HeaderSigner(Signer):
-    """Sends one secret in one header field."""
+    """Sends a secret in one header."""
 
     header: str
     option: str
@@ -66,25 +59,52 @@ class _HeaderSigner(Signer):
 
 
 class TokenSigner(_HeaderSigner):
-    """An IAM token at hand: `X-Auth-Token`. Whoever gave it sees to it that it does not expire."""
+    """Sends an IAM token as `X-Auth-Token`. The token is not renewed; see `PasswordTokenSigner`.
+
+    Args:
+        secret: The token.
+
+    Raises:
+        ValueError: It is empty, or has characters that a header cannot contain.
+
+    Example:
+        >>> TokenSigner("MIIYAbc").sign(Request("POST", "https://host/"))
+        <Request POST https://host/ x-auth-token; 0 bytes>
+    """
 
     header, option = "x-auth-token", "token"
 
 
 class AppCodeSigner(_HeaderSigner):
-    """App authentication by AppCode: `X-Apig-AppCode`, permanently valid."""
+    """Sends an AppCode, which does not expire, as `X-Apig-AppCode`.
+
+    Args:
+        secret: The AppCode.
+
+    Raises:
+        ValueError: It is empty, or has characters that a header cannot contain.
+    """
 
     header, option = "x-apig-appcode", "app_code"
 
 
 class RawKeySigner(_HeaderSigner):
-    """An API key without the word Bearer before it. Huawei's pages do not show which form inference 2.0 wants."""
+    """Sends an API key as `Authorization: <key>`, without the scheme `Bearer`.
+
+    Huawei's documentation does not state which form inference 2.0 requires.
+
+    Args:
+        secret: The API key.
+
+    Raises:
+        ValueError: It is empty, or has characters that a header cannot contain.
+    """
 
     header, option = "authorization", "api_key"
 
 
 class EnvironmentKeySigner(BearerSigner):
-    """An API key from the environment. A pickle of it does not hold the key: it looks again."""
+    """Sends an API key of an environment variable. A pickle contains the variable's name, not the key."""
 
     def __init__(self, name: str) -> None:
         super().__init__(os.environ.get(name, ""))
@@ -99,14 +119,22 @@ class EnvironmentKeySigner(BearerSigner):
 
 
 class AKSKSigner(Signer):
-    """Signs with an access key: SDK-HMAC-SHA256. A body may have 12 MB.
+    """Signs with an access key (SDK-HMAC-SHA256). The body of a request may have 12 MiB.
 
     Args:
         ak: The access key id.
         sk: The secret access key.
-        security_token: Of a temporary access key.
-        project_id: Sent as `X-Project-Id`, as the SDK does.
-        clock: Seconds since 1970; the service allows 15 minutes.
+        security_token: The token of a temporary access key. Default: none.
+        project_id: Sent as `X-Project-Id`, as by the SDK. Default: none.
+        clock: Returns the time in seconds since 1970. Default: `time.time`. The service accepts a difference of 15
+            minutes.
+
+    Raises:
+        ValueError: A value is empty, or has characters that a header cannot contain.
+
+    Example:
+        >>> AKSKSigner("ABCDEFGHIJ", "secret")
+        <AKSKSigner ABCD…>
     """
 
     option_names = ("ak", "sk")
@@ -139,21 +167,28 @@ class AKSKSigner(Signer):
 
 
 class AppKeySigner(AKSKSigner):
-    """App authentication by signature: the same with an AppKey and its AppSecret."""
+    """Signs with an app key (SDK-HMAC-SHA256).
+
+    Args:
+        ak: The AppKey.
+        sk: The AppSecret.
+        security_token: Not used by app keys.
+        project_id: Sent as `X-Project-Id`. Default: none.
+        clock: Returns the time in seconds since 1970. Default: `time.time`.
+    """
 
     option_names = ("app_key", "app_secret")
 
 
 class EnvironmentAKSKSigner(AKSKSigner):
-    """An access key from the environment or the credentials file. A pickle of it holds neither: it looks again."""
+    """Signs with an access key of the environment or the credentials file. A pickle does not contain the key."""
 
     def __init__(self) -> None:
-        fields = _signer_from_environment() or _read_profile()
+        fields = _read_environment() or _read_profile()
         if fields is None:
             raise ValueError(_missing_credentials())
-        also = (fields.get(name) for name in ("security_token", "project_id"))
-        super().__init__(fields["ak"], fields["sk"], *also)
-        self._source = f"{_ENV}AK in the environment" if _signer_from_environment() else f"[basic] of {_read_file()}"
+        super().__init__(fields["ak"], fields["sk"], fields.get("security_token"), fields.get("project_id"))
+        self._source = f"{_ENV}AK in the environment" if _read_environment() else f"[basic] of {_credentials_file()}"
 
     @property
     def credential_source(self) -> str:
@@ -164,17 +199,24 @@ class EnvironmentAKSKSigner(AKSKSigner):
 
 
 class AuthFields(TypedDict, total=False):
-    """What a model may be given to authenticate with; see the signers.
+    """The credential fields of a model.
 
     Attributes:
-        token: An IAM token.
-        user: With `password`, `domain` and `project` fetches a token; see `IAMLogin`.
-        iam_endpoint: IAM's address, where it is not that of the project's region.
-        ak: With `sk`, and `security_token` and `project_id` where there are any; see `AKSKSigner`.
-        app_code: See `AppCodeSigner`.
-        app_key: With `app_secret`; see `AppKeySigner`.
-        api_key: Of inference 2.0 or MaaS.
-        bare_api_key: Send it without `BearerSigner`.
+        token: An IAM token; see `TokenSigner`.
+        user: Name of an IAM user; with `password`, `domain` and `project` a token is fetched, see `IAMLogin`.
+        password: Password of the IAM user.
+        domain: Name of the account.
+        project: Name of the project, such as `cn-north-4`.
+        iam_endpoint: URL of IAM. Default: that of the project's region.
+        ak: An access key id; needs `sk`, see `AKSKSigner`.
+        sk: The secret access key.
+        security_token: Token of a temporary access key.
+        project_id: Sent as `X-Project-Id` with an access key.
+        app_code: An AppCode; see `AppCodeSigner`.
+        app_key: An AppKey; needs `app_secret`, see `AppKeySigner`.
+        app_secret: The AppSecret.
+        api_key: An API key of inference 2.0 or MaaS.
+        bare_api_key: Whether `api_key` is sent without the scheme `Bearer`. Default: false.
         fetch: Sends the request for a token; see `PasswordTokenSigner`.
     """
 
@@ -199,18 +241,33 @@ class AuthFields(TypedDict, total=False):
 def resolve_signer(
     auth: Any = None, *, auth_type: str | None = None, **fields: Unpack[AuthFields]
 ) -> Signer | AuthFlow:
-    """What a model's `auth…` fields mean. An `auth` object goes first, and an `httpx.Auth` is returned as it is.
+    """Create the signer for the `auth…` fields of a model.
 
-    Without `auth` and `auth_type` the fields that are given say which way it is; without any, the environment and the
-    credentials file of Huawei's SDK are searched for an access key, then the environment for an API key.
+    The first of these that is set is used: `auth`; `auth_type`; the credential fields; an access key of the environment
+    (`HUAWEICLOUD_SDK_AK`, `…_SK`, `…_SECURITY_TOKEN`, `…_PROJECT_ID`) or of `~/.huaweicloud/credentials` (another file:
+    `HUAWEICLOUD_SDK_CREDENTIALS_FILE`); the environment variable `MODELARTS_API_KEY`, else `MAAS_API_KEY`.
 
     Args:
         auth: A signer or an `httpx.Auth`.
-        auth_type: `token`, `password`, `aksk`, `appcode`, `app`, `api_key` or `none`.
-        fields: See `AuthFields`; what is `None` counts as not given.
+        auth_type: `"token"`, `"password"`, `"aksk"`, `"appcode"`, `"app"`, `"api_key"` or `"none"`. Default: the one
+            that the fields belong to.
+        fields: The credentials; see `AuthFields`. `None` and an empty string are ignored.
+
+    Returns:
+        The signer; `auth` itself if it is an `httpx.Auth`.
+
+    Raises:
+        ValueError: No credential was found, a field is missing, unknown or malformed, or the fields belong to more than
+            one `auth_type`.
+
+    Example:
+        >>> resolve_signer(ak="ABCDEFGHIJ", sk="secret")
+        <AKSKSigner ABCD…>
+        >>> resolve_signer(auth_type="none")
+        <UnsignedSigner>
     """
     if auth is not None:
-        return _user_signer(auth)
+        return _check_auth(auth)
     given = {name: value for name, value in fields.items() if value}
     kind = _resolve_auth_type(auth_type, given)
     if kind is None:
@@ -220,7 +277,7 @@ def resolve_signer(
     if kind == "aksk" and len(missing) == len(needed):
         return EnvironmentAKSKSigner()
     if missing:
-        raise ValueError(f"auth_type {kind!r} needs {' and '.join(missing)} too")
+        raise ValueError(f"auth_type {kind!r} needs {' and '.join(missing)} (hint: set {' and '.join(missing)})")
     return build(given)
 
 
@@ -231,13 +288,12 @@ def _password(fields: Mapping[str, Any]) -> Signer:
 
 
 def _aksk(fields: Mapping[str, Any]) -> Signer:
-    also = (fields.get(name) for name in ("security_token", "project_id"))
-    return AKSKSigner(fields["ak"], fields["sk"], *also)
+    return AKSKSigner(fields["ak"], fields["sk"], fields.get("security_token"), fields.get("project_id"))
 
 
 _LOGIN_FIELDS = ("user", "password", "domain", "project")
 
-#: The names of `auth_type`: what each needs, and what it makes.
+#: The values of `auth_type`, with the required fields and the constructor of each.
 _BY_TYPE: dict[HuaweiAuthTypeName, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Signer]]] = {
     "token": (("token",), lambda fields: TokenSigner(fields["token"])),
     "password": (_LOGIN_FIELDS, _password),
@@ -255,23 +311,27 @@ _BY_TYPE: dict[HuaweiAuthTypeName, tuple[tuple[str, ...], Callable[[Mapping[str,
 def _resolve_auth_type(auth_type: str | None, fields: Mapping[str, Any]) -> HuaweiAuthTypeName | None:
     if auth_type is not None:
         return find_choice("auth_type", auth_type, _BY_TYPE)
-    meant = [kind for kind, (needed, _) in _BY_TYPE.items() if any(name in fields for name in needed)]
-    if len(meant) > 1:
-        raise ValueError(f"the fields speak of {' and of '.join(meant)}: give those of one way, or set auth_type")
-    return meant[0] if meant else None
+    kinds = [kind for kind, (needed, _) in _BY_TYPE.items() if any(name in fields for name in needed)]
+    if len(kinds) > 1:
+        raise ValueError(
+            f"the credential fields belong to more than one auth_type: {' and '.join(kinds)} "
+            "(hint: set the fields of one of them, or set auth_type)"
+        )
+    return kinds[0] if kinds else None
 
 
-def _user_signer(auth: Any) -> Signer | AuthFlow:
+def _check_auth(auth: Any) -> Signer | AuthFlow:
     if isinstance(auth, Signer | AuthFlow):
         return auth
     raise ValueError(
-        f"auth is a {type(auth).__name__}: it must be a signer of mdstream_core.auth.huawei or an httpx.Auth; "
-        "credentials go into token, ak and sk, app_code, app_key and app_secret, or api_key"
+        f"auth is a {type(auth).__name__}, which cannot sign requests (hint: pass a signer of "
+        "mdstream_core.auth.huawei or an httpx.Auth; pass credentials as token, "
+        "ak and sk, app_code, app_key and app_secret, or api_key)"
     )
 
 
 def _find_signer() -> Signer:
-    if _signer_from_environment() or _read_profile():
+    if _read_environment() or _read_profile():
         return EnvironmentAKSKSigner()
     for name in _API_KEYS:
         if os.environ.get(name):
@@ -279,7 +339,7 @@ def _find_signer() -> Signer:
     raise ValueError(_missing_credentials())
 
 
-def _signer_from_environment() -> dict[str, str] | None:
+def _read_environment() -> dict[str, str] | None:
     names = ("ak", "sk", "security_token", "project_id")
     fields = {name: value for name in names if (value := os.environ.get(_ENV + name.upper()))}
     return fields if {"ak", "sk"} <= fields.keys() else None
@@ -288,22 +348,25 @@ def _signer_from_environment() -> dict[str, str] | None:
 def _read_profile() -> dict[str, str] | None:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read(_read_file(), encoding="utf-8")
+        parser.read(_credentials_file(), encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
-        raise ValueError(f"{_read_file()} cannot be read: it must have a section [basic] with ak and sk") from None
+        raise ValueError(
+            f"{_credentials_file()} cannot be read (hint: it needs a section [basic] with ak and sk)"
+        ) from None
     fields = dict(parser["basic"]) if parser.has_section("basic") else {}
     return fields if fields.get("ak") and fields.get("sk") else None
 
 
-def _read_file() -> Path:
+def _credentials_file() -> Path:
     return Path(os.environ.get(f"{_ENV}CREDENTIALS_FILE") or _FILE).expanduser()
 
 
 def _missing_credentials() -> str:
     return (
-        f"no Huawei Cloud credential found: no {_ENV}AK and {_ENV}SK, no [basic] with ak and sk in {_read_file()}, no "
-        f"{' or '.join(_API_KEYS)}. Give token, user and password, ak and sk, app_code, app_key and app_secret or "
-        f"api_key, or set auth_type to one of {', '.join(_BY_TYPE)}"
+        f"no Huawei Cloud credential found: no {_ENV}AK and {_ENV}SK, no [basic] with ak and sk in "
+        f"{_credentials_file()}, no {' or '.join(_API_KEYS)} (hint: set token, user and "
+        "password, ak and sk, app_code, app_key and app_secret or api_key, or set auth_type to one of "
+        f"{', '.join(_BY_TYPE)})"
     )
 
 

@@ -1,12 +1,12 @@
-"""Signers for Oracle Cloud Infrastructure. Importing this imports neither `oci` nor `cryptography`.
+"""Signers for Oracle Cloud Infrastructure (OCI). Importing this module imports neither `oci` nor `cryptography`.
 
-API keys, session tokens and resource principal 2.2 are signed here, with `cryptography` alone; every other principal,
-and any signer object, through the `oci` SDK's own.
+API keys, session tokens and resource principal 2.2 are signed with `cryptography` alone (extra `oci-lite`). All other
+principals, and any signer object, use the `oci` SDK (extra `oci`).
 """
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 from mdstream_core._choices import find_choice
 from mdstream_core.auth._oci_sdk import SDKSigner, WrappedSigner, build_sdk_signer, delegation_signer
@@ -19,7 +19,7 @@ from mdstream_core.auth._oci_sources import (
     ResourcePrincipal,
     SessionToken,
 )
-from mdstream_core.auth._signer import BearerSigner, Signer, UnsignedSigner
+from mdstream_core.auth._signer import AuthFlow, BearerSigner, Signer, UnsignedSigner
 from mdstream_core.http import Timeout
 
 __all__ = [
@@ -37,13 +37,6 @@ __all__ = [
     "resource_principal",
     "wrap_signer",
 ]
-
-
-@runtime_checkable
-class AuthFlow(Protocol):
-    """`httpx.Auth` and `httpx2.Auth`, by their shape."""
-
-    def auth_flow(self, request: Any) -> Any: ...
 
 
 #: The names of `auth_type`.
@@ -73,13 +66,26 @@ def from_config(
     config: Mapping[str, Any] | None = None,
     kind: Literal["api_key", "session_token"] | None = None,
 ) -> Signer:
-    """A signer from a profile of the config file, or from the same fields as a dict.
+    """Create a signer from a profile of the OCI config file, or from a dict with the same fields.
+
+    The files are read at once; token and key files are read again when they change.
 
     Args:
-        profile: Default: `OCI_CLI_PROFILE`, `OCI_CONFIG_PROFILE`, `DEFAULT`.
-        file: Default: `OCI_CONFIG_FILE`, `OCI_CONFIG_LOCATION`, `~/.oci/config`.
-        config: The fields, instead of a file; may hold `key_content`.
-        kind: `api_key` or `session_token`; default: what the fields speak of.
+        profile: Name of the profile. Default: the environment variable `OCI_CLI_PROFILE`, else `OCI_CONFIG_PROFILE`,
+            else `DEFAULT`.
+        file: Path of the config file. Default: the environment variable `OCI_CONFIG_FILE`, else
+            `OCI_CONFIG_LOCATION`, else `~/.oci/config`.
+        config: The fields of a profile, instead of a file: `tenancy`, `user`, `fingerprint`, `region`, and `key_file`
+            or `key_content`.
+        kind: `"api_key"` or `"session_token"`. Default: a session token if the profile has `security_token_file`, else
+            an API key; a profile with `authentication_type` (Cloud Shell) is passed to the `oci` SDK.
+
+    Raises:
+        ValueError: The profile or one of its fields is missing or malformed, or a file cannot be read.
+        MissingExtra: `cryptography` is not installed.
+
+    Example:
+        >>> signer = from_config("CHICAGO", "~/.oci/config")  # doctest: +SKIP
     """
     settings = Profile.resolve(profile, file) if config is None else ConfigFields(config)
     if kind is None:
@@ -91,12 +97,24 @@ def from_config(
 
 
 def resource_principal() -> Signer:
-    """The identity of the OCI resource that we run in: version 2.2 here, the others through the SDK."""
+    """Create a signer for the identity of the OCI resource that runs this process, such as a function or a notebook.
+
+    Reads the environment variables `OCI_RESOURCE_PRINCIPAL_VERSION`, `…_RPST`, `…_PRIVATE_PEM`,
+    `…_PRIVATE_PEM_PASSPHRASE` and `…_REGION`, which the platform sets. Version 2.2 needs `cryptography` only, other
+    versions the `oci` SDK.
+
+    Raises:
+        ValueError: The environment has no resource principal.
+        MissingExtra: `cryptography` or `oci` is not installed.
+
+    Example:
+        >>> signer = resource_principal()  # doctest: +SKIP
+    """
     version = os.environ.get("OCI_RESOURCE_PRINCIPAL_VERSION")
     if not version:
         raise ValueError(
-            "OCI_RESOURCE_PRINCIPAL_VERSION is not set, so this is no OCI resource with a principal of its own "
-            "(a function, a notebook session, a job …): choose another auth_type"
+            "OCI_RESOURCE_PRINCIPAL_VERSION is not set, so there is no resource principal (hint: run this in a "
+            "function, a notebook session, a job or another OCI resource with a principal, or choose another auth_type)"
         )
     if version == "2.2":
         return SourceSigner(ResourcePrincipal())
@@ -104,19 +122,45 @@ def resource_principal() -> Signer:
 
 
 def instance_principal() -> Signer:
-    """The identity of the OCI compute instance that we run on, through the SDK."""
+    """Create a signer for the identity of the OCI compute instance that runs this process, through the `oci` SDK.
+
+    The SDK fetches a certificate from the instance's metadata service at the first request, not here.
+
+    Raises:
+        MissingExtra: `oci` is not installed.
+
+    Example:
+        >>> signer = instance_principal()  # doctest: +SKIP
+    """
     return build_sdk_signer("instance principal", "InstancePrincipalsSecurityTokenSigner")
 
 
 def oke_workload() -> Signer:
-    """The identity of a workload in an enhanced OKE cluster, through the SDK."""
+    """Create a signer for the workload identity of a pod in an enhanced OKE cluster, through the `oci` SDK.
+
+    Raises:
+        MissingExtra: `oci` is not installed.
+
+    Example:
+        >>> signer = oke_workload()  # doctest: +SKIP
+    """
     return build_sdk_signer("OKE workload identity", "get_oke_workload_identity_resource_principal_signer")
 
 
 def wrap_signer(auth: Any) -> Signer:
-    """A signer from an `oci` signer, a callable that takes a prepared request, or an `oracle-ads` dict.
+    """Create a signer from an `oci` signer, a callable that signs a prepared request, or an `oracle-ads` dict.
 
-    The dict (`ads.common.auth.default_signer()`) is `{"config": …, "signer": …}`; without a signer its config counts.
+    Args:
+        auth: An `oci` signer such as `oci.signer.Signer(…)`, a callable that takes a `requests.PreparedRequest`, or
+            the dict of `ads.common.auth.default_signer()`: `{"config": …, "signer": …}`, whose `config` is used if
+            there is no `signer`. A `Signer` is returned unchanged.
+
+    Raises:
+        ValueError: `auth` is none of these, or the config of the dict is incomplete.
+
+    Example:
+        >>> wrap_signer(lambda prepared: prepared)
+        <WrappedSigner function>
     """
     if isinstance(auth, Mapping):
         if auth.get("signer") is not None:
@@ -127,9 +171,9 @@ def wrap_signer(auth: Any) -> Signer:
     if not isinstance(auth, type) and (callable(auth) or hasattr(auth, "do_request_sign")):
         return WrappedSigner(auth)
     raise ValueError(
-        f"auth is a {type(auth).__name__}: it must be a signer of mdstream_core.auth or of the oci SDK, an oracle-ads "
-        "dict {'config': …, 'signer': …}, an httpx.Auth, or a callable that signs a prepared request; "
-        "an API key goes into api_key"
+        f"auth is a {type(auth).__name__}, which cannot sign requests (hint: pass a signer of mdstream_core.auth or of "
+        "the oci SDK, an oracle-ads dict {'config': …, 'signer': …}, an httpx.Auth, or a callable that signs a "
+        "prepared request; pass an API key as api_key)"
     )
 
 
@@ -141,11 +185,34 @@ def resolve_signer(
     auth_file_location: str | None = None,
     api_key: str | None = None,
 ) -> Signer | AuthFlow:
-    """What a model's `auth…` fields mean. An `auth` object goes first, and an `httpx.Auth` is returned as it is.
+    """Create the signer for the `auth…` fields of a model.
 
-    Without `auth` (an empty dict is none) and `auth_type`: an `api_key` is a bearer key; else a profile or file that
-    was named; else `OCI_IAM_TYPE` in the environment, as oracle-ads reads it; else the resource principal of the
-    environment; else the config file, as an API key or a session by its fields.
+    The first of these that is set is used: `auth`; `auth_type`; `api_key`; `auth_profile` or `auth_file_location`; the
+    environment variable `OCI_IAM_TYPE` (an `auth_type`, as in oracle-ads); the resource principal of the environment;
+    the config file, as a session token or an API key.
+
+    Args:
+        auth: A signer, an `oci` signer, an `httpx.Auth`, a callable or an `oracle-ads` dict; see `wrap_signer`. An
+            empty dict is ignored.
+        auth_type: `"api_key"` (a signing key of the config file), `"session_token"` or `"security_token"`,
+            `"resource_principal"`, `"instance_principal"`, `"oke_workload"` or `"workload_identity"`, `"bearer"`
+            or `"none"`. Case and hyphens do not matter: `"API_KEY"`, `"resource-principal"`.
+        auth_profile: Profile of the config file; default: see `from_config`.
+        auth_file_location: Path of the config file; default: see `from_config`.
+        api_key: A bearer token, for `auth_type="bearer"` or without `auth_type`.
+
+    Returns:
+        The signer; `auth` itself if it is an `httpx.Auth`.
+
+    Raises:
+        ValueError: No credential was found, a field is unknown or malformed, or two fields exclude each other.
+        MissingExtra: The package that the chosen `auth_type` needs is not installed.
+
+    Example:
+        >>> resolve_signer(api_key="sk-1234")
+        <BearerSigner>
+        >>> resolve_signer(auth_type="none")
+        <UnsignedSigner>
     """
     if auth is not None and auth != {}:
         return auth if isinstance(auth, AuthFlow) else wrap_signer(auth)
@@ -155,56 +222,85 @@ def resolve_signer(
         return BearerSigner(api_key) if api_key is not None else _find_signer(auth_profile, auth_file_location)
     name = find_choice("auth_type", auth_type, _BY_TYPE)
     if api_key is not None and name != "bearer":
-        raise ValueError(f"api_key is a bearer key and auth_type {auth_type!r} another way: drop one of them")
+        raise ValueError(
+            f"api_key and auth_type {auth_type!r} exclude each other, because api_key is sent as a bearer token "
+            "(hint: remove one of them)"
+        )
     return _BY_TYPE[name](auth_profile, auth_file_location, api_key)
 
 
 def resolve_region(
     auth: Any = None, *, auth_profile: str | None = None, auth_file_location: str | None = None
 ) -> str | None:
-    """The region of who signs, where nobody says which: the signer's, the resource principal's, the profile's.
+    """Find the region that belongs to a credential, for models without an explicit region.
+
+    Looks at the signer or dict in `auth`, the environment variable `OCI_RESOURCE_PRINCIPAL_REGION`, the profile of the
+    config file, and the environment variable `OCI_REGION`, in this order.
+
+    Args:
+        auth: A signer, or a dict with `region`, `config` or `signer`.
+        auth_profile: Profile of the config file; default: see `from_config`.
+        auth_file_location: Path of the config file; default: see `from_config`.
+
+    Returns:
+        A region such as `"us-chicago-1"`, or `None` if none is known.
 
     Raises:
-        ValueError: The profile or the file that was named is not there.
+        ValueError: The given profile or file does not exist.
+
+    Example:
+        >>> resolve_region({"region": "us-chicago-1"})
+        'us-chicago-1'
     """
     if isinstance(auth, Mapping):
         auth = auth.get("signer") or auth.get("config") or auth
     if auth is not None and auth != {}:
-        found = auth.get("region") if isinstance(auth, Mapping) else getattr(auth, "region", None)
-        return found if isinstance(found, str) else None
-    named = auth_profile is not None or auth_file_location is not None
-    if not named and (principal := os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION")):
-        return principal
+        region = auth.get("region") if isinstance(auth, Mapping) else getattr(auth, "region", None)
+        return region if isinstance(region, str) else None
+    is_explicit = auth_profile is not None or auth_file_location is not None
+    if not is_explicit and (region := os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION")):
+        return region
     settings = Profile.resolve(auth_profile, auth_file_location)
-    written = settings.fields().get("region") if named or settings.exists() else None
-    return written or os.environ.get("OCI_REGION")
+    region = settings.fields().get("region") if is_explicit or settings.exists() else None
+    return region or os.environ.get("OCI_REGION")
 
 
-#: To connect and to read, in seconds, where nobody chose (`oci/base_client.py`): too short for a model that thinks.
+#: The SDK's default connect and read timeouts in seconds (`oci/base_client.py`): too short for a reasoning model.
 _SDK_TIMEOUT = (10.0, 60.0)
 
 
 def client_settings(client: Any) -> dict[str, Any]:
-    """Where, as whom and how patiently a client of the `oci` SDK asks: `auth`, `service_endpoint` and `timeout`.
+    """Read signer, endpoint and timeouts of a client of the `oci` SDK.
 
     Args:
         client: A `GenerativeAiInferenceClient`.
 
+    Returns:
+        The fields `auth`, `service_endpoint` and `timeout`. A timeout that is the SDK's default is left out, so that
+        the platform's own default is used.
+
     Raises:
-        ValueError: It is no client of the SDK's.
+        ValueError: `client` is no client of the SDK.
+
+    Example:
+        >>> client_settings(GenerativeAiInferenceClient(config))["service_endpoint"]  # doctest: +SKIP
+        'https://inference.generativeai.us-chicago-1.oci.oraclecloud.com'
     """
     base = getattr(client, "base_client", None)
     if base is None:
-        raise ValueError(f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient")
+        raise ValueError(
+            f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient "
+            "(hint: pass oci.generative_ai_inference.GenerativeAiInferenceClient(…))"
+        )
     limits = base.timeout if isinstance(base.timeout, tuple) else (base.timeout, base.timeout)
-    given = zip(("connect", "read"), limits, _SDK_TIMEOUT, strict=True)
-    named = {name: limit for name, limit, default in given if limit is not None and limit != default}
-    return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**named)}
+    values = zip(("connect", "read"), limits, _SDK_TIMEOUT, strict=True)
+    changed = {name: limit for name, limit, default in values if limit is not None and limit != default}
+    return {"auth": base.signer, "service_endpoint": base.endpoint, "timeout": Timeout(**changed)}
 
 
 def _bearer_signer(_profile: str | None, _file: str | None, api_key: str | None) -> Signer:
     if api_key is None:
-        raise ValueError("auth_type 'bearer' needs an api_key")
+        raise ValueError("auth_type 'bearer' needs an api_key (hint: set api_key, or choose another auth_type)")
     return BearerSigner(api_key)
 
 
@@ -223,14 +319,14 @@ _BY_TYPE: dict[OCIAuthTypeName, Callable[[str | None, str | None, str | None], S
 
 
 def _find_signer(profile: str | None, file: str | None) -> Signer:
-    named = profile is not None or file is not None
-    if not named and os.environ.get("OCI_RESOURCE_PRINCIPAL_VERSION"):
+    is_explicit = profile is not None or file is not None
+    if not is_explicit and os.environ.get("OCI_RESOURCE_PRINCIPAL_VERSION"):
         return resource_principal()
     settings = Profile.resolve(profile, file)
-    if named or settings.exists():
+    if is_explicit or settings.exists():
         return from_config(profile, file)
     raise ValueError(
         "no OCI credential found: no api_key, no resource principal (OCI_RESOURCE_PRINCIPAL_VERSION), no config file "
-        f"{settings.file}. Run 'oci setup config' or 'oci session authenticate', set OCI_CONFIG_FILE, "
-        f"pass auth=<a signer>, or set auth_type to one of {', '.join(_BY_TYPE)}"
+        f"{settings.file} (hint: run 'oci setup config' or 'oci session authenticate', set OCI_CONFIG_FILE, "
+        f"pass a signer as auth, or set auth_type to one of {', '.join(_BY_TYPE)})"
     )

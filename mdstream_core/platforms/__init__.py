@@ -1,4 +1,4 @@
-"""Where to ask, and how the answer is framed and ended. One file per service."""
+"""Platforms: the services that host models. Each has its URLs, headers, framing of responses, and errors."""
 
 from mdstream_core.platforms._platform import Platform
 from mdstream_core.platforms.modelarts import ModelArts

@@ -1,6 +1,6 @@
-"""Where OCI is: regions and realms, as `oci/regions_definitions.py` of the SDK names them."""
+"""OCI's regions and realms, from `oci/regions_definitions.py` of the SDK."""
 
-#: Regions by the short key that stands in an OCID (`oci/regions_definitions.py` of 2.189), in all realms.
+#: Regions by the short key that an OCID contains (`oci/regions_definitions.py` of 2.189), in all realms.
 REGIONS = {
     "iad": "us-ashburn-1", "phx": "us-phoenix-1", "sjc": "us-sanjose-1", "ord": "us-chicago-1",
     "yyz": "ca-toronto-1", "yul": "ca-montreal-1", "gru": "sa-saopaulo-1", "vcp": "sa-vinhedo-1",
@@ -25,7 +25,7 @@ REGIONS = {
     "yxj": "us-ashburn-2", "pgc": "us-newark-1", "jsk": "eu-budapest-1", "hnw": "sa-riodejaneiro-1",
 }  # fmt: skip
 
-#: The second-level domain of each realm that has no host of its own kind (`oci/regions_definitions.py`).
+#: The second-level domains of the realms whose hosts have another form (`oci/regions_definitions.py`).
 REALMS = {
     "oc2": "oraclegovcloud.com", "oc3": "oraclegovcloud.com", "oc4": "oraclegovcloud.uk", "oc8": "oraclecloud8.com",
     "oc9": "oraclecloud9.com", "oc10": "oraclecloud10.com", "oc14": "oraclecloud14.com", "oc19": "oraclecloud.eu",

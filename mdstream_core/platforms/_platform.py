@@ -1,4 +1,4 @@
-"""What a platform is, and what all have in common."""
+"""The interface of a platform, and functions that all platforms share: framing, `Retry-After`, errors with hints."""
 
 import re
 import time
@@ -15,10 +15,10 @@ from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecod
 
 Trailers = Sequence[tuple[str, str]]
 
-#: What to do about a refusal: its status, a word of its code or message, the cure. The first that fits is told.
+#: Hints for error responses: status, a part of the code or message, and the hint. The first that matches is used.
 Hints = Sequence[tuple[int, str, str]]
 
-#: What a model server tells of itself: routes beside the one that somebody's own `route` is for.
+#: Routes that report on the model server itself; a user's own `route` does not replace them.
 SIDE_ROUTES = frozenset({"/tokenize", "/v1/models"})
 
 USER_AGENT = f"mdstream/{__version__}"
@@ -32,93 +32,132 @@ _DECODERS: dict[str, type[FrameDecoder]] = {
 
 
 class Platform(Protocol):
-    """One service. Immutable, and shared by threads and tasks."""
+    """A service that hosts models: its URLs, headers, framing of responses, and errors.
+
+    Platforms are immutable values that threads and tasks share. The payload inside a request or response belongs to
+    the dialect.
+    """
 
     @property
     def name(self) -> str:
-        """What the service is called."""
+        """Name of the service, such as `oci-model-deployment`."""
         ...
 
     @property
     def base_url(self) -> str:
-        """The URL that all its requests begin with."""
+        """The URL that all request URLs begin with, without a slash at its end."""
         ...
 
     @property
     def reports_failure_after_body(self) -> bool:
-        """Whether the service says only after the answer how it went, so that the body must be read to its end."""
+        """Whether the service reports a failure only after the response, so that the body must be read to its end."""
         ...
 
     @property
     def has_trailers(self) -> bool:
-        """Whether it says so in HTTP trailers, which most clients cannot see."""
+        """Whether it reports the failure in HTTP trailers, which most HTTP clients do not expose."""
         ...
 
     @property
     def drain_timeout(self) -> float:
-        """Seconds to wait for the end of the body once the answer is over."""
+        """Seconds to wait for the end of the body once the response is complete."""
         ...
 
     @property
     def max_request_bytes(self) -> int | None:
-        """The largest request body, in bytes; `None` where no limit is known."""
+        """Maximum size of a request body in bytes; `None` if no limit is known."""
         ...
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """How long to wait where nothing is said: a little longer than the service itself allows."""
+        """The timeouts of a call without explicit ones, slightly longer than the service's own limits.
+
+        Args:
+            stream: Whether the response is streamed.
+        """
         ...
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body that is sent: the dialect's own, or the service's envelope with that in it."""
+        """Wrap the dialect's payload in the service's envelope, if it has one.
+
+        Args:
+            route: The dialect's path, such as `/v1/chat/completions`.
+            body: The dialect's payload.
+
+        Raises:
+            ValueError: A field of the platform that the envelope needs is missing.
+        """
         ...
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
-        """The unsigned request: a POST, or a GET where there is no content.
+        """Build the unsigned request: a POST, or a GET if there is no content.
 
-        Raises `InvalidRequest` if the service would not take it.
+        Args:
+            route: The dialect's path, such as `/v1/chat/completions`.
+            content: The encoded body.
+            stream: Whether the response is streamed.
+            headers: Additional headers, which override those of the platform.
+
+        Raises:
+            InvalidRequest: The service would reject it, such as a body that is too large.
         """
         ...
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
-        """How this answer is framed. Raises `MalformedStream` if it is no answer at all."""
+        """Create the decoder for the framing of a response.
+
+        Args:
+            head: Status and headers of the response.
+
+        Raises:
+            MalformedStream: The body cannot be a model's response, such as an HTML page.
+        """
         ...
 
     def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
-        """The error that an error status and its body spell."""
+        """Create the error for an error response.
+
+        Args:
+            head: Status and headers of the response.
+            body: Its body.
+        """
         ...
 
     def check_trailers(self, trailers: Trailers) -> None:
-        """Raise `StreamFailure` if the trailers say that the stream failed."""
+        """Check the trailers of a response.
+
+        Raises:
+            StreamFailure: They report that the stream failed.
+        """
         ...
 
     def request_id(self, head: ResponseHead) -> str | None:
-        """The service's id of the request."""
+        """The service's id of the request, from the response's headers; `None` if there is none."""
         ...
 
 
 def create_frame_decoder(head: ResponseHead) -> FrameDecoder:
-    """The framing that a content type names; where it names none, the body shows what it is."""
+    """Create the decoder that a content type names; for other types, the one that detects the framing of the body."""
     if head.content_type == "text/html":
         raise MalformedStream(
-            "the body is no model's answer: content-type is text/html; check that the endpoint is a model's and not a "
-            "page's",
+            "the response is not a model's: its content-type is text/html (hint: check that the endpoint is a model's "
+            "and not a page's)",
             status=head.status,
         )
     return _DECODERS.get(head.content_type, LabelledStreamDecoder)()
 
 
 def parse_retry_after(head: ResponseHead) -> float | None:
-    """What `Retry-After` asks for: a number of seconds, or a date, which is measured by the answer's own clock.
+    """Parse `Retry-After`, a number of seconds or a date, to seconds from the `Date` of the response.
 
-    Azure and OpenAI also send `retry-after-ms` (`openai` SDK, `_base_client.py`). An answer without a readable `Date`
-    is measured by the clock of this machine.
+    Azure and OpenAI also send `retry-after-ms` (`openai` SDK, `_base_client.py`). Without a valid `Date` header the
+    clock of this machine is used.
     """
-    if (precise := _number(head.headers.get("retry-after-ms", ""))) is not None:
-        return precise / 1000
-    wish = head.headers.get("retry-after", "")
-    if (number := _number(wish)) is not None:
+    if (milliseconds := _number(head.headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    value = head.headers.get("retry-after", "")
+    if (number := _number(value)) is not None:
         return number
-    until = _timestamp(wish)
+    until = _timestamp(value)
     if until is None:
         return None
     now = _timestamp(head.headers.get("date", ""))
@@ -131,7 +170,7 @@ def _number(text: str) -> float | None:
 
 
 def _timestamp(text: str) -> float | None:
-    """An HTTP date (RFC 9110 §5.6.7, in all three spellings) in seconds since 1970; without a zone it is GMT."""
+    """Parse an HTTP date (RFC 9110 §5.6.7, all three formats) to seconds since 1970; without a zone it is GMT."""
     try:
         date = parsedate_to_datetime(text.strip())
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
@@ -140,37 +179,37 @@ def _timestamp(text: str) -> float | None:
 
 
 def is_context_overflow(status: int, error_body: ErrorBody) -> bool:
-    """Whether an error response says that the question is too long."""
-    words = f"{error_body.code or ''} {error_body.message}"
-    if status in _UNRELATED_STATUSES or status > 500 or not describes_context_overflow(words):
+    """Whether an error response reports that the prompt exceeds the context window."""
+    text = f"{error_body.code or ''} {error_body.message}"
+    if status in _UNRELATED_STATUSES or status > 500 or not describes_context_overflow(text):
         return False
-    if status in _FAILED_STATUSES and "out of memory" in words.lower():
+    if status in _FAILED_STATUSES and "out of memory" in text.lower():
         return False
-    return status < 500 or _LENGTH_PATTERN.search(words) is not None
+    return status < 500 or _LENGTH_PATTERN.search(text) is not None
 
 
-#: Statuses that say something else, whatever words stand beside: a key, a name, a late request, tokens per minute.
+#: Statuses with another cause, whatever the message: a key, a name, a timeout, tokens per minute.
 _UNRELATED_STATUSES = frozenset({401, 403, 404, 408, 429})
 
-#: Statuses of a model server that failed, whose words may be about its own memory.
+#: Statuses of a model server that failed, whose message may be about its own memory.
 _FAILED_STATUSES = frozenset({424, 500})
 
-#: What an internal error must say beside the words for a length: how many tokens there are, or that it is too
-#: long. Any other number may be of the server's own configuration.
+#: What the message of an internal error must contain too: a number of tokens, or that the prompt is too long. Any other
+#: number may be one of the server's configuration.
 _LENGTH_PATTERN = re.compile(
     r"\d\W{0,3}(?:(?:inputs?|prompt)\W{1,2})?tokens?\b|exceed|(?:longer|greater) than|is too long", re.IGNORECASE
 )
 
 
 def redirect_hint(head: ResponseHead) -> str:
-    """What to do about a redirect, with the URL that it leads to; a query may hold a key and is left out."""
+    """Return the hint for a redirect, with its target; the query is left out, because it may contain a key."""
     location = redact_url(head.headers.get("location", "").strip())
-    target = f"it leads to {location[:500]}; give that URL" if location else "give the URL it leads to"
-    return f"a redirect is not followed, because the request carries a credential: {target}"
+    target = f"set the endpoint to {location[:500]}" if location else "set the endpoint to its target"
+    return f"{target}; a redirect is not followed, because the request has a credential"
 
 
 def quote_body(head: ResponseHead, body: bytes, error_body: ErrorBody) -> tuple[str, str]:
-    """The message and the body that an error may show; a redirect's text repeats the URL that it leads to."""
+    """Return message and body for an error, without secrets: the body of a redirect repeats its target URL."""
     message, raw = error_body.message, body[:4000].decode("utf-8", "replace")
     if 300 <= head.status < 400:
         return redact_urls(message), redact_urls(raw)
@@ -178,23 +217,23 @@ def quote_body(head: ResponseHead, body: bytes, error_body: ErrorBody) -> tuple[
 
 
 def find_hint(head: ResponseHead, error_body: ErrorBody, hints: Hints) -> str:
-    """The cure that a table has for a refusal, or nothing."""
-    told = f"{error_body.code or ''} {error_body.message}"
-    return next((hint for status, word, hint in hints if status == head.status and word in told), "")
+    """Return the hint that a table has for an error response; empty if there is none."""
+    text = f"{error_body.code or ''} {error_body.message}"
+    return next((hint for status, part, hint in hints if status == head.status and part in text), "")
 
 
 def build_service_error(
-    head: ResponseHead, body: bytes, error_body: ErrorBody, kind: type[ServiceError], hint: str
+    head: ResponseHead, body: bytes, error_body: ErrorBody, error_class: type[ServiceError], hint: str
 ) -> ServiceError:
-    """The error of a refused request. A question that is too long needs no other cure than its name."""
-    if kind is ContextOverflow or is_context_overflow(head.status, error_body):
-        kind, hint = ContextOverflow, ""
+    """Create the error for an error response; `ContextOverflow` has no hint, because its name says what to change."""
+    if error_class is ContextOverflow or is_context_overflow(head.status, error_body):
+        error_class, hint = ContextOverflow, ""
     elif 300 <= head.status < 400:
         hint = redirect_hint(head)
-    words, raw = quote_body(head, body, error_body)
-    message = f"{head.status}{f' {error_body.code}' if error_body.code else ''}: {words or 'no words'}"
-    return kind(
-        f"{message} ({hint})" if hint else message,
+    text, raw = quote_body(head, body, error_body)
+    message = f"{head.status}{f' {error_body.code}' if error_body.code else ''}: {text or 'no message'}"
+    return error_class(
+        f"{message} (hint: {hint})" if hint else message,
         code=error_body.code,
         status=head.status,
         raw=raw,

@@ -1,6 +1,6 @@
-"""SageMaker's answers, unwrapped: what the container wrote comes in `PayloadPart`s, cut anywhere.
+"""Decoders for SageMaker's responses: the container's output arrives in `PayloadPart`s, split at any byte.
 
-An `:exception-type` or a `:message-type` of `error` is the end of the stream: the HTTP status was 200 long before.
+An `:exception-type`, or a `:message-type` of `error`, reports that the stream failed; its HTTP status is 200.
 Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
 """
 
@@ -15,33 +15,33 @@ from mdstream_core.wire.sse import SSEDecoder
 
 _WHITESPACE = b" \t\r\n\xef\xbb\xbf"
 
-#: The longest code that is kept, in characters.
-_LONGEST_CODE = 200
+#: Maximum length of an error code in characters.
+_MAX_CODE = 200
 
-#: What the codes of a failed stream mean, and the class and status that fit.
+#: Error class, status and hint of each code of a failed stream.
 _FAILURES: dict[str, tuple[type[StreamFailure], int, str]] = {
     "ModelInvocationTimeExceeded": (
         StreamTimeout,
         408,
-        "the model did not finish in the time that SageMaker allows a stream: ask for fewer tokens (max_tokens)",
+        "reduce max_tokens: the model did not finish within the time that SageMaker allows a stream",
     ),
     "StreamBroken": (
         StreamFailure,
         500,
-        "the connection between SageMaker and the container broke: the endpoint's log says more",
+        "see the endpoint's log: the connection between SageMaker and the container was interrupted",
     ),
-    "InternalStreamFailure": (StreamFailure, 500, "SageMaker failed; ask again"),
+    "InternalStreamFailure": (StreamFailure, 500, "retry: SageMaker failed"),
 }
 
 
 class ContainerDecoder:
-    """Reads what a container wrote: events, a JSON document to a line, or one JSON document.
+    """Decoder for a container's output: server-sent events, JSON lines, or one JSON document.
 
-    The first bytes say which, whatever the label says: LMI labels JSON lines in more than one way, and a container
-    that ignores `stream` sends one document. A first line that is a whole document makes it JSON lines.
+    The first bytes decide, not the content type: LMI labels JSON lines in more than one way, and a container that
+    ignores `stream` sends one document. If the first line is a complete document, the output is JSON lines.
 
     Args:
-        max_size: The most bytes that a frame may have; a security limit.
+        max_size: Maximum size of a frame in bytes; a security limit.
     """
 
     def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
@@ -51,49 +51,49 @@ class ContainerDecoder:
 
     @property
     def is_document(self) -> bool:
-        """Whether the container wrote one document."""
+        """Whether the output is one document."""
         return self._inner is not None and self._inner.is_document
 
     def feed(self, data: bytes) -> Iterable[Frame]:
-        """The frames that are complete with these bytes."""
+        """Decode bytes; return the frames that are complete."""
         if self._inner is None:
-            fresh = data.lstrip(_WHITESPACE) if not self._start else data
-            self._start += fresh
-            self._inner = self._choose(b"\n" in fresh)
+            content = data.lstrip(_WHITESPACE) if not self._start else data
+            self._start += content
+            self._inner = self._choose(b"\n" in content)
             if self._inner is None:
                 return []
             data = bytes(self._start)
-        self.feed = self._inner.feed  # type: ignore[method-assign]  # from here on there is nothing to decide
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # the framing is known from here on
         return self._inner.feed(data)
 
     def finish(self) -> list[Frame]:
-        """What is left over."""
+        """Return the remaining frames at the end of the body."""
         if self._inner is None:
             self._inner = DocumentDecoder(self._max_size)
             self._inner.feed(bytes(self._start))
         return self._inner.finish()
 
     def _choose(self, has_line: bool) -> FrameDecoder | None:
-        """How the body is framed, once that is known."""
+        """The decoder of the body, once its framing is known."""
         if not self._start.startswith((b"{", b"[")):
             return SSEDecoder(self._max_size) if self._start else None
         if has_line:
             line = bytes(self._start).partition(b"\n")[0]
             return (JSONLinesDecoder if _is_json(line) else DocumentDecoder)(self._max_size)
         if len(self._start) > self._max_size:
-            raise MalformedStream(f"a line of more than {self._max_size} bytes")
+            raise MalformedStream(f"a line has more than {self._max_size} bytes")
         return None
 
 
 class RawDecoder:
-    r"""Hands out what a container wrote, for readers who know what it is: line by line, or all at once.
+    r"""Decoder that returns a container's output unparsed: line by line, or as a whole.
+
+    Args:
+        lines: Whether each line is a frame, without its line break; else the whole body is one frame.
+        max_size: Maximum size of a frame in bytes; a security limit.
 
     >>> RawDecoder(lines=True).feed(b" a\n b")
     [Frame(data=b' a', event='')]
-
-    Args:
-        lines: Whether each line is a frame, without its line break; else the whole body is one.
-        max_size: The most bytes that a frame may have; a security limit.
     """
 
     is_document = False
@@ -101,31 +101,31 @@ class RawDecoder:
     def __init__(self, *, lines: bool, max_size: int = MAX_FRAME_BYTES) -> None:
         self._lines = lines
         self._max_size = max_size
-        self._held = bytearray()
+        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The lines that are complete with these bytes."""
-        whole, found, rest = data.rpartition(b"\n") if self._lines else (b"", b"", data)
-        lines = (bytes(self._held) + whole).split(b"\n") if found else []
-        if found:
-            self._held.clear()
-        self._held += rest
-        if len(self._held) > self._max_size:
-            raise MalformedStream(f"{'a line' if self._lines else 'a body'} of more than {self._max_size} bytes")
+        """Decode bytes; return the lines that are complete."""
+        complete, newline, rest = data.rpartition(b"\n") if self._lines else (b"", b"", data)
+        lines = (bytes(self._buffer) + complete).split(b"\n") if newline else []
+        if newline:
+            self._buffer.clear()
+        self._buffer += rest
+        if len(self._buffer) > self._max_size:
+            raise MalformedStream(f"{'a line' if self._lines else 'the body'} has more than {self._max_size} bytes")
         return [Frame(line) for line in lines]
 
     def finish(self) -> list[Frame]:
-        """The last line, where no line break ended it; or the body."""
-        rest = bytes(self._held)
-        self._held.clear()
+        """Return the last line if it has no line break, or the body."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
         return [Frame(rest)] if rest else []
 
 
 class PayloadPartDecoder:
-    """Unwraps the event stream and hands the container's bytes on.
+    """Decoder for the event stream, which passes the bytes of its payload parts to another decoder.
 
     Args:
-        inner: Reads what the container wrote.
+        inner: Decoder for the container's output.
     """
 
     def __init__(self, inner: FrameDecoder) -> None:
@@ -135,48 +135,48 @@ class PayloadPartDecoder:
 
     @property
     def is_document(self) -> bool:
-        """Whether the container wrote one document."""
+        """Whether the output is one document."""
         return self._inner.is_document
 
     def feed(self, data: bytes) -> Iterable[Frame]:
-        """The container's frames that are complete with these bytes. Raises what an exception frame says."""
+        """Decode bytes; return the container's frames that are complete, then raise the error of an exception frame."""
         if self._messages.buffered_size > CHUNK_SIZE:
-            return self._read_large(data)
+            return self._feed_large(data)
         frames: list[Frame] = []
-        parts: list[bytes] = []  # of one read together: the container's bytes are read at one go
+        parts: list[bytes] = []  # those of one read are decoded together
         try:
             for message in self._messages.feed(data):
                 headers, payload = message
                 if headers is not self._part:  # equal headers come as the same object
                     if not _is_payload_part(message):
-                        self._read(parts, frames)
+                        self._decode_parts(parts, frames)
                         _raise_for_message(message)
                         continue
                     self._part = headers
                 parts.append(payload)
-            self._read(parts, frames)
+            self._decode_parts(parts, frames)
         except MDStreamError as error:
             return FramesThenError(frames, error)
         return FramesThenError(frames, self._messages.error) if self._messages.error else frames
 
-    def _read_large(self, data: bytes) -> Iterator[Frame]:
-        """The same where a message is so large that its frames are not to be read at one go."""
+    def _feed_large(self, data: bytes) -> Iterator[Frame]:
+        """`feed` for a large message, whose payload is decoded in portions."""
         for message in self._messages.feed(data):
             if not _is_payload_part(message):
                 _raise_for_message(message)
                 continue
-            for at in range(0, len(message.payload), CHUNK_SIZE):
-                yield from self._inner.feed(message.payload[at : at + CHUNK_SIZE])
+            for offset in range(0, len(message.payload), CHUNK_SIZE):
+                yield from self._inner.feed(message.payload[offset : offset + CHUNK_SIZE])
         if self._messages.error:
             raise self._messages.error
 
-    def _read(self, parts: list[bytes], frames: list[Frame]) -> None:
+    def _decode_parts(self, parts: list[bytes], frames: list[Frame]) -> None:
         if parts:
             frames += self._inner.feed(parts[0] if len(parts) == 1 else b"".join(parts))
             parts.clear()
 
     def finish(self) -> list[Frame]:
-        """What the container did not end, and then whether a message was cut."""
+        """Return the container's remaining frames, then raise an error if a message is incomplete."""
         frames = self._inner.finish()
         try:
             self._messages.finish()
@@ -191,24 +191,28 @@ def _is_payload_part(message: Message) -> bool:
 
 
 def _raise_for_message(message: Message) -> None:
-    """Raise what a message says that carries no payload part. An event of another type is for later clients."""
+    """Raise the error of a message that is no payload part; events of unknown types are ignored."""
     headers = message.headers
     match headers.get(":message-type"):
         case "event":
             return
         case "exception":
-            raise stream_failure(str(headers.get(":exception-type", "")), message.payload)
+            raise parse_exception_frame(str(headers.get(":exception-type", "")), message.payload)
         case "error":
-            code, words = str(headers.get(":error-code", "")), str(headers.get(":error-message", ""))
-            raise _failure(code or "error", words, f"{code}: {words}")
+            code, message_text = str(headers.get(":error-code", "")), str(headers.get(":error-message", ""))
+            raise _build_failure(code or "error", message_text, f"{code}: {message_text}")
         case other:
-            raise MalformedStream(f"a message of type {other!r}, which is neither event, exception nor error")
+            raise MalformedStream(f"a message has the type {other!r}, which is neither event, exception nor error")
 
 
-def stream_failure(kind: str, payload: bytes) -> StreamFailure:
-    """What an exception frame says.
+def parse_exception_frame(kind: str, payload: bytes) -> StreamFailure:
+    """Create the error for an exception frame.
 
-    >>> stream_failure("ModelStreamError", b'{"Message":"boom","ErrorCode":"StreamBroken"}').code
+    Args:
+        kind: The value of `:exception-type`.
+        payload: The JSON payload.
+
+    >>> parse_exception_frame("ModelStreamError", b'{"Message":"boom","ErrorCode":"StreamBroken"}').code
     'StreamBroken'
     """
     raw = payload[:4000].decode("utf-8", "replace")
@@ -216,17 +220,17 @@ def stream_failure(kind: str, payload: bytes) -> StreamFailure:
         body = _json.loads(payload)
     except ValueError:
         body = None
-    facts = {str(name).lower(): value for name, value in body.items()} if isinstance(body, dict) else {"message": raw}
-    code = _json.to_text(facts.get("errorcode"))[:_LONGEST_CODE] or kind or "exception"
-    return _failure(code, _json.to_text(facts.get("message")), raw, kind)
+    fields = {str(name).lower(): value for name, value in body.items()} if isinstance(body, dict) else {"message": raw}
+    code = _json.to_text(fields.get("errorcode"))[:_MAX_CODE] or kind or "exception"
+    return _build_failure(code, _json.to_text(fields.get("message")), raw, kind)
 
 
-def _failure(code: str, words: str, raw: str, kind: str = "") -> StreamFailure:
-    failure, status, hint = _FAILURES.get(code) or (StreamFailure, 500, "")
+def _build_failure(code: str, text: str, raw: str, kind: str = "") -> StreamFailure:
+    error_class, status, hint = _FAILURES.get(code) or (StreamFailure, 500, "")
     name = f"{kind} {code}" if kind and kind != code else code
-    words = to_readable_text(words)
-    said = f"SageMaker ended the stream: {name}{f': {words}' if words else ''}"
-    return failure(f"{said} ({hint})" if hint else said, code=code, status=status, raw=raw)
+    text = to_readable_text(text)
+    message = f"SageMaker ended the stream: {name}{f': {text}' if text else ''}"
+    return error_class(f"{message} (hint: {hint})" if hint else message, code=code, status=status, raw=raw)
 
 
 def _is_json(line: bytes) -> bool:
@@ -237,4 +241,4 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-__all__ = ["ContainerDecoder", "PayloadPartDecoder", "RawDecoder", "stream_failure"]
+__all__ = ["ContainerDecoder", "PayloadPartDecoder", "RawDecoder", "parse_exception_frame"]

@@ -1,10 +1,9 @@
 """Huawei Cloud ModelArts: real-time services, old and new generation, and MaaS (ModelArts Studio).
 
-A real-time service passes requests on to its image, most often vLLM or vLLM-Ascend, under the address that the console
-shows; the image's path stands behind it. The same service may be reached over HTTPS (answers as server-sent events) or,
-where it was deployed so, over WebSocket; through the public gateway or a VPC channel; each with any authentication.
-MaaS is the same format under a base of its own. Errors of the gateway have Huawei's envelope, those of the image are
-passed through.
+A real-time service forwards requests to its container image, most often vLLM or vLLM-Ascend; the image's path is
+appended to the URL that the console shows. A service is reached over HTTPS (responses as server-sent events) or, if it
+was deployed so, over WebSocket; through the public gateway or a VPC channel; with any authentication. MaaS has the same
+format under another base URL. Errors of the gateway have Huawei's envelope; those of the image are passed through.
 
 Sources: usermanual-standard-modelarts 0023, 0105, 0106, 0124; inference2.0 0007, 0013, 0014; the MaaS guide;
 `huaweicloudsdkcore` 3.1.219 (exception_handler.py).
@@ -30,42 +29,46 @@ from mdstream_core.platforms._platform import (
 from mdstream_core.wire import FrameDecoder
 from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
-#: The largest request body that its gateway takes with a signature, in bytes (`huaweicloudsdkcore`'s documentation).
+#: Maximum size of a signed request's body in bytes (documentation of `huaweicloudsdkcore`).
 MAX_REQUEST_BYTES = 12 * 1024 * 1024
 
 _SCHEMES = ("https", "http", "wss", "ws")
 _NO_ENDPOINT = (
-    "is no URL of a service: give the address that the console shows, such as "
+    "is not a URL of a service (hint: use the URL that the console shows, such as "
     "https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>, or wss://… for a WebSocket service, "
-    "or https://api.modelarts-maas.com/v1 for MaaS"
+    "or https://api.modelarts-maas.com/v1 for MaaS)"
 )
 _VERSION = re.compile(r"/v[0-9]+$")
 _PATH = re.compile(r"/((chat/)?completions|embeddings|rerank)$")
 _CODE = re.compile(r"[A-Za-z]+\.\d+")
 
-#: How the envelope is spelled: the names of code and message (exception_handler.py; one level down too).
+#: The field names of code and message in the envelope (exception_handler.py), at the top or one level down.
 _ERROR_FIELDS = (("error_code", "error_msg"), ("errorCode", "errorMsg"), ("code", "message"))
 
-#: API Gateway, in front of real-time services, allows a prediction 40 to 60 s (inference-modelarts-0105, trouble 0221).
+#: API Gateway allows a prediction of a real-time service 40 to 60 s (inference-modelarts-0105, trouble 0221).
 _GATEWAY_TIMEOUT = replace(DEFAULT_TIMEOUT, read=65.0, total=330.0)
 _GATEWAY = re.compile(r"/v[0-9]+/infers/|\.apigw?\.")
 
-#: A VPC channel, inference 2.0 (where each service has its own limit) and MaaS: none is documented. A whole response
-#: has the 600 s of the `openai` SDK, with which MaaS is documented; a stream goes on while it says something.
+#: No limit is documented for a VPC channel, inference 2.0 (where each service has its own) and MaaS. A whole response
+#: has the 600 s of the `openai` SDK, which MaaS documents; a stream is limited by its silence.
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=600.0, total=630.0)
 _STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=240.0, total=3600.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelArts:
-    """One service.
+    """A real-time service of ModelArts, or MaaS.
 
     Args:
-        endpoint: The address that the console shows (`https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>`,
-            a gateway's or a VPC channel's `http://<ip>:<port>`), or an OpenAI base that ends with its version (MaaS:
-            `https://api.modelarts-maas.com/v1`), or the whole URL of a route. With `wss://` the service is asked over a
-            WebSocket.
-        route: The image's path behind the address. `None` takes the one of the dialect; `""` none at all.
+        endpoint: The URL that the console shows: `https://infer-modelarts-<region>.modelarts-infer.com/v1/infers/<id>`,
+            or `http://<ip>:<port>` of a VPC channel; or an OpenAI base URL that ends with its version (MaaS:
+            `https://api.modelarts-maas.com/v1`), or the complete URL of a route. A `wss://` URL selects WebSocket.
+            Required.
+        route: The image's path, appended to the URL, such as `/v1/chat/completions`. Default (`None`): that of the
+            dialect; `""` appends none.
+
+    Raises:
+        ValueError: A field is malformed, or contains a credential; the message names it.
 
     Example:
         >>> ModelArts("https://h/v1/infers/8e1b").build_url("/v1/chat/completions")
@@ -75,14 +78,17 @@ class ModelArts:
     """
 
     endpoint: str
+    """URL of the service as the console shows it; required."""
     route: str | None = None
+    """Path of the container image, such as `/v1/chat/completions`. Default: that of the dialect; `""`: none."""
     base_url: str = field(init=False, default="")
+    """The endpoint without its query, computed."""
     query: str = field(init=False, default="")
+    """The query of the endpoint, computed; it is added to each request."""
 
     name: ClassVar[str] = "modelarts"
-    reports_failure_after_body: ClassVar[bool] = (
-        True  # the usage comes after the finish, and a close code after everything
-    )
+    #: The usage follows the finish event, and a WebSocket's close code follows everything.
+    reports_failure_after_body: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = False
     drain_timeout: ClassVar[float] = 10.0
     max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES
@@ -95,11 +101,15 @@ class ModelArts:
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the service is asked over a WebSocket."""
+        """Whether requests are sent over a WebSocket."""
         return self.base_url.startswith("ws")
 
     def build_url(self, route: str) -> str:
-        """Where `route` is."""
+        """Return the URL of a route.
+
+        Args:
+            route: The dialect's path, such as `/v1/chat/completions`.
+        """
         if route in SIDE_ROUTES:
             base = _PATH.sub("", self.base_url)
             return f"{base}{_strip_version(route) if _VERSION.search(base) else route}"
@@ -112,46 +122,47 @@ class ModelArts:
         return f"{self.base_url}{slash}{path}" + (f"?{self.query}" if self.query else "")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """Just above what API Gateway allows, or minutes where the address shows no gateway."""
+        """65 s of silence and 330 s in total behind API Gateway; else 600 s, and 240 s of silence for a stream."""
         if _GATEWAY.search(self.base_url):
             return _GATEWAY_TIMEOUT
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body as it is."""
+        """Return the payload unchanged."""
         return body
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
-        """A POST, or the handshake of a WebSocket whose first message is `content`."""
-        given = {name.lower(): value for name, value in headers.items()}
+        """Build a POST, or the handshake of a WebSocket whose first message is `content`; a GET without content."""
+        extra = {name.lower(): value for name, value in headers.items()}
         fields = {
             "accept": "text/event-stream, application/json" if stream else "application/json",
             "user-agent": USER_AGENT,
         }
         if self.is_websocket:
-            return Request("GET", self.build_url(route), {**fields, **given}, content)
+            return Request("GET", self.build_url(route), {**fields, **extra}, content)
         fields |= {
             "accept-encoding": "gzip, deflate",
             "content-length": str(len(content)),
             "content-type": "application/json",
         }
-        return Request("POST" if content else "GET", self.build_url(route), {**fields, **given}, content)
+        return Request("POST" if content else "GET", self.build_url(route), {**fields, **extra}, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
-        """Events, one document, or the messages of a WebSocket."""
+        """Create the decoder for server-sent events, a JSON document, or WebSocket messages."""
         return MessageDecoder() if head.content_type == CONTENT_TYPE else create_frame_decoder(head)
 
     def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
-        """Huawei's envelope, or the image's own words."""
-        said = _parse_error_body(body)
-        kind, hint = CODES.get(said.code or "", (error_class_for_status(head.status), STATUSES.get(head.status, "")))
-        return build_service_error(head, body, said, kind, hint)
+        """Create the error for Huawei's envelope, or for an error of the image."""
+        parsed = _parse_error_body(body)
+        default = error_class_for_status(head.status), STATUSES.get(head.status, "")
+        error_class, hint = CODES.get(parsed.code or "", default)
+        return build_service_error(head, body, parsed, error_class, hint)
 
     def check_trailers(self, trailers: Trailers) -> None:
-        """The service has no trailers; a close code is read by `create_frame_decoder`."""
+        """Do nothing: the service sends no trailers. The frame decoder checks the close code of a WebSocket."""
 
     def request_id(self, head: ResponseHead) -> str | None:
-        """`X-Request-Id`."""
+        """The value of `X-Request-Id`."""
         return head.headers.get("x-request-id")
 
 
@@ -160,21 +171,21 @@ def _strip_version(path: str) -> str:
 
 
 def _parse_error_body(body: bytes) -> ErrorBody:
-    """What the envelope says, or the image; the code of the envelope says more than one of the image in it."""
-    said = parse_error_body(body)
+    """Parse Huawei's envelope or the image's error; the code of the envelope takes precedence over one inside it."""
+    parsed = parse_error_body(body)
     try:
         document: Any = _json.loads(body)
     except ValueError:
-        return said
+        return parsed
     inner, code = next(_envelopes(document), ({}, ""))
     if not code:
-        return said
-    found = parse_error_object(document) or parse_error_object(inner)
-    return ErrorBody(found.message if found else said.message, code)
+        return parsed
+    error = parse_error_object(document) or parse_error_object(inner)
+    return ErrorBody(error.message if error else parsed.message, code)
 
 
 def _envelopes(document: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """The envelope and its code, at the top or one level down; a code of ours tells it from the image's own errors."""
+    """Find envelopes and their codes, at the top or one level down; errors of the image have codes of another form."""
     if not isinstance(document, dict):
         return
     for inner in (document, *(value for value in document.values() if isinstance(value, dict))):
@@ -188,6 +199,6 @@ def _validate_endpoint(endpoint: str) -> str:
     parts = check_url("endpoint", endpoint, problem=_NO_ENDPOINT, schemes=_SCHEMES)
     check_query("endpoint", parts.query)
     if parts.fragment:
-        shown = re.split("[?#]", endpoint)[0]  # a query may hold a key
+        shown = re.split("[?#]", endpoint)[0]  # a query may contain a key
         raise ValueError(f"endpoint={shown!r} {_NO_ENDPOINT}")
     return endpoint

@@ -1,8 +1,8 @@
 """OCI Data Science model deployments.
 
-A deployment has two doors: `/predict`, which answers at once within 60 s, and `/predictWithResponseStream`, which
-streams for up to 5 minutes, 60 s of silence at most, and says **after** the last chunk, in the HTTP trailer
-`StreamFailure`, if it failed; the status was 200 long before.
+A deployment has two routes: `/predict`, which returns a whole response within 60 s, and `/predictWithResponseStream`,
+which streams for up to 5 minutes with at most 60 s of silence. A stream that fails has the status 200; the failure is
+reported **after** the last chunk, in the HTTP trailer `StreamFailure`.
 
 Sources: Oracle's documentation of the predict and the response-streaming endpoints, the `oci` SDK 2.189, the samples
 repository `oracle-samples/oci-data-science-ai-samples`.
@@ -37,69 +37,77 @@ from mdstream_core.platforms._platform import (
 )
 from mdstream_core.wire import FrameDecoder
 
-#: The largest request body, in bytes; the service answers 413 to more.
+#: Maximum size of a request body in bytes; the service returns 413 for larger ones.
 MAX_REQUEST_BYTES = 10 * 1024 * 1024
 
 _PREDICT = "/predict"
 _STREAM = "/predictWithResponseStream"
 
-#: The OCID of a deployment, and the path of a door that was copied along with it.
+#: The OCID of a deployment, with the route that users copy together with it.
 _OCID = re.compile(
     r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.[A-Za-z0-9_.-]+"
     r"(/predict(?!.*/\.)[A-Za-z0-9_./-]*)?/*"
 )
 
-#: What to do about a refusal.
+#: Hints for error responses.
 _HINTS: Hints = (
-    (401, "", "check the key, the clock (OCI allows 5 minutes) and that the token has not expired"),
+    (401, "", "check the key, the clock (OCI allows 5 minutes), and that the token has not expired"),
     (
         404,
         "NotAuthorizedOrNotFound",
-        "check the OCID, the region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT; OCI hides which",
+        "check the OCID, the region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT (OCI hides which)",
     ),
-    (405, "", "this path takes another method; call /predict or /predictWithResponseStream with POST"),
+    (405, "", "send a POST to /predict or /predictWithResponseStream: this path accepts another method"),
     (
         409,
         "",
-        "the container did not stream, often because it refused the question: call /predict to see its own error",
+        "call /predict to see the error of the container: it did not stream, often because it rejected the request",
     ),
-    (411, "", "something between here and OCI removed Content-Length"),
-    (413, "", "the body may have 10 MB at most; send fewer or smaller images"),
+    (411, "", "check the proxies: one has removed Content-Length"),
+    (413, "", "send fewer or smaller images: the body may have 10 MB at most"),
     (429, "andwidth", "raise the bandwidth of the deployment's load balancer"),
-    (429, "enancy", "the tenancy's limit of 150 requests a second is reached; a support ticket raises it"),
-    (429, "", "raise the bandwidth of the deployment's load balancer, or the tenancy's 150 requests a second"),
-    (500, "InternalServerError", "/predict allows 60 s: stream long answers; the deployment's predict log says more"),
-    (503, "", "the model server is not available: check that the deployment is active"),
+    (429, "enancy", "raise the tenancy's limit of 150 requests a second with a support ticket"),
+    (429, "", "raise the bandwidth of the deployment's load balancer, or the tenancy's limit of 150 requests a second"),
+    (
+        500,
+        "InternalServerError",
+        "stream long responses (/predict allows 60 s), and see the predict log of the deployment",
+    ),
+    (503, "", "check that the deployment is active: the model server is not available"),
 )
 
+#: What each reason of a trailer means, with a hint.
 _REASONS = {
-    "ServiceTimeout": "the model sent nothing for 60 s: a shorter question or a larger shape begins sooner",
-    "ModelResponseTimeExceeded": "the answer was not finished within 5 minutes: ask for fewer tokens (max_tokens)",
-    "InternalServerError": "the service or the model server failed: the deployment's predict log says more",
+    "ServiceTimeout": "the model sent nothing for 60 s (hint: shorten the prompt, or use a larger shape)",
+    "ModelResponseTimeExceeded": "the response was not complete within 5 minutes (hint: reduce max_tokens)",
+    "InternalServerError": "the service or the model server failed (hint: see the predict log of the deployment)",
 }
 _TIMEOUTS = frozenset({"ServiceTimeout", "ModelResponseTimeExceeded", "RequestTimeout"})
 
 _NO_ENDPOINT = (
-    "is neither a URL nor an OCID of a model deployment: give "
-    "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the bare OCID"
+    "is neither a URL nor an OCID of a model deployment (hint: use "
+    "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the OCID alone)"
 )
 
-#: `/predict` allows 60 s, a stream 60 s of silence and 5 min in all ("Invoking a Model Deployment": the predict and the
-#: response-streaming endpoints).
+#: `/predict` allows 60 s, a stream 60 s of silence and 5 min in total ("Invoking a Model Deployment": the predict and
+#: the response-streaming endpoints).
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=65.0, total=330.0)
 
 
 @dataclass(frozen=True, slots=True)
 class OCIModelDeployment:
-    """One deployment.
+    """A model deployment of OCI Data Science.
 
     Args:
-        endpoint: What you have of it: the deployment's URL, its `/predict` or `/predictWithResponseStream` URL (with
-            the path of an inference endpoint behind it or not), a private endpoint's URL, or the bare OCID.
-        region: For a bare OCID whose own region is not to be used, such as `us-ashburn-1`.
-        route: The container's path. `None` takes the one of the dialect; `""` sends none and leaves the choice to the
-            deployment's own setting. It goes into the `route` header of a bare endpoint; where the endpoint names an
-            inference endpoint's path, that path is used and no header is sent.
+        endpoint: URL of the deployment, its `/predict` or `/predictWithResponseStream` URL (with or without the path of
+            an inference endpoint), URL of a private endpoint, or OCID of the deployment. Required.
+        region: Region for an OCID, such as `us-ashburn-1`. Default: that of the OCID.
+        route: The container's path, such as `/v1/chat/completions`. Default (`None`): that of the dialect; `""` sends
+            none, so that the deployment's own setting applies. It is sent in the header `route`; if `endpoint` has the
+            path of an inference endpoint, that path is used and no header is sent.
+
+    Raises:
+        ValueError: A field is malformed, or contains a credential; the message names it.
 
     Example:
         >>> OCIModelDeployment("ocid1.datasciencemodeldeployment.oc1.iad.abc").base_url
@@ -107,10 +115,15 @@ class OCIModelDeployment:
     """
 
     endpoint: str
+    """URL or OCID of the deployment, such as `https://modeldeployment.us-ashburn-1.oci.customer-oci.com/<ocid>`."""
     region: str | None = None
+    """Region for an OCID, such as `us-ashburn-1`. Default: that of the OCID."""
     route: str | None = None
+    """The container's path, such as `/v1/chat/completions`. Default: that of the dialect; `""`: none."""
     base_url: str = field(init=False, default="")
+    """URL of the deployment without a route, computed."""
     path_suffix: str = field(init=False, default="")
+    """Path of the inference endpoint after `/predict`, computed; empty if there is none."""
 
     name: ClassVar[str] = "oci-model-deployment"
     reports_failure_after_body: ClassVar[bool] = True
@@ -120,24 +133,24 @@ class OCIModelDeployment:
 
     def __post_init__(self) -> None:
         check_route("route", self.route)
-        base, suffix = _split_url(_url(self.endpoint.strip(), self.region))
+        base, suffix = _split_url(_build_url(self.endpoint.strip(), self.region))
         object.__setattr__(self, "base_url", base)
         object.__setattr__(self, "path_suffix", suffix)
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """Just above 60 s of silence, and 5 min."""
+        """65 s of silence and 330 s in total: just above the service's limits of 60 s and 5 min."""
         return _TIMEOUT
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body as it is."""
+        """Return the payload unchanged."""
         return body
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
-        """To the door that fits. A bare endpoint takes no GET; one with an inference endpoint's path does."""
+        """Build a POST to `/predict` or `/predictWithResponseStream`; a GET needs the path of an inference endpoint."""
         if len(content) > MAX_REQUEST_BYTES:
             raise InvalidRequest(
-                f"the request has {len(content)} bytes; OCI takes {MAX_REQUEST_BYTES} at most: "
-                "send fewer or smaller images",
+                f"the request has {len(content)} bytes; OCI accepts {MAX_REQUEST_BYTES} at most "
+                "(hint: send fewer or smaller images)",
                 code="PayloadTooLarge",
                 status=413,
             )
@@ -154,28 +167,43 @@ class OCIModelDeployment:
         path, header = self._path_and_headers(route)
         if not content and not path:
             raise InvalidRequest(
-                f"{route} cannot be read on a bare endpoint: give the inference endpoint's, …/predict/v1", status=405
+                f"GET {route} is not possible on this endpoint (hint: set endpoint to an inference endpoint, "
+                "…/predict/v1)",
+                status=405,
             )
         if header:
             fields["route"] = header
-        door = _STREAM if stream else _PREDICT
+        operation = _STREAM if stream else _PREDICT
         return Request(
-            "POST" if content else "GET", f"{self.base_url}{door}{path}", {**fields, **_lower_names(headers)}, content
+            "POST" if content else "GET",
+            f"{self.base_url}{operation}{path}",
+            {**fields, **_lower_names(headers)},
+            content,
         )
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
-        """Events, or one document. A proxy that merges trailers into the headers says here that the stream failed."""
-        if (told := _find_stream_failure(head.headers.items())) is not None:
-            raise parse_stream_failure(told)
+        """Create the decoder for server-sent events or a JSON document.
+
+        Raises:
+            StreamFailure: The headers report the failure, because a proxy has merged the trailers into them.
+            MalformedStream: The body is an HTML page.
+        """
+        if (value := _find_stream_failure(head.headers.items())) is not None:
+            raise parse_stream_failure(value)
         return create_frame_decoder(head)
 
     def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
-        """OCI's envelope `{"code", "message"}`, or the container's own words."""
-        said = parse_error_body(body)
-        return build_service_error(head, body, said, error_class_for_status(head.status), find_hint(head, said, _HINTS))
+        """Create the error for OCI's envelope `{"code", "message"}`, or for an error of the container."""
+        parsed = parse_error_body(body)
+        hint = find_hint(head, parsed, _HINTS)
+        return build_service_error(head, body, parsed, error_class_for_status(head.status), hint)
 
     def check_trailers(self, trailers: Trailers) -> None:
-        """Read `StreamFailure`: that it is there is the failure, with or without a value; or its facts, each alone."""
+        """Check for a `StreamFailure` trailer, which is a failure even without a value, or for trailers of its facts.
+
+        Raises:
+            StreamFailure: The trailers report a failure.
+        """
         facts = [
             (fact, value)
             for name, value in trailers
@@ -183,28 +211,28 @@ class OCIModelDeployment:
             if value.strip() and _letters_only(name).endswith(fact)
         ]
         failed = any(fact != "httpcode" or not value.strip().startswith("2") for fact, value in facts)
-        told = _find_stream_failure(trailers)
-        if told is not None or failed:
+        failure = _find_stream_failure(trailers)
+        if failure is not None or failed:
             raise parse_stream_failure(
-                ", ".join([*([told] if told else []), *(f"{fact}={value}" for fact, value in facts)])
+                ", ".join([*([failure] if failure else []), *(f"{fact}={value}" for fact, value in facts)])
             )
 
     def request_id(self, head: ResponseHead) -> str | None:
-        """`opc-request-id`."""
+        """The value of `opc-request-id`."""
         return head.headers.get("opc-request-id")
 
     def _path_and_headers(self, route: str) -> tuple[str, str]:
-        """The path behind the door, and the `route` header; never both."""
+        """The path after the operation, and the `route` header; at most one of them is set."""
         if not self.path_suffix:
             return "", route if self.route is None or route in SIDE_ROUTES else self.route
-        whole = self.path_suffix == "/v1" or (self.path_suffix.startswith("/v1/") and route in SIDE_ROUTES)
-        return (route if whole else self.path_suffix), ""
+        takes_any_route = self.path_suffix == "/v1" or (self.path_suffix.startswith("/v1/") and route in SIDE_ROUTES)
+        return (route if takes_any_route else self.path_suffix), ""
 
 
 def _find_stream_failure(fields: Iterable[tuple[str, str]]) -> str | None:
-    """What the fields named `StreamFailure` say, however the name is spelled; `None` where there is none."""
-    told = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
-    return ", ".join(value for value in told if value.strip()) if told else None
+    """The values of fields named `StreamFailure` in any spelling; `None` if there is no such field."""
+    values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
+    return ", ".join(value for value in values if value.strip()) if values else None
 
 
 def _letters_only(name: str) -> str:
@@ -212,7 +240,10 @@ def _letters_only(name: str) -> str:
 
 
 def parse_stream_failure(value: str) -> StreamFailure:
-    """What a `StreamFailure` trailer says. Oracle documents its three facts but not how they are written.
+    """Create the error for a `StreamFailure` trailer. Oracle documents its three facts, but not their format.
+
+    Args:
+        value: The value of the trailer; may be empty.
 
     >>> parse_stream_failure("ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout").code
     'ServiceTimeout'
@@ -221,10 +252,10 @@ def parse_stream_failure(value: str) -> StreamFailure:
     reason, code = facts.get("errorreason"), facts.get("errorcode")
     status = int(facts.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
     name = reason or code
-    kind = StreamTimeout if status == 408 else StreamFailure
-    meaning = _REASONS.get(name or "", f"the trailer was {value[:300]!r}" if value else "the trailer has no value")
-    return kind(
-        f"OCI ended the stream: {status} {name or 'StreamFailure'} ({meaning})",
+    error_class = StreamTimeout if status == 408 else StreamFailure
+    meaning = _REASONS.get(name or "", f"the trailer is {value[:300]!r}" if value else "the trailer has no value")
+    return error_class(
+        f"OCI ended the stream: {status} {name or 'StreamFailure'}: {meaning}",
         code=name,
         status=status,
         raw=value,
@@ -232,7 +263,7 @@ def parse_stream_failure(value: str) -> StreamFailure:
 
 
 def _parse_facts(value: str) -> dict[str, str]:
-    """The facts by name in lower case, from JSON, from `name=value` pairs, or from the words that are known."""
+    """Parse the facts, by name in lower case, from JSON, from `name=value` pairs, or from known values in the text."""
     try:
         document: Any = _json.loads(value)
     except ValueError:
@@ -240,17 +271,17 @@ def _parse_facts(value: str) -> dict[str, str]:
     if isinstance(document, str) and len(document) < len(value):
         return _parse_facts(document)
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
-    facts = {_letters_only(name): _json.to_text(fact)[:_LONGEST_FACT] for name, fact in pairs}
+    facts = {_letters_only(name): _json.to_text(fact)[:_MAX_FACT] for name, fact in pairs}
     for name, pattern in _KNOWN_VALUES.items():
-        if found := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
-            facts[name] = _SPELLING.get(found[0].lower(), found[0])
+        if match := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
+            facts[name] = _SPELLING.get(match[0].lower(), match[0])
     if not _KNOWN_VALUES["httpcode"].fullmatch(facts.get("httpcode", "")):
         facts.pop("httpcode", None)
     return facts
 
 
-#: The longest fact of a trailer that is kept, in characters.
-_LONGEST_FACT = 200
+#: Maximum length of a fact of a trailer in characters.
+_MAX_FACT = 200
 
 _PAIR = re.compile(
     r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE
@@ -263,14 +294,14 @@ _KNOWN_VALUES = {
 _SPELLING = {name.lower(): name for name in (*_REASONS, *_TIMEOUTS)}
 
 
-def _url(endpoint: str, region: str | None) -> str:
+def _build_url(endpoint: str, region: str | None) -> str:
     match = _OCID.fullmatch(endpoint)
     if not match:
         return endpoint
     realm = match["realm"]
     region = region or match["region"]
     if not region:
-        raise ValueError(f"endpoint={endpoint!r} is an OCID that names no region: give region= too")
+        raise ValueError(f"endpoint={endpoint!r} is an OCID without a region (hint: set region, such as us-ashburn-1)")
     name = region.lower() if region.isupper() else region
     region = check_name("region", REGIONS.get(name, name), "oci region or key")
     if domain := REALMS.get(realm):
@@ -279,12 +310,12 @@ def _url(endpoint: str, region: str | None) -> str:
 
 
 def _split_url(url: str) -> tuple[str, str]:
-    """The deployment's URL, and the path of the inference endpoint behind the door if there is one."""
+    """Split into the deployment's URL and the path of the inference endpoint, which may be empty."""
     check_url("endpoint", url, problem=_NO_ENDPOINT)
     match = re.fullmatch(r"(?P<base>[^?#]*?)(?:/predict(?:WithResponseStream|WithStream)?(?P<suffix>/[^#]*)?)?/*", url)
     if match is None:
-        shown = re.split("[?#]", url)[0]  # a query may hold a key
-        raise ValueError(f"endpoint={shown!r} has a query or a fragment, which a deployment's URL has not")
+        shown = re.split("[?#]", url)[0]  # a query may contain a key
+        raise ValueError(f"endpoint={shown!r} has a query or a fragment (hint: remove it)")
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 
 

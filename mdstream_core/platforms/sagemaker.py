@@ -1,8 +1,8 @@
 """Amazon SageMaker real-time endpoints.
 
-An endpoint has two doors: `invocations`, which answers whole, and `invocations-response-stream`, which answers with a
-binary event stream of payload parts. What goes wrong after the 200 comes as an exception frame, mostly the last one.
-SageMaker strips all headers but its own, and knows no path of the container's: every image answers on `/invocations`.
+An endpoint has two routes: `invocations`, which returns a whole response, and `invocations-response-stream`, which
+returns a binary event stream of payload parts. A failure after the 200 is an exception frame, usually the last frame.
+SageMaker removes all headers but its own, and has no routes of the container's: every image serves `/invocations`.
 
 Sources: the announcement of InvokeEndpointWithResponseStream (2023-08-31), botocore's model `sagemaker-runtime`
 2017-05-13 for shapes, limits and errors, and its `partitions.json` for the hosts.
@@ -22,27 +22,27 @@ from mdstream_core.platforms._sagemaker_errors import parse_error
 from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire import FrameDecoder
 
-#: The largest body, in bytes (shape `BodyBlob`).
+#: Maximum size of a request body in bytes (shape `BodyBlob`).
 MAX_REQUEST_BYTES = 6_291_456
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 _HEADER_PREFIX = "x-amzn-sagemaker-"
 
-#: Where the names of a region begin with something else than those of `amazonaws.com` (botocore's `partitions.json`).
+#: Domains by the prefix of the region; all others are in `amazonaws.com` (botocore's `partitions.json`).
 _SUFFIXES = {
     "cn-": "amazonaws.com.cn",
     "eusc-": "amazonaws.eu",
     "us-iso-": "c2s.ic.gov",
     "us-isob-": "sc2s.sgov.gov",
-    "eu-isoe-": "emulator.adc-e.uk",
+    "eu-isoe-": "cloud.adc-e.uk",
     "us-isof-": "csp.hci.ic.gov",
 }
 
 _NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"
 _PRINTABLE = r"[\x21-\x7e][\x20-\x7e]*"
 
-#: Header by field: what its value looks like, and how long it may be (botocore's shapes).
+#: Pattern and maximum length of each field that is sent as a header (botocore's shapes).
 _HEADER_RULES: dict[str, tuple[str, int]] = {
     "inference_component": (r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?", 63),
     "target_model": (_PRINTABLE, 1024),
@@ -56,13 +56,13 @@ _HEADER_RULES: dict[str, tuple[str, int]] = {
 }
 _FIELDS = {f"{_HEADER_PREFIX}{name.replace('_', '-')}": name for name in _HEADER_RULES}
 
-#: What `InvokeEndpointWithResponseStream` does not have, and what a value there would mean.
+#: Fields that `InvokeEndpointWithResponseStream` does not support, and why.
 _NOT_STREAMED = {
     "target_model": "a multi-model endpoint does not stream",
     "enable_explanations": "explanations are not streamed",
 }
 
-#: Headers that are sent though SageMaker does not document them: the request needs them, or AWS's tracing.
+#: Further headers that are sent, for the request itself or for AWS's tracing.
 _PASSED_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-type", "user-agent", "x-amzn-trace-id"}
 )
@@ -75,26 +75,29 @@ _STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=490.0, total=520.0)
 
 @dataclass(frozen=True, slots=True)
 class SageMaker:
-    """One endpoint.
+    """A real-time endpoint of Amazon SageMaker. All fields but the first are optional.
 
     Args:
-        endpoint_name: Its name.
-        region_name: Where it is, such as `us-east-1`; needed where `endpoint_url` is not given.
-        endpoint_url: The runtime service's URL, for FIPS, VPC endpoints and tests. By botocore's rules, with all its
-            settings: `mdstream_core.auth.aws.resolve_connection(…).endpoint_url`.
-        inference_component: Of several on one endpoint, the one to ask.
-        target_model: Of a multi-model endpoint, the model's file; such an endpoint does not stream.
-        target_variant: Of several production variants, the one to ask.
-        target_container_hostname: Of several containers that are invoked directly, the one to ask.
-        session_id: A stateful session; `NEW_SESSION` begins one, which a stream cannot.
-        inference_id: Your id of the request.
-        custom_attributes: Up to 1,024 characters of ASCII that reach the container; the only header that does.
-        enable_explanations: For an endpoint with an explainer; not streamed.
-        prefix_aware_id: A routing hint for endpoints with `PREFIX_AWARE` routing.
-        accept: What the container is asked to answer with; by default it is not told.
-        content_type: Of the question.
-        raw_output: Whether whoever reads the answer wants the container's bytes as they are: the lines of a stream, the
-            body of a whole answer.
+        endpoint_name: Name of the endpoint, such as `my-endpoint`: up to 63 letters, digits and single hyphens.
+        region_name: Region such as `us-east-1`. Required without `endpoint_url`.
+        endpoint_url: URL of the runtime service, for FIPS, VPC endpoints and tests; by botocore's rules and settings:
+            `mdstream_core.auth.aws.resolve_connection(…).endpoint_url`. Default: that of the region.
+        inference_component: Name of an inference component, for an endpoint with several.
+        target_model: File of a model such as `model.tar.gz`, for a multi-model endpoint, which does not stream.
+        target_variant: Name of a production variant, for an endpoint with several.
+        target_container_hostname: Host name of a container, for an endpoint whose containers are invoked directly.
+        session_id: Id of a stateful session. `NEW_SESSION` starts one, which a stream cannot do.
+        inference_id: Your own id of the request, up to 64 characters.
+        custom_attributes: Up to 1,024 characters of ASCII for the container; the only header that reaches it.
+        enable_explanations: Expression that enables explanations, for an endpoint with an explainer; not streamed.
+        prefix_aware_id: Routing hint, for an endpoint with `PREFIX_AWARE` routing.
+        accept: Media type of the response, such as `application/jsonlines`. Default: the container's choice.
+        content_type: Media type of the request. Default: `application/json`.
+        raw_output: Whether the container's bytes are returned unparsed: the lines of a stream, or the body of a whole
+            response. Default: false.
+
+    Raises:
+        ValueError: A field is missing or malformed; the message names it.
 
     Example:
         >>> SageMaker("my-endpoint", "eu-west-1").base_url
@@ -102,21 +105,37 @@ class SageMaker:
     """
 
     endpoint_name: str
+    """Name of the endpoint, such as `my-endpoint`; required."""
     region_name: str | None = None
+    """Region such as `us-east-1`. Required without `endpoint_url`."""
     endpoint_url: str | None = None
+    """URL of the runtime service, for FIPS, VPC endpoints and tests. Default: that of the region."""
     inference_component: str | None = None
+    """Name of an inference component. Default: none."""
     target_model: str | None = None
+    """File of a model such as `model.tar.gz`, for a multi-model endpoint. Default: none."""
     target_variant: str | None = None
+    """Name of a production variant. Default: none."""
     target_container_hostname: str | None = None
+    """Host name of a container that is invoked directly. Default: none."""
     session_id: str | None = None
+    """Id of a stateful session, or `NEW_SESSION`. Default: none."""
     inference_id: str | None = None
+    """Your own id of the request, up to 64 characters. Default: none."""
     custom_attributes: str | None = None
+    """Up to 1,024 characters of ASCII for the container. Default: none."""
     enable_explanations: str | None = None
+    """Expression that enables explanations. Default: none."""
     prefix_aware_id: str | None = None
+    """Routing hint, for an endpoint with `PREFIX_AWARE` routing. Default: none."""
     accept: str | None = None
+    """Media type of the response, such as `application/jsonlines`. Default: the container's choice."""
     content_type: str = "application/json"
+    """Media type of the request. Default: `application/json`."""
     raw_output: bool = False
+    """Whether the container's bytes are returned unparsed. Default: false."""
     base_url: str = field(init=False, default="")
+    """URL of the endpoint, computed."""
 
     name: ClassVar[str] = "sagemaker"
     reports_failure_after_body: ClassVar[bool] = True
@@ -128,63 +147,73 @@ class SageMaker:
         name = self.endpoint_name
         if not re.fullmatch(_NAME, name) or len(name) > 63:
             raise ValueError(
-                f"endpoint_name={name!r} is no endpoint's name: up to 63 letters, digits and single hyphens"
+                f"endpoint_name={name!r} is not the name of an endpoint "
+                "(hint: use up to 63 letters, digits and single hyphens)"
             )
         check_sendable("accept", self.accept)
         check_sendable("content_type", self.content_type)
-        for header, shape in _FIELDS.items():
-            if problem := _describe_problem(header, getattr(self, shape)):
+        for header, field_name in _FIELDS.items():
+            if problem := _describe_problem(header, getattr(self, field_name)):
                 raise ValueError(problem)
-        object.__setattr__(self, "base_url", f"{_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
+        object.__setattr__(self, "base_url", f"{_build_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """70 s for a whole response, a little more than 8 min for a stream."""
+        """70 s of silence for a whole response, 490 s for a stream: just above the service's limits."""
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body as it is."""
+        """Return the payload unchanged."""
         return body
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
-        """A POST to the door that fits; the container's route is always `/invocations`."""
+        """Build a POST to `invocations` or `invocations-response-stream`; the container receives `/invocations`."""
         if route in SIDE_ROUTES:
-            raise InvalidRequest(f"{route} cannot be reached on SageMaker: an endpoint answers invocations only")
+            raise InvalidRequest(
+                f"{route} is not available on SageMaker, whose endpoints serve invocations only "
+                "(hint: do not use it with SageMaker)"
+            )
         if len(content) > MAX_REQUEST_BYTES:
             raise InvalidRequest(
-                f"the request has {len(content)} bytes; SageMaker takes {MAX_REQUEST_BYTES} at most: "
-                "send smaller images",
+                f"the request has {len(content)} bytes; SageMaker accepts {MAX_REQUEST_BYTES} at most "
+                "(hint: send fewer or smaller images)",
                 code="PayloadTooLarge",
                 status=413,
             )
-        door = "invocations-response-stream" if stream else "invocations"
-        sent = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
-        return Request("POST", f"{self.base_url}/{door}", {**sent, **_filter_headers(headers, stream=stream)}, content)
+        operation = "invocations-response-stream" if stream else "invocations"
+        fields = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
+        return Request(
+            "POST", f"{self.base_url}/{operation}", {**fields, **_filter_headers(headers, stream=stream)}, content
+        )
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
-        """Payload parts with whatever the container wrote inside, or its one document."""
-        streams = head.content_type == EVENT_STREAM
-        written = head.headers.get(f"{_HEADER_PREFIX}content-type", "") if streams else head.content_type
-        if written.startswith("text/html"):
+        """Create the decoder for payload parts and the container's output inside them, or for the container's document.
+
+        Raises:
+            MalformedStream: The container returned an HTML page.
+        """
+        is_stream = head.content_type == EVENT_STREAM
+        content_type = head.headers.get(f"{_HEADER_PREFIX}content-type", "") if is_stream else head.content_type
+        if content_type.startswith("text/html"):
             raise MalformedStream(
-                "the body is no model's answer: its content type is text/html; check the endpoint's container",
+                "the response is not a model's: its content type is text/html (hint: check the endpoint's container)",
                 status=head.status,
             )
-        inner = RawDecoder(lines=streams) if self.raw_output else ContainerDecoder()
-        return PayloadPartDecoder(inner) if streams else inner
+        inner = RawDecoder(lines=is_stream) if self.raw_output else ContainerDecoder()
+        return PayloadPartDecoder(inner) if is_stream else inner
 
     def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
-        """The service's refusal, or the container's own words inside a `ModelError`."""
+        """Create the error for an error of SageMaker, or for one of the container inside a `ModelError`."""
         return parse_error(head, body)
 
     def check_trailers(self, trailers: Trailers) -> None:
-        """There are none: an exception frame says what went wrong."""
+        """Do nothing: the service sends no trailers. The frame decoder raises the error of an exception frame."""
 
     def request_id(self, head: ResponseHead) -> str | None:
-        """`x-amzn-requestid`."""
+        """The value of `x-amzn-requestid`."""
         return head.headers.get("x-amzn-requestid")
 
     def _sagemaker_headers(self, *, stream: bool) -> dict[str, str]:
-        """The headers that the fields make."""
+        """The headers for the fields of this object."""
         headers = {header: value for header, name in _FIELDS.items() if (value := getattr(self, name)) is not None}
         if self.accept is not None:
             headers[f"{_HEADER_PREFIX}accept" if stream else "accept"] = self.accept
@@ -194,64 +223,70 @@ class SageMaker:
 
 
 def _filter_headers(headers: Mapping[str, str], *, stream: bool) -> dict[str, str]:
-    """A caller's headers in lower case, without those that SageMaker would strip: for these a warning says so."""
-    given = {name.lower(): value for name, value in headers.items()}
-    for name, value in given.items():
+    """The caller's headers in lower case, without those that SageMaker removes, which cause a warning."""
+    extra = {name.lower(): value for name, value in headers.items()}
+    for name, value in extra.items():
         if problem := _describe_problem(name, value):
             raise InvalidRequest(problem, code="ValidationError", status=400)
     if stream:
-        _reject_unstreamed(given)
-    kept = {name: value for name, value in given.items() if name.startswith(_HEADER_PREFIX) or name in _PASSED_HEADERS}
-    if stripped := given.keys() - kept.keys():
+        _reject_unstreamed(extra)
+    passed = {
+        name: value for name, value in extra.items() if name.startswith(_HEADER_PREFIX) or name in _PASSED_HEADERS
+    }
+    if removed := extra.keys() - passed.keys():
         warnings.warn(
-            f"SageMaker strips the header {', '.join(sorted(stripped))}, so it is not sent: what the container must "
-            "know goes into custom_attributes",
+            f"SageMaker removes the header {', '.join(sorted(removed))}, so it is not sent "
+            "(hint: send data for the container in custom_attributes)",
             RuntimeWarning,
             stacklevel=2,
         )
-    return kept
+    return passed
 
 
 def _describe_problem(header: str, value: str | None) -> str | None:
-    """What is wrong with a header's value, in words."""
+    """The problem of a header's value, or `None`."""
     name = _FIELDS.get(header)
     if name is None or value is None:
         return None
-    pattern, longest = _HEADER_RULES[name]
-    if len(value) > longest:
-        return f"{name} has {len(value)} characters; SageMaker takes {longest} at most"
+    pattern, max_length = _HEADER_RULES[name]
+    if len(value) > max_length:
+        return f"{name} has {len(value)} characters; SageMaker accepts {max_length} at most (hint: shorten it)"
     if not re.fullmatch(pattern, value):
-        return f"{name} ({header}) has {describe_problem(value) or 'characters that SageMaker does not take there'}"
+        problem = describe_problem(value) or "characters that SageMaker rejects (hint: remove them)"
+        return f"{name} ({header}) has {problem}"
     return None
 
 
 def _reject_unstreamed(headers: Mapping[str, str]) -> None:
-    for name, why in _NOT_STREAMED.items():
+    for name, reason in _NOT_STREAMED.items():
         if f"{_HEADER_PREFIX}{name.replace('_', '-')}" in headers:
-            raise InvalidRequest(f"{name} is set, but {why}: ask for the whole answer", code="ValidationError")
+            raise InvalidRequest(
+                f"{name} is set, but {reason} (hint: set streaming=False, or send the request without streaming)",
+                code="ValidationError",
+            )
     if headers.get(f"{_HEADER_PREFIX}session-id") == "NEW_SESSION":
         raise InvalidRequest(
-            "a stream cannot begin a session: begin it with a whole answer, then give its session_id",
+            "a stream cannot start a session (hint: start it without streaming, then set its session_id)",
             code="ValidationError",
         )
 
 
-def _url(url: str | None, region: str | None) -> str:
+def _build_url(url: str | None, region: str | None) -> str:
     if url is None:
         if not region:
-            raise ValueError("region_name is missing: give it, such as us-east-1, or an endpoint_url")
+            raise ValueError("region_name is missing (hint: set region_name, such as us-east-1, or endpoint_url)")
         check_name("region_name", region, "aws region")
-        suffix = next((suffix for begin, suffix in _SUFFIXES.items() if region.startswith(begin)), "amazonaws.com")
+        suffix = next((suffix for prefix, suffix in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
         return f"https://runtime.sagemaker.{region}.{suffix}"
-    words = "is no URL of the runtime service, such as https://runtime.sagemaker.us-east-1.amazonaws.com"
-    parts = check_url("endpoint_url", url, problem=words, userinfo_hint="")
+    problem = "is not a URL of the runtime service (hint: use https://runtime.sagemaker.<region>.amazonaws.com)"
+    parts = check_url("endpoint_url", url, problem=problem, userinfo_hint="")
     if parts.query or parts.fragment:
-        shown = re.split("[?#]", url)[0]  # a query may hold a key
-        raise ValueError(f"endpoint_url={shown!r} {words}")
+        shown = re.split("[?#]", url)[0]  # a query may contain a key
+        raise ValueError(f"endpoint_url={shown!r} {problem}")
     if region:
         check_name("region_name", region, "aws signing region")
     return url.rstrip("/").split("/endpoints/")[0]
 
 
-#: The names of the parameters, for whoever builds this from a configuration.
+#: Names of the parameters, for code that creates this object from a configuration.
 PARAMETERS = tuple(item.name for item in fields(SageMaker) if item.init)

@@ -1,26 +1,26 @@
-"""The four services, through the core and through LangChain: the same tokens, each in its service's envelope."""
-# ruff: noqa: PLC0415  (nobody pays for another's imports)
+"""Contenders for the four services, with the core and with LangChain: the same tokens in each service's format."""
+# ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
 from functools import partial
 from importlib import import_module
 from typing import Any
 
-from benchmarks.contenders import REQUEST, Contender
+from benchmarks.contenders import PROMPT, Contender
 from benchmarks.server import Source
 
 _COMPARTMENT = "ocid1.compartment.oc1..b"
 _GROK, _COMMAND = "xai.grok-4", "cohere.command-a-03-2025"
 
 
-def _core(platform: Any, dialect: str, **requested: Any) -> Contender:
+def _core(platform: Any, dialect_name: str, **params: Any) -> Contender:
     from mdstream_core import Service, TextDelta
-    from mdstream_core.dialects import dialect as named
+    from mdstream_core.dialects import dialect as resolve_dialect
 
-    service, dialect_name = Service(platform), named(dialect)
-    question = {"messages": [{"role": "user", "content": REQUEST}], **requested}
+    service, dialect = Service(platform), resolve_dialect(dialect_name)
+    payload = {"messages": [{"role": "user", "content": PROMPT}], **params}
 
     def call() -> Any:
-        return service.call(dialect_name, question)
+        return service.call(dialect, payload)
 
     return Contender(
         lambda: service.client.stream(call()),
@@ -61,14 +61,14 @@ def _core_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -
 
 
 def _chat_genai(wire: str, model: str, source: Source, pem: bytes | None) -> Contender:
-    platform_case = {"compartment_id": _COMPARTMENT, "service_endpoint": f"{source.url}/{wire}"}
-    return _chat("ChatOCIGenAI", model=model, dialect=wire, **platform_case)
+    fields = {"compartment_id": _COMPARTMENT, "service_endpoint": f"{source.url}/{wire}"}
+    return _chat("ChatOCIGenAI", model=model, dialect=wire, **fields)
 
 
 def _chat_sagemaker(wire: str, source: Source, pem: bytes | None) -> Contender:
-    import_module("botocore")  # the class asks it for the region's rules
-    platform_case = {"endpoint_name": "e", "region_name": "us-east-1", "endpoint_url": f"{source.url}/{wire}"}
-    return _chat("ChatSagemakerEndpoint", **platform_case)
+    import_module("botocore")  # the class reads the endpoint rules of the region from it
+    fields = {"endpoint_name": "e", "region_name": "us-east-1", "endpoint_url": f"{source.url}/{wire}"}
+    return _chat("ChatSagemakerEndpoint", **fields)
 
 
 def _chat_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -> Contender:

@@ -1,7 +1,7 @@
-"""What the services write, byte for byte: the same tokens, each in the envelope of its service.
+"""The wire formats of the services: the same tokens, each in the format of its service.
 
-A wire's name stands in the path behind mode and count: `/flood/2000/sagemaker-sse/…`. Frames and messages are written
-by the emulator's own encoders.
+The path has the name of the format after mode and count: `/burst/2000/sagemaker-sse/…`. Frames and messages are encoded
+by the emulator's encoders.
 """
 
 import base64
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 def token(i: int) -> str:
-    """The text of the `i`-th piece."""
+    """Return the text of the `i`-th chunk."""
     return f"tok{i} "
 
 
@@ -38,14 +38,14 @@ def _openai(i: int) -> Json:
 
 
 def _arguments(i: int) -> Json:
-    """The `i`-th piece of the arguments of one tool call."""
+    """Return the chunk with the `i`-th piece of a tool call's arguments."""
     name = {"id": "call_1", "type": "function"} if i == 0 else {}
     output = {"name": "note", "arguments": '{"text": "'} if i == 0 else {"arguments": word(i)}
     return _openai(i) | {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, **name, "function": output}]}}]}
 
 
 def word(i: int) -> str:
-    """What the `i`-th piece of the arguments says, but for the first."""
+    """Return the `i`-th piece of the arguments, from the second on."""
     return f"{i % 10_000:4} "
 
 
@@ -63,8 +63,8 @@ def _tgi(i: int) -> Json:
     return {"index": i, "token": output, "generated_text": None, "details": None}
 
 
-def _json(wire: Json) -> bytes:
-    return json.dumps(wire).encode()
+def _json(payload: Json) -> bytes:
+    return json.dumps(payload).encode()
 
 
 _CLOSED = [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]}}]
@@ -79,7 +79,7 @@ _TGI_END = _json(_tgi(0) | {"token": {"text": "", "special": True}, "generated_t
 
 
 def event(payload: bytes) -> bytes:
-    """A server-sent event."""
+    """Encode a server-sent event."""
     return b"data: %b\n\n" % payload
 
 
@@ -87,8 +87,8 @@ def _line(payload: bytes) -> bytes:
     return payload + b"\n"
 
 
-def _part(written: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    return lambda payload: encode(_PART, written(payload))
+def _part(encode_payload: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda payload: encode(_PART, encode_payload(payload))
 
 
 def _message(payload: bytes) -> bytes:
@@ -96,19 +96,19 @@ def _message(payload: bytes) -> bytes:
 
 
 def chunked(data: bytes) -> bytes:
-    """A piece of a body as an HTTP chunk."""
+    """Encode an HTTP chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 @dataclass(frozen=True, slots=True)
 class WireFormat:
-    """How an answer is written.
+    """The format of a response.
 
     Attributes:
-        payload: What carries the `i`-th token.
-        end: The payloads behind the last token.
-        framed: What is made of a payload.
-        content_type: Of the answer; empty for a WebSocket.
+        payload: Returns the payload of the `i`-th token.
+        end: The payloads after the last token.
+        framed: Encodes a payload as a frame.
+        content_type: Media type of the response; empty for a WebSocket.
     """
 
     payload: Callable[[int], Json]
@@ -118,17 +118,17 @@ class WireFormat:
 
     @property
     def head(self) -> bytes:
-        """Status line and header fields."""
+        """Status line and headers."""
         fields = f"content-type: {self.content_type}\r\ntransfer-encoding: chunked\r\nopc-request-id: b\r\n"
         return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode()
 
     @property
     def last(self) -> bytes:
-        """What ends the body, or the conversation."""
+        """The last chunk of the body, or the close frame of a WebSocket."""
         return b"0\r\n\r\n" if self.content_type else encode_frame(8, close_data(NORMAL))
 
     def pieces(self, count: int) -> list[bytes]:
-        """The HTTP chunks of an answer, or its messages; one token in each."""
+        """Return the HTTP chunks or WebSocket messages of a response, one token in each."""
         payloads = [*(_json(self.payload(i)) for i in range(count)), *self.end]
         pieces = map(self.framed, payloads)
         return [chunked(piece) for piece in pieces] if self.content_type else list(pieces)
@@ -149,14 +149,14 @@ WIRES: dict[str, WireFormat] = {
 }
 
 
-def wire(path: str) -> WireFormat:
-    """How the answer to a request is written: as its path names it, or as the path's end shows."""
+def choose_wire_format(path: str) -> WireFormat:
+    """Return the format that a path names; without a name, the one of the path's operation."""
     named = [WIRES[part] for part in path.split("/")[3:4] if part in WIRES]
     return named[0] if named else GENERIC if path.endswith("/actions/chat") else OPENAI
 
 
 def handshake(fields: dict[str, str]) -> bytes:
-    """The answer to a client that wants a WebSocket."""
+    """Encode the response to a WebSocket handshake."""
     digest = hashlib.sha1(f"{fields['sec-websocket-key']}{_GUID}".encode()).digest()
-    agreed = f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
-    return f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{agreed}".encode()
+    accept = f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n"
+    return f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{accept}".encode()

@@ -1,0 +1,90 @@
+"""How each package reports a failed stream: error or success. `python -m benchmarks.stream_failures` prints the table.
+
+The table is in docs/comparison.md: the same request, with each failure of the emulator.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from benchmarks import contenders as all_contenders
+from benchmarks.contenders import Contender, Entry
+from mdstream_core.emulator import Emulator, Fault
+
+FAULTS: dict[str, Fault | None] = {
+    "no failure": None,
+    "trailer after half": Fault("trailer", after=6),
+    "trailer after all": Fault("trailer"),
+    "vLLM's error event": Fault("error_event", after=6),
+    "`event: error`": Fault("error_event", "named", after=6),
+    "no finish reason": Fault("no_finish", after=6),
+    "connection closed": Fault("cut", after=6),
+}
+
+#: The endpoint in the form that each package expects.
+ENDPOINTS: dict[Entry, Callable[[Emulator], str]] = {
+    all_contenders.LANGCHAIN: lambda emulator: emulator.url,
+    all_contenders.LANGCHAIN_PEERS[0]: lambda emulator: emulator.endpoint,
+    all_contenders.LANGCHAIN_PEERS[1]: lambda emulator: emulator.url,
+    all_contenders.LANGCHAIN_PEERS[2]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
+    all_contenders.LLAMAINDEX: lambda emulator: emulator.url,
+    all_contenders.LLAMAINDEX_PEERS[0]: lambda emulator: emulator.endpoint,
+    all_contenders.LLAMAINDEX_PEERS[1]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
+}
+
+_PACKAGES = ("langchain-oci", "langchain-openai", "llama-index-llms-oci-data-science", "llama-index-llms-openai-like")
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """The part of `Source` that a contender uses."""
+
+    url: str
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    with Emulator() as emulator:
+        columns = {entry: _column(entry, emulator) for entry in ENDPOINTS}
+    print(f"| | {' | '.join(entry.name for entry in columns)} |")
+    print("|---|" + "---|" * len(columns))
+    for title in FAULTS:
+        print(f"| {title} | {' | '.join(column[title] for column in columns.values())} |")
+    print("\n" + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+
+
+def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
+    source: Any = _Endpoint(ENDPOINTS[entry](emulator))
+    contender = entry.open(source)
+    complete, _ = _read(contender)
+    column = {}
+    for title, fault in FAULTS.items():
+        emulator.reset()
+        emulator.script(fault)
+        column[title] = _outcome(complete, *_read(contender))
+    return column
+
+
+def _read(contender: Contender) -> tuple[str, BaseException | None]:
+    """Read a stream; return its text and its error."""
+    content: list[str] = []
+
+    def read() -> None:
+        content.extend(contender.text(piece) for piece in contender.stream())
+
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(read).exception()
+    return "".join(content), error
+
+
+def _outcome(complete: str, content: str, error: BaseException | None) -> str:
+    if error is not None:
+        return f"`{type(error).__name__}`"
+    amount = "" if content == complete else ": half" if complete.startswith(content) else ": repeated"
+    return f"success{amount}"
+
+
+if __name__ == "__main__":
+    main()
