@@ -35,7 +35,7 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     """Fields for the parameters of text generation, for streaming, resuming and parsing."""
 
     dialect: GenerationDialect | None = None
-    """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
+    """API format of the endpoint, such as `openai-chat`. `None` uses the default of the platform."""
 
     temperature: float | None = None
     """Sampling temperature; higher values give more varied output. `None` uses the server's default."""

@@ -22,10 +22,11 @@ class ModelArtsMixin(ConnectionFields):
     """Path behind `endpoint`, such as `/v1/chat/completions`. `None` uses the path of the dialect."""
 
     auth: Auth | None = Field(default=None, exclude=True, repr=False)
-    """A signer of `mdstream_core.auth`, or an `httpx.Auth`, instead of the fields below."""
+    """Signer of the requests, in place of the fields below: one of `mdstream_core.auth`, or an `httpx.Auth`."""
 
     auth_type: HuaweiAuthType | None = None
-    """How requests are authenticated; by default found out from the other fields and the environment."""
+    """Authentication method. `None` uses the first credential that is found: in the other fields, in the environment, in
+    configuration files. `none` sends unsigned requests."""
 
     token: SecretStr | None = None
     """IAM token, sent in `X-Auth-Token`. It is not renewed; use `user` and `password` for that."""

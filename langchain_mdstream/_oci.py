@@ -17,7 +17,8 @@ class _OCIAuthFields(ConnectionFields):
     """Authentication fields that both OCI services share."""
 
     auth_type: OCIAuthType | None = None
-    """How requests are authenticated; by default found out from the other fields and the environment."""
+    """Authentication method. `None` uses the first credential that is found: in the other fields, in the environment, in
+    configuration files. `none` sends unsigned requests."""
 
     auth_profile: str | None = None
     """Profile of the OCI configuration file. `None` uses `OCI_CLI_PROFILE`, `OCI_CONFIG_PROFILE` or `DEFAULT`."""

@@ -69,10 +69,10 @@ class SageMakerMixin(ConnectionFields):
     """Routing hint for endpoints with `PREFIX_AWARE` routing."""
 
     auth: Auth | None = Field(default=None, exclude=True, repr=False)
-    """A signer of `mdstream_core.auth`, or an `httpx.Auth`, instead of AWS credentials."""
+    """Signer of the requests, in place of AWS credentials: one of `mdstream_core.auth`, or an `httpx.Auth`."""
 
     auth_type: AWSAuthType | None = None
-    """`none` sends unsigned requests; by default they are signed with AWS credentials."""
+    """`none` sends unsigned requests. `None` signs them with AWS credentials."""
 
     credentials_profile_name: str | None = None
     """Profile of `~/.aws/credentials` or `~/.aws/config`."""

@@ -35,7 +35,7 @@ class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     dialect: EmbeddingDialect | None = None
-    """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
+    """API format of the endpoint, such as `openai-embeddings`. `None` uses the default of the platform."""
 
     dimensions: int | None = None
     """Length of the vectors, for models that support shorter ones; also accepted as `output_dimensions`. `None` uses

@@ -31,7 +31,7 @@ class Reranker(ConnectionFields, BaseDocumentCompressor):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     dialect: RerankDialect | None = None
-    """The API format of the endpoint; by default that of the platform's models. See `mdstream_core.dialects`."""
+    """API format of the endpoint, such as `score`. `None` uses the default of the platform."""
 
     top_n: int | None = Field(default=3, gt=0)
     """Maximum number of documents to return. `None` returns all, sorted by relevance."""

@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
+
+from mdstream_core import options
 
 #: Our packages; parameters that other packages define are in a table of their own.
 PACKAGES = ("langchain_mdstream", "llamaindex_mdstream", "mdstream_core")
@@ -108,8 +110,15 @@ def _from_pydantic(cls: type, name: str, info: Any) -> Parameter:
     owner = _owner(cls, name)
     annotation, _ = _field_sources(owner).get(name, ("", ""))
     default = "" if info.is_required() else _code(info.get_default(call_default_factory=True))
-    description = describe(cls, name) or info.description or ""
+    description = (describe(cls, name) or info.description or "") + _choices(annotation)
     return Parameter(name, annotation or str(info.annotation), default, description, _is_ours(owner))
+
+
+def _choices(annotation: str) -> str:
+    """The values of a literal type of `mdstream_core.options` that an annotation names."""
+    types = (getattr(options, name, None) for name in re.findall(r"\w+", annotation))
+    literals = (get_args(kind)[0] for kind in types if get_origin(kind) is Annotated)
+    return "".join(f" One of {', '.join(f'`{value}`' for value in get_args(literal))}." for literal in literals)
 
 
 def _from_dataclass(cls: type, field: Any) -> Parameter:
