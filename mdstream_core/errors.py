@@ -105,6 +105,9 @@ class ErrorResponse:
 class MDStreamError(Exception):
     """Base class of all errors: the request or the stream did not produce a complete response.
 
+    Args:
+        message: What happened, the facts, and a hint: `404 NotFound: … (hint: …)`.
+
     Attributes:
         code: Error code of the service (`ModelResponseTimeExceeded`, `TooManyRequests` …), if it sent one.
         status: HTTP status code: of the response, or the one that the reported failure names.
@@ -327,11 +330,16 @@ def error_class_for_status(status: int) -> type[ServiceError]:
 
 
 class MissingExtra(ImportError):
-    """An optional package is not installed; the message contains the command that installs it."""
+    """An optional package is not installed; the message contains the command that installs it.
+
+    Args:
+        package: Name of the package that cannot be imported, such as `botocore`.
+        extra: Extra of `mdstream-llm` that installs it, such as `aws`; empty if there is none.
+    """
 
     def __init__(self, package: str, extra: str = "") -> None:
         hint = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
-        super().__init__(f"{package} is not installed: {hint}")
+        super().__init__(f"{package} is not installed (hint: {hint})")
 
 
 def to_context_overflow(error: MDStreamError) -> MDStreamError:

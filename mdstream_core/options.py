@@ -41,9 +41,12 @@ __all__ = [
 
 
 def changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[str, Any]]:
-    """The fields of a model that are not at their defaults, for its `repr`: without those that hide their values."""
-    fields = {name: type(model).model_fields[name] for name in names}
-    values = {name: getattr(model, name) for name, field in fields.items() if field.repr}
+    """List the fields of a model that differ from their defaults, for its `repr`. Fields with `repr=False` are left out.
+
+    A model that is being validated may not have all of its fields yet.
+    """
+    fields = {name: type(model).model_fields[name] for name in names if name in model.__dict__}
+    values = {name: model.__dict__[name] for name, field in fields.items() if field.repr}
     return [
         (name, value) for name, value in values.items() if value != fields[name].get_default(call_default_factory=True)
     ]

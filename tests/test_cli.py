@@ -149,8 +149,8 @@ def test_help_imports_nothing_slow() -> None:
     [
         (["--port", "1", "--host", "203.0.113.1"], "cannot listen on --host 203.0.113.1 --port 1: "),
         (["--upstream", "here"], "--upstream here is no http://"),
-        (["--flavour", "vlm"], "--flavour='vlm' is unknown (hint: use one of vllm, "),
-        (["--flavour", ""], "--flavour='' is unknown (hint: use one of vllm, "),
+        (["--flavour", "vlm"], "--flavour='vlm' is unknown\nhint: use one of vllm, "),
+        (["--flavour", ""], "--flavour='' is unknown\nhint: use one of vllm, "),
     ],
 )
 def test_an_invalid_option_of_the_emulator_is_a_usage_error(

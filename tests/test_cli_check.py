@@ -234,7 +234,7 @@ FAILURES = {
     "no streaming": Failure("streaming", "does not stream", "use one that streams", faults=(None, NO_STREAM)),
     "the container rejects the request": Failure("streaming", "the prompt template wants a system message", "predict log", emulator={"model": reject}),
     "OCI: the trailer": Failure("streaming", "408 ModelResponseTimeExceeded", "max_tokens", faults=(None, Fault("trailer", after=2))),
-    "SageMaker: the exception frame": Failure("streaming", "ModelStreamError", "log says more", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
+    "SageMaker: the exception frame": Failure("streaming", "ModelStreamError", "see the endpoint's log", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
     "ModelArts: the close code": Failure("streaming", "1011", "again", "ModelArts WebSocket", faults=(None, None, Fault("trailer", after=2))),
     "the connection is closed": Failure("streaming", "the stream failed after", "log", faults=(None, Fault("cut", after=2))),
     "an HTML page": Failure("streaming", "text/html", "a model's and not a page's", faults=(None, Fault("html"))),

@@ -235,7 +235,7 @@ def test_an_unknown_endpoint(emulator: Emulator, send_request: Send) -> None:
     _, error = send_request(service(emulator, "nope"))
 
     assert type(error) is NotFound
-    assert "each region has its own endpoints" in str(error)
+    assert "InService, and the region" in str(error)
 
 
 def test_a_body_over_the_limit_is_rejected_by_both_sides(emulator: Emulator) -> None:

@@ -221,10 +221,10 @@ def test_a_rate_limit_is_not_a_context_overflow() -> None:
 
 
 REDIRECTS = {
-    "/moved": "it leads to /moved",
-    "https://other.example/v1/": "it leads to https://other.example/v1/",
-    "https://h/x?token=sesame": "it leads to https://h/x?…",
-    "": "give the URL it leads to",
+    "/moved": "set the endpoint to /moved",
+    "https://other.example/v1/": "set the endpoint to https://other.example/v1/",
+    "https://h/x?token=sesame": "set the endpoint to https://h/x?…",
+    "": "set the endpoint to its target",
 }
 
 

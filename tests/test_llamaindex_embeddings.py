@@ -239,7 +239,7 @@ BAD: dict[str, tuple[type[MDStreamEmbedding], dict[str, Any], str]] = {
     "a chat dialect": (
         OCIDataScienceEmbedding,
         {"endpoint": "https://h/ocid1.x", "dialect": "openai-chat"},
-        "there are: openai-embeddings",
+        "use one of openai-embeddings",
     ),
     "a misspelt option": (OCIDataScienceEmbedding, {"endpoint": "https://h/ocid1.x", "batchsize": 3}, "batchsize"),
     "no model": (

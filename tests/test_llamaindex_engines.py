@@ -257,7 +257,10 @@ def test_engines_raise_error_responses(emulator: Emulator, kind: str, reading: R
 
 
 UNASKED: dict[str, tuple[Callable[[Emulator], Any], type[MDStreamError]]] = {
-    "no such way to sign": (lambda emulator: llm_at(emulator, auth_type="carrier_pigeon"), RequestNotSent),
+    "no config file": (
+        lambda emulator: llm_at(emulator, auth_type="api_key", auth_file_location="/nowhere"),
+        RequestNotSent,
+    ),
     "no JSON": (lambda emulator: llm_at(emulator, additional_kwargs={"seed": object()}), RequestNotSent),
     "no credential": (lambda emulator: SageMakerLLM(endpoint_name="e", region_name="us-east-1"), AuthenticationError),
 }

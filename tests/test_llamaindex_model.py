@@ -137,7 +137,7 @@ def test_headers_of_a_call_are_traced_without_values(emulator: Emulator, llm: OC
     llm.chat(MESSAGES, headers={"X-Api-Key": SECRET, "x-tenant": "a"}, seed=1)
 
     assert (SECRET, "a") == (emulator.last.headers["x-api-key"], emulator.last.headers["x-tenant"])
-    shown = callbacks.on_start[0][EventPayload.ADDITIONAL_KWARGS]
+    shown = callbacks.requested[0][EventPayload.ADDITIONAL_KWARGS]
     assert ({"X-Api-Key": "…", "x-tenant": "…"}, 1) == (dict(shown["headers"]), shown["seed"])
     assert SECRET not in repr(shown)
 
@@ -305,7 +305,15 @@ def test_hooks_receive_events(emulator: Emulator) -> None:
     emulator.script(Fault("refuse", "unavailable", retry_after="0"))
     list(OCIDataScience(endpoint=emulator.endpoint, auth_type="none", hooks=(moments.append,)).stream_chat(MESSAGES))
 
-    names = ["Asked", "ResponseStarted", "RetryScheduled", "Asked", "ResponseStarted", "FirstEvent", "Ended"]
+    names = [
+        "RequestSent",
+        "ResponseStarted",
+        "RetryScheduled",
+        "RequestSent",
+        "ResponseStarted",
+        "FirstEvent",
+        "Completed",
+    ]
     assert names == [type(call_event).__name__ for call_event in moments]
 
 
@@ -326,7 +334,7 @@ def test_without_llama_index_the_error_names_the_extra() -> None:
     code = "import sys; sys.modules['llama_index'] = None; import llamaindex_mdstream"
     callbacks = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
 
-    assert "MissingExtra: llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'" in callbacks
+    assert "MissingExtra: llama-index-core is not installed (hint: pip install 'mdstream-llm[llamaindex]')" in callbacks
 
 
 def test_chat_engine_streams_and_keeps_the_history(llm: OCIDataScience) -> None:

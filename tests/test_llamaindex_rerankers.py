@@ -117,7 +117,7 @@ def test_serialization_round_trip(emulator: Emulator, platform_case: PlatformCas
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        (OCIDataScienceRerank, {"endpoint": "https://h/ocid1.x", "dialect": "openai-chat"}, "there are: rerank"),
+        (OCIDataScienceRerank, {"endpoint": "https://h/ocid1.x", "dialect": "openai-chat"}, "use one of rerank"),
         (OCIDataScienceRerank, {"endpoint": "https://h/ocid1.x", "top_n": 0}, "top_n"),
         (OCIGenAIRerank, {"region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"}, "model is missing"),
     ],

@@ -424,7 +424,7 @@ def test_ads_environment(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert oci.resolve_signer(auth_type="api_key")
     assert oci.resolve_signer(auth_profile="DEFAULT")
     monkeypatch.setenv("OCI_IAM_TYPE", "magic")
-    with pytest.raises(ValueError, match="auth_type 'magic' is unknown"):
+    with pytest.raises(ValueError, match="auth_type='magic' is unknown"):
         oci.resolve_signer()
 
 

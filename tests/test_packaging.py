@@ -42,27 +42,27 @@ else:
         (
             "langchain_core",
             "import langchain_mdstream",
-            "MissingExtra langchain-core is not installed: pip install 'mdstream-llm[langchain]'",
+            "MissingExtra langchain-core is not installed (hint: pip install 'mdstream-llm[langchain]')",
         ),
         (
             "llama_index",
             "import llamaindex_mdstream",
-            "MissingExtra llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'",
+            "MissingExtra llama-index-core is not installed (hint: pip install 'mdstream-llm[llamaindex]')",
         ),
         (
             "cryptography",
             "import mdstream_core.emulator",
-            "MissingExtra cryptography is not installed: pip install 'mdstream-llm[emulator]'",
+            "MissingExtra cryptography is not installed (hint: pip install 'mdstream-llm[emulator]')",
         ),
         (
             "llama_index.core",
             "import llama_index.llms.mdstream",
-            "MissingExtra llama-index-core is not installed: pip install 'mdstream-llm[llamaindex]'",
+            "MissingExtra llama-index-core is not installed (hint: pip install 'mdstream-llm[llamaindex]')",
         ),
         (
             "opentelemetry",
             "import mdstream_core.otel",
-            "MissingExtra opentelemetry-api is not installed: pip install 'mdstream-llm[otel]'",
+            "MissingExtra opentelemetry-api is not installed (hint: pip install 'mdstream-llm[otel]')",
         ),
         ("opentelemetry", "import mdstream_core, mdstream_core.hooks", "imported"),
         ("llama_index", "import langchain_mdstream", "imported"),

@@ -27,7 +27,8 @@ def check_tools(check_context: CheckContext) -> Finding:
         return Finding(Status.SKIP, "the endpoint serves embeddings only")
     probe = send_probe(check_context.target, check_context.model, messages=_MESSAGES, tools=[_TOOL], max_tokens=512)
     if probe.error is not None:
-        text, hint = text_and_hint(str(probe.error), _PARSER_HINT if "tool" in str(probe.error) else "")
+        text, hint = text_and_hint(str(probe.error))
+        hint = _PARSER_HINT if "tool" in text else hint
         is_failure = probe.error.retryable or isinstance(probe.error, ServerError)
         status, text = (Status.FAIL, text) if is_failure else (Status.SKIP, f"not supported: {text}")
         return Finding(status, text, hint, error_facts(probe.error))

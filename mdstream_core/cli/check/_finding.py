@@ -1,6 +1,5 @@
 """The values that checks take and return: the context, findings and probes."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -115,13 +114,6 @@ class CheckContext:
         return self.probe
 
 
-#: Ends of messages that are hints without being marked as such.
-_UNMARKED_HINTS = (
-    r"(.+?) \(((?:[^()]|\([^()]*\))+)\)",
-    r"(.+?)[;.] ((?:check that|Run|Give|Pass) .+)",
-)
-
-
 def failure_from_error(error: MDStreamError, default_hint: str = "") -> Finding:
     """Create the finding of a failed request. The hint is the error's own, if it has one."""
     return Finding(Status.FAIL, *text_and_hint(str(error), default_hint), error_facts(error))
@@ -134,11 +126,7 @@ def text_and_hint(message: str, default_hint: str = "") -> tuple[str, str]:
     (('404: no model', 'check its name'), ('500: failed', 'read the log'))
     """
     text, hint = split_hint(message)
-    if hint:
-        return text, hint
-    found = (re.fullmatch(form, message, re.DOTALL) for form in _UNMARKED_HINTS)
-    match = next(filter(None, found), None)
-    return (match[1], match[2]) if match else (message, default_hint)
+    return (text, hint) if hint else (message, default_hint)
 
 
 def error_facts(error: MDStreamError) -> dict[str, Any]:

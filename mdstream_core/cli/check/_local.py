@@ -17,8 +17,6 @@ def check_credentials(check_context: CheckContext) -> Finding:
         credentials = resolve_credentials(check_context.endpoint_info, check_context.options)
     except MissingExtra as error:
         text, hint = text_and_hint(str(error))
-        if not hint:  # "PACKAGE is not installed: pip install …"
-            text, _, hint = text.partition(": ")
         return Finding(Status.FAIL, text, f"{hint}, or {_CREDENTIALS_HINT}")
     except (MissingCredential, UsageError) as error:
         return Finding(Status.FAIL, *text_and_hint(str(error), _CREDENTIALS_HINT))

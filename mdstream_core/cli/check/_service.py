@@ -201,7 +201,10 @@ def check_dialect(check_context: CheckContext) -> Finding:
     """Check that the dialect fits the response."""
     probe = check_context.embedding_probe or check_context.probe_result
     if probe.error is not None and probe.error.code == "DialectMismatch":
-        return failure_from_error(probe.error, "set --dialect auto")
+        text, hint = text_and_hint(str(probe.error))
+        return Finding(
+            Status.FAIL, text, "; ".join(filter(None, ("set --dialect auto", hint))), error_facts(probe.error)
+        )
     if probe.error is not None and not probe.response.text:
         return Finding(Status.SKIP, "the service returned no response")
     return Finding(Status.OK, probe.dialect, "", {"name": probe.dialect})
