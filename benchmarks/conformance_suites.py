@@ -69,8 +69,8 @@ class TestPeerOCIDataScience(LLMConformance):
 class TestPeerOCIGenAI(LLMConformance):
     """llama-index-llms-oci-genai."""
 
-    service = "oci_generative_ai"
-    emulator_options = {"generative_ai_ending": "eof"}
+    service = "oci_genai"
+    emulator_options = {"oci_genai_ending": "eof"}
     model_name = "meta.llama-3.3-70b-instruct"
     supports_async = False
     supports_tools = False
@@ -141,7 +141,7 @@ class TestPeerOCIDataScienceEmbedding(EmbeddingConformance):
 class TestPeerOCIGenAIEmbeddings(EmbeddingConformance):
     """llama-index-embeddings-oci-genai."""
 
-    service = "oci_generative_ai"
+    service = "oci_genai"
     distinguishes_queries = True
     supports_retries = False
 

@@ -1,4 +1,4 @@
-"""Other packages' names of our fields: constructors accept them, type checkers know them, and they can be read."""
+"""Names that other packages use for our fields: accepted by constructors and type checkers, readable as attributes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mdstream_core.options import ModelFamily
 
     class ConnectionAliases(BaseModel):
-        """What a type checker sees: fields of the constructor."""
+        """Aliases of every class, as type checkers see them: fields of the constructor."""
 
         model_name: str = ""
         model_id: str = ""
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
         request_timeout: float | Timeout | None = None
 
     class GenerationAliases(BaseModel):
-        """The same of models that write text."""
+        """Aliases of chat and completion models."""
 
         max_completion_tokens: int | None = None
         stop_sequences: list[str] | str | None = None
         is_stream: bool = False
 
     class EmbeddingAliases(BaseModel):
-        """The same of embeddings."""
+        """Aliases of embeddings."""
 
         chunk_size: int | None = None
         output_dimensions: int | None = None
 
     class OCIGenerativeAIAliases(BaseModel):
-        """The same of OCI Generative AI."""
+        """Aliases of models on OCI Generative AI."""
 
         provider: ModelFamily | None = None
 
@@ -51,21 +51,21 @@ else:
             return getattr(model, field)
 
     class ConnectionAliases:
-        """Names of every class."""
+        """Aliases of every class."""
 
         model_name, model_id, base_url, request_timeout = _Alias(), _Alias(), _Alias(), _Alias()
 
     class GenerationAliases:
-        """Names of models that write text."""
+        """Aliases of chat and completion models."""
 
         max_completion_tokens, stop_sequences, is_stream = _Alias(), _Alias(), _Alias()
 
     class EmbeddingAliases:
-        """Names of embeddings."""
+        """Aliases of embeddings."""
 
         chunk_size, output_dimensions = _Alias(), _Alias()
 
     class OCIGenerativeAIAliases:
-        """Names of OCI Generative AI."""
+        """Aliases of models on OCI Generative AI."""
 
         provider = _Alias()

@@ -23,8 +23,8 @@ MODELS: dict[str, Callable[[Any], ChatModel]] = {
     "oci-model-deployment": lambda emulator: ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none"),
     "oci-genai": lambda emulator: ChatOCIGenAI(
         model="meta.llama-3.3-70b-instruct",
-        service_endpoint=emulator.oci_generative_ai.endpoint,
-        compartment_id=emulator.oci_generative_ai.compartment_id,
+        service_endpoint=emulator.oci_genai.endpoint,
+        compartment_id=emulator.oci_genai.compartment_id,
         auth_type="none",
     ),
     "sagemaker": lambda emulator: ChatSagemakerEndpoint(

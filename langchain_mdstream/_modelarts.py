@@ -25,8 +25,8 @@ class ModelArtsMixin(ConnectionFields):
     """Signer of the requests, in place of the fields below: one of `mdstream_core.auth`, or an `httpx.Auth`."""
 
     auth_type: HuaweiAuthType | None = None
-    """Authentication method. `None` uses the first credential that is found: in the other fields, in the environment, in
-    configuration files. `none` sends unsigned requests."""
+    """Authentication method. `None` uses the first credential that is found: in the other fields, in the environment or
+    in a configuration file. `none` sends unsigned requests."""
 
     token: SecretStr | None = None
     """IAM token, sent in `X-Auth-Token`. It is not renewed; use `user` and `password` for that."""

@@ -17,8 +17,8 @@ class _OCIAuthFields(ConnectionFields):
     """Authentication fields that both OCI services share."""
 
     auth_type: OCIAuthType | None = None
-    """Authentication method. `None` uses the first credential that is found: in the other fields, in the environment, in
-    configuration files. `none` sends unsigned requests."""
+    """Authentication method. `None` uses the first credential that is found: in the other fields, in the environment or
+    in a configuration file. `none` sends unsigned requests."""
 
     auth_profile: str | None = None
     """Profile of the OCI configuration file. `None` uses `OCI_CLI_PROFILE`, `OCI_CONFIG_PROFILE` or `DEFAULT`."""
@@ -99,7 +99,7 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
     openai_base: str = "/openai/v1"
     """Base path of the OpenAI-compatible API. The older one is `/20231130/actions/v1`."""
 
-    provider_name: ClassVar[str] = "oci_generative_ai"
+    provider_name: ClassVar[str] = "oci_genai"
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "completions": "oci-generate-text-llama",
         "embeddings": "oci-embed-text",

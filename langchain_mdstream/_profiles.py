@@ -68,9 +68,9 @@ def known_profile(provider: str, model: str) -> ModelProfile:
         model: The model's name.
 
     Example:
-        >>> known_profile("oci_generative_ai", "xai.grok-4")["max_input_tokens"]
+        >>> known_profile("oci_genai", "xai.grok-4")["max_input_tokens"]
         128000
     """
-    table = _OCI_GENERATIVE_AI if provider == "oci_generative_ai" else {}
+    table = _OCI_GENERATIVE_AI if provider == "oci_genai" else {}
     prefix = max((name for name in table if model.lower().startswith(name)), key=len, default="")
     return cast(ModelProfile, {**_TEXT, **table.get(prefix, {})})

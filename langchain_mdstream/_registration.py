@@ -19,13 +19,13 @@ def register_loadable(*classes: type[Serializable]) -> None:
 #: Class names by provider, as in `ls_provider` and in a message's `model_provider`.
 _CHAT = {
     "oci_model_deployment": "ChatOCIModelDeployment",
-    "oci_generative_ai": "ChatOCIGenAI",
+    "oci_genai": "ChatOCIGenAI",
     "sagemaker": "ChatSagemakerEndpoint",
     "modelarts": "ChatModelArts",
 }
 _EMBEDDINGS = {
     "oci_model_deployment": "OCIModelDeploymentEmbeddings",
-    "oci_generative_ai": "OCIGenAIEmbeddings",
+    "oci_genai": "OCIGenAIEmbeddings",
     "sagemaker": "SagemakerEndpointEmbeddings",
     "modelarts": "ModelArtsEmbeddings",
 }
@@ -35,7 +35,7 @@ _TABLES = {"langchain.chat_models.base": _CHAT, "langchain.embeddings.base": _EM
 def register() -> None:
     """Register the models with LangChain's `init_chat_model` and `init_embeddings`.
 
-    The providers are `oci_model_deployment`, `oci_generative_ai`, `sagemaker` (with the name of the endpoint behind the
+    The providers are `oci_model_deployment`, `oci_genai`, `sagemaker` (with the name of the endpoint behind the
     colon) and `modelarts`. Further arguments are those of the class. LangChain has no extension point for packages
     outside its repository, so this changes its own tables, and on request only. It can be called repeatedly.
 

@@ -22,7 +22,7 @@ _SUPPORTED_PROVIDERS = frozenset({"oci_model_deployment", "modelarts"})
 #: Why the other platforms cannot count tokens.
 _UNSUPPORTED_REASONS = {
     "sagemaker": "a SageMaker endpoint accepts invocations only",
-    "oci_generative_ai": "OCI Generative AI has no operation that counts them",
+    "oci_genai": "OCI Generative AI has no operation that counts them",
 }
 
 #: Errors of a server without such a route, or with one of another kind (llama.cpp's `/tokenize` has no count).

@@ -1,4 +1,4 @@
-"""Other packages' names of our fields: constructors accept them, and type checkers know them."""
+"""Names that other packages use for our fields: accepted by constructors and type checkers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from mdstream_core.options import ModelFamily
 
     class ConnectionAliases(BaseModel):
-        """What a type checker sees: fields of the constructor."""
+        """Aliases of every class, as type checkers see them: fields of the constructor."""
 
         base_url: str | None = None
         request_timeout: float | Timeout | None = None
 
     class GenerationAliases(BaseModel):
-        """The same of models that write text."""
+        """Aliases of LLMs."""
 
         model_name: str = ""
         model_id: str = ""
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
         stop_sequences: list[str] | str | None = None
 
     class EmbeddingAliases(BaseModel):
-        """The same of embeddings."""
+        """Aliases of embeddings."""
 
         model: str = ""
         model_id: str = ""
 
     class RerankAliases(BaseModel):
-        """The same of rerankers."""
+        """Aliases of rerankers."""
 
         model_name: str = ""
         model_id: str = ""
 
     class OCIGenerativeAIAliases(BaseModel):
-        """The same of LLMs on OCI Generative AI."""
+        """Aliases of LLMs on OCI Generative AI."""
 
         provider: ModelFamily | None = None
         context_size: int | None = None
 
     class SageMakerAliases(BaseModel):
-        """The same of Amazon SageMaker."""
+        """Aliases of models on Amazon SageMaker."""
 
         aws_region_name: str | None = None
         credentials_profile_name: str | None = None
@@ -51,19 +51,19 @@ if TYPE_CHECKING:
 else:
 
     class ConnectionAliases:
-        """Names of every class, see `_accepted_names`."""
+        """Aliases of every class; `PlatformFields._accepted_names` lists them."""
 
     class GenerationAliases:
-        """Names of models that write text."""
+        """Aliases of LLMs."""
 
     class EmbeddingAliases:
-        """Names of embeddings."""
+        """Aliases of embeddings."""
 
     class RerankAliases:
-        """Names of rerankers."""
+        """Aliases of rerankers."""
 
     class OCIGenerativeAIAliases:
-        """Names of LLMs on OCI Generative AI."""
+        """Aliases of LLMs on OCI Generative AI."""
 
     class SageMakerAliases:
-        """Names of Amazon SageMaker."""
+        """Aliases of models on Amazon SageMaker."""

@@ -19,8 +19,8 @@ MODELS: dict[str, Callable[[Any], MDStreamLLM]] = {
     "oci-model-deployment": lambda emulator: OCIDataScience(endpoint=emulator.endpoint, auth_type="none"),
     "oci-genai": lambda emulator: OCIGenAI(
         model="meta.llama-3.3-70b-instruct",
-        service_endpoint=emulator.oci_generative_ai.endpoint,
-        compartment_id=emulator.oci_generative_ai.compartment_id,
+        service_endpoint=emulator.oci_genai.endpoint,
+        compartment_id=emulator.oci_genai.compartment_id,
         auth_type="none",
     ),
     "sagemaker": lambda emulator: SageMakerLLM(

@@ -1,4 +1,4 @@
-"""Which of the known names a user meant: for options with a fixed set of values, and for misspelt fields."""
+"""Find the known name that a user meant: values of options with fixed choices, misspelt fields."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -8,7 +8,7 @@ Choice = TypeVar("Choice", bound=str)
 
 
 def normalize_choice(value: str) -> str:
-    """A spelling with which names are compared: without case, with `_` for `-`, spaces and dots.
+    """Normalize a name for comparisons: lower case, `_` for hyphens, spaces and dots.
 
     >>> normalize_choice(" Session-Token ")
     'session_token'
@@ -17,10 +17,10 @@ def normalize_choice(value: str) -> str:
 
 
 def find_choice(field: str, value: Any, choices: Collection[Choice]) -> Choice:
-    """The one of `choices` that `value` is, in any case and with `-` or `_`.
+    """Find the choice that equals `value`, in any case and with `-` or `_`.
 
     Raises:
-        ValueError: It is none of them. The message names the field, the nearest choice, and all of them.
+        ValueError: There is none. The message has the field, the nearest choice, and all choices.
 
     >>> find_choice("auth_type", "API_KEY", ["api_key", "none"])
     'api_key'
@@ -34,7 +34,7 @@ def find_choice(field: str, value: Any, choices: Collection[Choice]) -> Choice:
 
 
 def suggestion(value: str, choices: Collection[str]) -> str:
-    """`; did you mean 'temperature'?` where a choice is close to `value`, else an empty string.
+    """Build the part of a message that suggests the choice nearest to `value`; empty if none is close.
 
     >>> suggestion("temprature", ["temperature", "top_p"])
     "; did you mean 'temperature'?"

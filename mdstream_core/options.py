@@ -41,7 +41,7 @@ __all__ = [
 
 
 def changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[str, Any]]:
-    """List the fields of a model that differ from their defaults, for its `repr`. Fields with `repr=False` are left out.
+    """List the fields of a model that differ from their defaults, without those with `repr=False`.
 
     A model that is being validated may not have all of its fields yet.
     """

@@ -71,7 +71,7 @@ def _output(block: re.Match[str], following: list[re.Match[str]]) -> str | None:
 
 def addresses(emulator: Emulator) -> dict[str, str]:
     """Patterns of the endpoints on the pages, and the emulator's endpoints that replace them."""
-    generative_ai, modelarts = emulator.oci_generative_ai, emulator.modelarts
+    generative_ai, modelarts = emulator.oci_genai, emulator.modelarts
     return {
         r'"https://modeldeployment\.[^"]*"': f'"{emulator.endpoint}"',
         r'auth_type(=|": )"(resource|instance)_principal"': r'auth_type\1"none"',

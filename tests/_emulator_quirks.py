@@ -56,7 +56,7 @@ def native(
     mode = {"servingType": "ON_DEMAND", "modelId": model}
     emulator.reset()
     emulator.script(faults)
-    compartment = emulator.oci_generative_ai.compartment_id
+    compartment = emulator.oci_genai.compartment_id
     chat_request = {**request, "isStream": stream, **params}
     body = {"compartmentId": compartment, "servingMode": mode, "chatRequest": chat_request}
     return send_request(f"{emulator.url}/20231130/actions/chat", body)

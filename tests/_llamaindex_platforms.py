@@ -46,7 +46,7 @@ def _deployment(emulator: Emulator, **fields: Any) -> MDStreamLLM:
 
 def _generative(model: str) -> Callable[..., MDStreamLLM]:
     def build(emulator: Emulator, **fields: Any) -> MDStreamLLM:
-        at = emulator.oci_generative_ai
+        at = emulator.oci_genai
         requested = {"model": model, "auth_type": "none", **fields}
         return OCIGenAI(service_endpoint=at.endpoint, compartment_id=at.compartment_id, **requested)
 

@@ -213,7 +213,7 @@ _CHATS = (
     Move(
         ours.ChatOCIGenAI,
         {"model_id": "cohere.command-r-16k", **_GENAI, "model_kwargs": {"temperature": 0.7, "max_tokens": 500}},
-        "oci and community, chat_models/oci_generative_ai.py",
+        "oci and community, chat_models/oci_genai.py",
     ),
     Move(
         ours.ChatOCIGenAI,
@@ -249,7 +249,7 @@ _CHATS = (
             ("cohere.command-r-plus", "samples 09"),
             ("cohere.command-a-vision", "samples 02"),
             ("xai.grok-4", "samples 02, 09"),
-            ("meta.llama-4-scout-17b-16e-instruct", "docs chat/oci_generative_ai; samples 04"),
+            ("meta.llama-4-scout-17b-16e-instruct", "docs chat/oci_genai; samples 04"),
         )
     ),
     *(
@@ -264,7 +264,7 @@ _CHATS = (
     Move(
         ours.ChatOCIGenAI,
         {**_LLAMA, "model_kwargs": {"temperature": 0.7, "max_tokens": 500, "top_p": 0.9, "top_k": 50}},
-        "docs chat/oci_generative_ai; samples 01",
+        "docs chat/oci_genai; samples 01",
     ),
     Move(
         ours.ChatOCIGenAI,
@@ -299,12 +299,12 @@ _CHATS = (
 )
 
 _GENERATIVE_AI = (
-    Move(ours.OCIGenAI, {"model_id": "cohere.command", **_GENAI}, "oci and community, llms/oci_generative_ai.py"),
+    Move(ours.OCIGenAI, {"model_id": "cohere.command", **_GENAI}, "oci and community, llms/oci_genai.py"),
     Move(ours.OCIGenAI, {"model_id": "cohere.command-r-plus", **_GENAI}, "samples 01"),
     Move(
         ours.OCIGenAI,
         {"model_id": "cohere.command", **_GENAI, "model_kwargs": {"temperature": 0, "max_tokens": 500}},
-        "docs llms/oci_generative_ai",
+        "docs llms/oci_genai",
     ),
     Move(
         ours.OCIGenAI,
@@ -315,17 +315,17 @@ _GENERATIVE_AI = (
             "auth_profile": "MY_PROFILE",
             "auth_file_location": "~/.oci/config",
         },
-        "docs llms/oci_generative_ai",
+        "docs llms/oci_genai",
     ),
     Move(
         ours.OCIGenAI,
         {"model_id": DEDICATED, **_GENAI, "auth_profile": "MY_PROFILE", "provider": "cohere"},
-        "docs llms/oci_generative_ai (there context_size too, which the class refuses)",
+        "docs llms/oci_genai (there context_size too, which the class refuses)",
     ),
     *(
         Move(ours.OCIGenAIEmbeddings, {"model_id": name, **_GENAI, **more}, source, WHOLE)
         for name, more, source in (
-            ("cohere.embed-v4.0", {}, "oci, README and embeddings/oci_generative_ai.py; docs"),
+            ("cohere.embed-v4.0", {}, "oci, README and embeddings/oci_genai.py; docs"),
             ("cohere.embed-english-v3.0", {}, "docs providers/oci; samples 10"),
             ("cohere.embed-english-v3.0", {"input_type": "SEARCH_DOCUMENT"}, "samples 10"),
             ("cohere.embed-english-v3.0", {"input_type": "SEARCH_QUERY"}, "samples 10"),
@@ -342,7 +342,7 @@ _GENERATIVE_AI = (
     Move(
         ours.OCIGenAIRerank,
         {"model_id": "cohere.rerank-v4.0-fast", **_GENAI, "top_n": 3},
-        "oci, document_compressors/oci_generative_ai_rerank.py; README",
+        "oci, document_compressors/oci_genai_rerank.py; README",
         WHOLE,
     ),
 )

@@ -69,7 +69,7 @@ def _aws(emulator: Emulator) -> dict[str, Any]:
 
 
 def _genai(emulator: Emulator) -> dict[str, Any]:
-    genai = emulator.oci_generative_ai
+    genai = emulator.oci_genai
     return {"service_endpoint": genai.endpoint, "compartment_id": genai.compartment_id, "auth_type": "none"}
 
 

@@ -21,6 +21,6 @@ def llama(emulator: Emulator, **options: Any) -> OCIDataScience:
 
 def genai(emulator: Emulator, model: str, **options: Any) -> OCIGenAI:
     """Create a LlamaIndex model on OCI Generative AI."""
-    service = emulator.oci_generative_ai
+    service = emulator.oci_genai
     fields = {"service_endpoint": service.endpoint, "compartment_id": service.compartment_id, "auth_type": "none"}
     return OCIGenAI(model=model, **fields, **options)

@@ -57,7 +57,7 @@ PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
     "OCI GenAI": lambda emulator: [
         emulator.url,
         *("--platform", "oci-genai", "--model", "xai.grok-4"),
-        *("--compartment", emulator.oci_generative_ai.compartment_id),
+        *("--compartment", emulator.oci_genai.compartment_id),
     ],
     "SageMaker": lambda emulator: [f"{emulator.url}/endpoints/emulated"],
     "ModelArts": lambda emulator: [emulator.modelarts.websocket_endpoint],

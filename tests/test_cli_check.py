@@ -43,7 +43,7 @@ PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
     "OCI GenAI": lambda emulator: [
         emulator.url,
         *("--platform", "oci-genai", "--model", "xai.grok-4"),
-        *("--compartment", emulator.oci_generative_ai.compartment_id),
+        *("--compartment", emulator.oci_genai.compartment_id),
     ],
     "SageMaker": lambda emulator: [f"{emulator.url}/endpoints/emulated", "--region", "us-east-1"],
     "ModelArts": lambda emulator: [emulator.modelarts.endpoint],
@@ -402,7 +402,7 @@ EMBEDDING_ONLY: dict[str, tuple[Callable[[Emulator], list[str]], dict[str, Any],
         lambda emulator: [
             emulator.url,
             *("--platform", "oci-genai", "--model", "cohere.embed-v4.0"),
-            *("--compartment", emulator.oci_generative_ai.compartment_id),
+            *("--compartment", emulator.oci_genai.compartment_id),
         ],
         {},
         (None, Fault("refuse", "invalid_parameter")),

@@ -16,7 +16,7 @@ import trio
 from _client_requests import Send, both, sync
 from _framework_methods import METHODS, WHOLE_METHODS, Method, every_method
 from _framework_methods import send_request as ask_framework
-from _oci_generative_ai import COMPARTMENT
+from _oci_genai import COMPARTMENT
 from _raw_server import respond_with, serving
 from _sagemaker import part
 from test_decompression import deflated

@@ -115,7 +115,7 @@ def sagemaker(emulator: Emulator, endpoint: str) -> Service:
 
 def genai(emulator: Emulator, model: str) -> Service:
     """OCI Generative AI."""
-    there = emulator.oci_generative_ai
+    there = emulator.oci_genai
     return Service(OCIGenerativeAI(there.compartment_id, model, service_endpoint=there.endpoint), retry=Retry(0))
 
 

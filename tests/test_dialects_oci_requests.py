@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from _oci_generative_ai import WEATHER
+from _oci_genai import WEATHER
 
 from mdstream_core.dialects import dialect
 from mdstream_core.errors import InvalidRequest

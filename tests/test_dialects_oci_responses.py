@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from _oci_generative_ai import (
+from _oci_genai import (
     BOTH,
     CALL,
     COHERE,

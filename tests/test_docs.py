@@ -26,7 +26,7 @@ from mdstream_core.cli import main
 from mdstream_core.cli.check import CHECKS
 from mdstream_core.cli.check._finding import Status
 from mdstream_core.emulator import FLAVOURS, KINDS, Emulator
-from mdstream_core.platforms import _modelarts_errors, _sagemaker_errors, oci_generative_ai, oci_model_deployment
+from mdstream_core.platforms import _modelarts_errors, _sagemaker_errors, oci_genai, oci_model_deployment
 
 #: Placeholders that have another value on one page: its content handlers are written for TGI.
 REPLACEMENTS = {"docs/migration-langchain.md": {'"my-endpoint"': '"tgi"'}}
@@ -226,7 +226,7 @@ def test_the_picture_is_complete_and_small() -> None:
     ("page", "hints"),
     [
         ("oci-model-deployment", [hint for _, _, hint in oci_model_deployment._HINTS]),
-        ("oci-generative-ai", [hint for _, _, hint in oci_generative_ai._HINTS]),
+        ("oci-generative-ai", [hint for _, _, hint in oci_genai._HINTS]),
         ("sagemaker", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _sagemaker_errors._ERROR_CODES.items()]),
         ("modelarts", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _modelarts_errors.CODES.items()]),
     ],

@@ -105,8 +105,8 @@ def test_the_other_routes_have_limits(emulator: Emulator, route: str, body: dict
 
 def genai(emulator: Emulator, action: str, model: str, **body: Any) -> RawResponse:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    payload = {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **body}
-    return send_request(f"{emulator.oci_generative_ai.endpoint}/20231130/actions/{action}", payload)
+    payload = {"compartmentId": emulator.oci_genai.compartment_id, "servingMode": mode, **body}
+    return send_request(f"{emulator.oci_genai.endpoint}/20231130/actions/{action}", payload)
 
 
 GENERIC: dict[str, Any] = {
@@ -123,7 +123,7 @@ NATIVE: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), NATIVE, ids=[f"{name}={str(value)[:20]}" for name, value in NATIVE])
-def test_oci_generative_ai_rejects_generic_fields(emulator: Emulator, name: str, value: Any) -> None:
+def test_oci_genai_rejects_generic_fields(emulator: Emulator, name: str, value: Any) -> None:
     """
     The response has OCI's error format.
     """
@@ -137,7 +137,7 @@ def test_oci_generative_ai_rejects_generic_fields(emulator: Emulator, name: str,
     ("name", "value"),
     [("maxTokens", HUGE), ("temperature", 6), ("topK", 501), ("stopSequences", ["a"] * 65), ("documents", [{}] * 1_001), ("chatHistory", {}), ("chatHistory", [5]), ("tools", 5)],
 )  # fmt: skip
-def test_oci_generative_ai_rejects_cohere_fields(emulator: Emulator, name: str, value: Any) -> None:
+def test_oci_genai_rejects_cohere_fields(emulator: Emulator, name: str, value: Any) -> None:
     """
     The temperature of this format may be up to 5.
     """
@@ -162,9 +162,7 @@ def test_oci_generative_ai_rejects_cohere_fields(emulator: Emulator, name: str, 
         ("chat", {"chatRequest": []}),
     ],
 )
-def test_the_other_actions_of_oci_generative_ai_have_limits(
-    emulator: Emulator, action: str, body: dict[str, Any]
-) -> None:
+def test_the_other_actions_of_oci_genai_have_limits(emulator: Emulator, action: str, body: dict[str, Any]) -> None:
     """
     The response is 400 in OCI's format.
     """
@@ -230,7 +228,7 @@ SHAPES: dict[str, bytes] = {
 ROUTES: dict[str, Callable[[Emulator], str]] = {
     "model server": lambda emulator: emulator.openai_url + "/chat/completions",
     "OCI model deployment": lambda emulator: emulator.endpoint + "/predict",
-    "OCI Generative AI": lambda emulator: emulator.oci_generative_ai.endpoint + "/20231130/actions/chat",
+    "OCI Generative AI": lambda emulator: emulator.oci_genai.endpoint + "/20231130/actions/chat",
     "SageMaker": lambda emulator: f"{emulator.sagemaker.endpoint_url}/endpoints/emulated/invocations",
     "ModelArts": lambda emulator: emulator.modelarts.endpoint + "/v1/chat/completions",
     "IAM": lambda emulator: emulator.modelarts.iam + "/v3/auth/tokens",

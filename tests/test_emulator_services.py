@@ -25,7 +25,7 @@ from mdstream_core.events import Event
 
 def _genai(model: str) -> Callable[[Emulator], Platform]:
     return lambda emulator: OCIGenerativeAI(
-        emulator.oci_generative_ai.compartment_id, model, service_endpoint=emulator.oci_generative_ai.endpoint
+        emulator.oci_genai.compartment_id, model, service_endpoint=emulator.oci_genai.endpoint
     )
 
 

@@ -51,7 +51,7 @@ def genai(emulator: Emulator, model: str, **request: Any) -> RawResponse:
         {"role": role, "content": [{"type": "TEXT", "text": text}]} for role, text in (("SYSTEM", "Hi."), ("USER", "?"))
     ]
     body = {
-        "compartmentId": emulator.oci_generative_ai.compartment_id,
+        "compartmentId": emulator.oci_genai.compartment_id,
         "servingMode": mode if dedicated else {**mode, "modelId": model},
         "chatRequest": {"apiFormat": "GENERIC", "messages": messages, "isStream": True, **request},
     }
@@ -79,7 +79,7 @@ ROUTES: dict[str, tuple[Callable[[Emulator, bool], RawResponse], Callable[[Any],
         lambda emulator, stream: send_request(
             f"{emulator.url}/openai/v1/chat/completions",
             {"model": "llama3.2", "messages": MESSAGES, "stream": stream},
-            opc_compartment_id=emulator.oci_generative_ai.compartment_id,
+            opc_compartment_id=emulator.oci_genai.compartment_id,
         ),
         lambda response: response.json["code"],
         "ServiceUnavailable",
@@ -265,7 +265,7 @@ def test_generic_accepts_any_model_name(emulator: Emulator, name: str, upstream_
 
 @pytest.mark.parametrize(("name", "upstream_name"), NAMES.values(), ids=NAMES)
 def test_openais_paths_accept_any_model_name(emulator: Emulator, name: str, upstream_name: str) -> None:
-    headers = {"opc_compartment_id": emulator.oci_generative_ai.compartment_id}
+    headers = {"opc_compartment_id": emulator.oci_genai.compartment_id}
     response = send_request(f"{emulator.url}/openai/v1/chat/completions", {**HELLO, "model": name}, **headers)
 
     assert response.text == f"I am {upstream_name}."
@@ -299,7 +299,7 @@ def test_an_invalid_response_of_the_upstream_is_a_server_error() -> None:
 
 def test_a_dedicated_endpoint_is_no_on_demand_model(emulator: Emulator) -> None:
     mode = {"servingType": "ON_DEMAND", "modelId": "ocid1.generativeaiendpoint.oc1.iad.a"}
-    body = {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, "chatRequest": {}}
+    body = {"compartmentId": emulator.oci_genai.compartment_id, "servingMode": mode, "chatRequest": {}}
 
     assert send_request(f"{emulator.url}/20231130/actions/chat", body).status == 404
 

@@ -125,7 +125,7 @@ def test_interrupted_audio_is_in_the_partial(emulator: Emulator) -> None:
 
 def test_citations_of_cohere(emulator: Emulator) -> None:
     """Cohere's fields become the standard block; fields without a standard name are kept."""
-    service = emulator.oci_generative_ai
+    service = emulator.oci_genai
     chat = ChatOCIGenAI(
         model="cohere.command-r-plus-08-2024",
         service_endpoint=service.endpoint,

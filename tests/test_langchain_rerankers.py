@@ -121,7 +121,7 @@ def test_top_n_must_be_positive(emulator: Emulator, top_n: int) -> None:
 
 def test_a_chat_dialect_is_rejected() -> None:
     """At construction."""
-    with pytest.raises(ValidationError, match="dialect='openai-chat' is unknown .hint: use one of rerank, score"):
+    with pytest.raises(ValidationError, match=r"dialect='openai-chat' is unknown .hint: use one of rerank, score"):
         OCIModelDeploymentRerank(endpoint="https://h/ocid1.x", dialect="openai-chat")
 
 

@@ -292,7 +292,7 @@ async def test_factories(emulator: Emulator) -> None:
     genai = {
         name: value for name, value in PLATFORM_CASES["OCI GenAI GENERIC"].fields(emulator).items() if name != "model"
     }
-    assert init_chat_model("xai.grok-4", model_provider="oci_generative_ai", **genai).invoke("hi").text
+    assert init_chat_model("xai.grok-4", model_provider="oci_genai", **genai).invoke("hi").text
     aws = {
         name: value
         for name, value in PLATFORM_CASES["SageMaker vLLM"].fields(emulator).items()

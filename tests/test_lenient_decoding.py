@@ -438,7 +438,7 @@ def test_a_byte_order_mark_inside_a_stream_loses_nothing(call_method: Method, li
     """
     first, *rest = text("The ", "Nile ", "flows.")
     body = BOM + sse(first, done=False) + BOM + line + json.dumps(rest[0]).encode() + b"\n\n" + sse(rest[1], STOP)
-    with pytest.raises(MDStreamError, match="byte.order mark") as caught:
+    with pytest.raises(MDStreamError, match=r"byte.order mark") as caught:
         send_request(call_method, body)
     assert "The " == caught.value.partial.text  # type: ignore[union-attr]
     assert Response("The Nile") == send_request(call_method, BOM + sse(*text("The ", "Nile"), STOP))
@@ -612,5 +612,5 @@ def test_invisible_characters_before_an_event_are_an_error(call_method: Method, 
     Two byte-order marks, a zero-width space: the line would be ignored, so it is an error.
     """
     first, second = text("The ", "Nile")
-    with pytest.raises(MDStreamError, match="byte.order mark"):
+    with pytest.raises(MDStreamError, match=r"byte.order mark"):
         send_request(call_method, sse(first, done=False) + mark + sse(second, STOP))

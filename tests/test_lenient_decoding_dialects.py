@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from _oci_generative_ai import COHERE, GENERIC, JSON, V2, sse
-from _oci_generative_ai import read as read_oci
+from _oci_genai import COHERE, GENERIC, JSON, V2, sse
+from _oci_genai import read as read_oci
 from _samples import EVENTS as HEAD
 from _samples import PLATFORM as DEPLOYMENT
 from _samples import Outcome

@@ -32,7 +32,7 @@ class Deployment:
 class Generative(Deployment):
     """Credentials for OCI Generative AI."""
 
-    service = "oci_generative_ai"
+    service = "oci_genai"
 
     def where(self, url: str) -> dict[str, Any]:
         """Constructor arguments of the connection."""

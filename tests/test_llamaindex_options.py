@@ -36,7 +36,7 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 def hosted(emulator: Emulator, **options: Any) -> OCIGenAI:
     """A model of OCI Generative AI on the emulator."""
-    there = emulator.oci_generative_ai
+    there = emulator.oci_genai
     return OCIGenAI(
         service_endpoint=there.endpoint, compartment_id=there.compartment_id, auth_type="none", max_retries=0, **options
     )

@@ -65,7 +65,7 @@ def platforms(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     client = boto3.client("sagemaker-runtime", region_name="us-west-2", endpoint_url=emulator.url)
-    service = emulator.oci_generative_ai
+    service = emulator.oci_genai
     return {
         "<deployment>": emulator.endpoint,
         SERVICE: service.endpoint,

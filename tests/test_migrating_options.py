@@ -249,7 +249,7 @@ def test_an_oci_client(emulator: Emulator) -> None:
     client = sdk.generative_ai_inference.GenerativeAiInferenceClient(
         config, service_endpoint=emulator.url, timeout=(3, 7)
     )
-    chat = ChatOCIGenAI(model_id="xai.grok-4", compartment_id=emulator.oci_generative_ai.compartment_id, client=client)
+    chat = ChatOCIGenAI(model_id="xai.grok-4", compartment_id=emulator.oci_genai.compartment_id, client=client)
     chat.invoke(REQUEST)
 
     assert 'Signature algorithm="rsa-sha256"' in emulator.last.headers["authorization"]
@@ -385,9 +385,7 @@ REJECTED: dict[str, tuple[Any, dict[str, Any], str]] = {
 @pytest.mark.parametrize(("model", "options", "message"), REJECTED.values(), ids=REJECTED)
 def test_options_without_effect_are_rejected(model: Any, options: dict[str, Any], message: str) -> None:
     """No option is accepted and ignored, as in some packages."""
-    platform_case = (
-        CHICAGO if model.provider_name == "oci_generative_ai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
-    )
+    platform_case = CHICAGO if model.provider_name == "oci_genai" else {"endpoint": "http://127.0.0.1:1/ocid1.x"}
     named = {"model_id": "xai.grok-4"} if platform_case is CHICAGO else {}
     with pytest.raises(ValidationError, match=message):
         model(**{**platform_case, **named, **options})

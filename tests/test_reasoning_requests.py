@@ -150,7 +150,7 @@ DIALECT: dict[str, tuple[BaseMessage, str | None]] = {
     "ours in blocks": (
         AIMessage(
             [{"type": "reasoning", "reasoning": "Hm."}, {"type": "text", "text": "Hi"}],
-            response_metadata={"model_provider": "oci_generative_ai"},
+            response_metadata={"model_provider": "oci_genai"},
         ),
         "Hm.",
     ),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from _oci_generative_ai import WEATHER
+from _oci_genai import WEATHER
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -40,13 +40,13 @@ def emulator() -> Iterator[Emulator]:
 
 def create_client(emulator: Emulator) -> Any:
     return genai.GenerativeAiInferenceClient(
-        CONFIG, service_endpoint=emulator.oci_generative_ai.endpoint, retry_strategy=oci.retry.NoneRetryStrategy()
+        CONFIG, service_endpoint=emulator.oci_genai.endpoint, retry_strategy=oci.retry.NoneRetryStrategy()
     )
 
 
 def target(emulator: Emulator, model: str) -> dict[str, Any]:
     mode = models.OnDemandServingMode(model_id=model)
-    return {"compartment_id": emulator.oci_generative_ai.compartment_id, "serving_mode": mode}
+    return {"compartment_id": emulator.oci_genai.compartment_id, "serving_mode": mode}
 
 
 def generic(**params: Any) -> Any:
@@ -187,7 +187,7 @@ def test_openais_sdk_chats(emulator: Emulator, base: str) -> None:
     openai = pytest.importorskip(
         "openai", reason="checks the emulator with OpenAI's SDK; install mdstream-llm[reference-clients]"
     )
-    client = openai.OpenAI(api_key="sk-good", base_url=f"{emulator.oci_generative_ai.endpoint}{base}", max_retries=0)
+    client = openai.OpenAI(api_key="sk-good", base_url=f"{emulator.oci_genai.endpoint}{base}", max_retries=0)
     stream = client.chat.completions.create(
         model="xai.grok-4", messages=[{"role": "user", "content": REQUEST}], stream=True
     )

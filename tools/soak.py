@@ -57,7 +57,7 @@ def serve(port: int) -> None:
         Fault("stall", after=3), Fault("encoded", "gzip"), Fault("keepalive_comments", "vllm"),
     ]  # fmt: skip
     with Emulator(port=port) as emulator:
-        genai = emulator.oci_generative_ai
+        genai = emulator.oci_genai
         print(json.dumps({
             "port": int(emulator.url.rpartition(":")[2]), "oci": emulator.endpoint, "genai": genai.endpoint,
             "compartment": genai.compartment_id, "sagemaker": emulator.sagemaker.endpoint_url,

@@ -131,8 +131,8 @@ _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
 SERVICES: dict[str, Service] = {
     "openai": Service(lambda emulator: emulator.openai_url),
     "oci_model_deployment": Service(lambda emulator: emulator.endpoint, {**_COMMON_ENDINGS, **_TRAILERS}),
-    "oci_generative_ai": Service(
-        lambda emulator: emulator.oci_generative_ai.endpoint,
+    "oci_genai": Service(
+        lambda emulator: emulator.oci_genai.endpoint,
         events=_generic_events,
         response_body=_generic_whole,
         vectors=_oci_vectors,

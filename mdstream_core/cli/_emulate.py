@@ -10,7 +10,7 @@ from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DE
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator.emulator import exposure
 
-_OPTIONS = ("host", "port", "upstream", "delay", "flavour", "generative_ai_ending")
+_OPTIONS = ("host", "port", "upstream", "delay", "flavour", "oci_genai_ending")
 
 _LABEL_WIDTH = 22
 
@@ -37,7 +37,7 @@ def run(options: Options) -> int:
 
 
 def _print_addresses(emulator: Emulator) -> None:
-    oci_genai, modelarts, sagemaker = emulator.oci_generative_ai, emulator.modelarts, emulator.sagemaker
+    oci_genai, modelarts, sagemaker = emulator.oci_genai, emulator.modelarts, emulator.sagemaker
     lines = {
         OCI_MODEL_DEPLOYMENT: emulator.endpoint,
         OCI_GENAI: f"{oci_genai.endpoint}  (--compartment {oci_genai.compartment_id})",

@@ -65,7 +65,7 @@ class Options(argparse.Namespace):
     port: int
     upstream: str | None
     flavour: str
-    generative_ai_ending: str
+    oci_genai_ending: str
     delay: float
     # completion
     shell: str

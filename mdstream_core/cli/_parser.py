@@ -182,7 +182,7 @@ def _add_emulate_command(commands: Any) -> None:
     )
     model.add_argument(
         "--oci-genai-ending",
-        dest="generative_ai_ending",
+        dest="oci_genai_ending",
         choices=("eof", "done", "hang"),
         default="",
         help="End of oci-genai streams: eof closes the body, done sends [DONE], hang keeps the connection open "

@@ -29,7 +29,7 @@ _NAMES_BY_SPELLING = {name: name for name in PLATFORM_NAMES} | {
 def parse_platform_name(text: str) -> str:
     """Return the platform's name for any accepted spelling.
 
-    >>> parse_platform_name("oci_generative_ai"), parse_platform_name("AWS")
+    >>> parse_platform_name("oci_genai"), parse_platform_name("AWS")
     ('oci-genai', 'sagemaker')
 
     Raises:

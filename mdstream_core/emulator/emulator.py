@@ -114,7 +114,7 @@ class Emulator:
             Default: requests without credentials are accepted.
         huawei: Credentials that ModelArts accepts, a `HuaweiAccount`. Default: requests without credentials are
             accepted.
-        generative_ai_ending: How streams of OCI Generative AI end: `eof` (the body ends), `done` (`[DONE]`), `hang`
+        oci_genai_ending: How streams of OCI Generative AI end: `eof` (the body ends), `done` (`[DONE]`), `hang`
             (the connection stays open); `""` is `done` for Llama models and `eof` for the others.
         default_route: Route of the model server for a request to the bare endpoint of an OCI model deployment without
             a `route` header; `auto` infers it from the body.
@@ -152,7 +152,7 @@ class Emulator:
         api_keys: Iterable[str] = (),
         aws_keys: AWSKeys | None = None,
         huawei: HuaweiAccount | None = None,
-        generative_ai_ending: str = "",
+        oci_genai_ending: str = "",
         default_route: str = "/v1/chat/completions",
         strict: bool = True,
         delay: float = 0.0,
@@ -175,7 +175,7 @@ class Emulator:
         find_problem = Authenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
         generative_ai = GenerativeAIService(
-            model_server, find_problem, generative_ai_ending, any_model=upstream is not None
+            model_server, find_problem, oci_genai_ending, any_model=upstream is not None
         )
         sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
@@ -262,7 +262,7 @@ class Emulator:
         return ModelArtsAddress(f"{self.url}/v1/infers/{SERVICE_ID}", f"{self.url}/maas/v1", self.url, self._modelarts)
 
     @property
-    def oci_generative_ai(self) -> GenerativeAIAddress:
+    def oci_genai(self) -> GenerativeAIAddress:
         """Address of OCI Generative AI: the host, and the compartment that requests have to name."""
         return GenerativeAIAddress(self.url)
 

@@ -2,7 +2,7 @@
 
 from mdstream_core.platforms._platform import Platform
 from mdstream_core.platforms.modelarts import ModelArts
-from mdstream_core.platforms.oci_generative_ai import OCIGenerativeAI
+from mdstream_core.platforms.oci_genai import OCIGenerativeAI
 from mdstream_core.platforms.oci_model_deployment import OCIModelDeployment
 from mdstream_core.platforms.sagemaker import SageMaker
 

@@ -21,7 +21,7 @@ WEATHER = {
 
 @pytest.fixture(scope="module")
 def shared_emulator() -> Iterator[Emulator]:
-    with Emulator(generative_ai_ending="eof") as emulator:
+    with Emulator(oci_genai_ending="eof") as emulator:
         yield emulator
 
 
@@ -33,12 +33,12 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 
 def post(emulator: Emulator, path: str, body: Any, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(f"{emulator.oci_generative_ai.endpoint}{path}", content=content, headers=headers, trust_env=False)
+    return httpx.post(f"{emulator.oci_genai.endpoint}{path}", content=content, headers=headers, trust_env=False)
 
 
 def build_payload(emulator: Emulator, model: str = GROK, **params: Any) -> dict[str, Any]:
     mode = {"servingType": "ON_DEMAND", "modelId": model}
-    return {"compartmentId": emulator.oci_generative_ai.compartment_id, "servingMode": mode, **params}
+    return {"compartmentId": emulator.oci_genai.compartment_id, "servingMode": mode, **params}
 
 
 def chat(emulator: Emulator, model: str = GROK, **request: Any) -> httpx.Response:
@@ -159,7 +159,7 @@ def test_a_stream_ends_as_configured_or_as_its_family_does(ending: str, model: s
     """
     With `[DONE]` or the end of the body.
     """
-    with Emulator(generative_ai_ending=ending) as emulator:
+    with Emulator(oci_genai_ending=ending) as emulator:
         assert last in events(chat(emulator, model, **generic()))[-1]
 
 
@@ -170,8 +170,8 @@ def test_a_connection_may_stay_open_after_the_last_event(ending: str, model: str
     """
     request = generic() if model == GROK else {"apiFormat": "COHERE", "message": CAPITAL, "isStream": True}
     last = b'"usage"' if model == GROK else b'"finishReason"'
-    with Emulator(generative_ai_ending=ending) as emulator:
-        url = f"{emulator.oci_generative_ai.endpoint}/20231130/actions/chat"
+    with Emulator(oci_genai_ending=ending) as emulator:
+        url = f"{emulator.oci_genai.endpoint}/20231130/actions/chat"
         body = build_payload(emulator, model, chatRequest=request)
         with httpx.stream("POST", url, json=body, timeout=0.5, trust_env=False) as response:
             received = b""
@@ -187,7 +187,7 @@ def test_an_unknown_ending_raises_an_error() -> None:
     The message lists the known ones.
     """
     with pytest.raises(ValueError, match=r"ending='never' is unknown.*eof, done, hang"):
-        Emulator(generative_ai_ending="never")
+        Emulator(oci_genai_ending="never")
 
 
 CALLED = {
@@ -262,7 +262,7 @@ def test_invalid_requests_are_rejected(emulator: Emulator) -> None:
     """
     No JSON, no object, no POST.
     """
-    url = f"{emulator.oci_generative_ai.endpoint}/20231130/actions/chat"
+    url = f"{emulator.oci_genai.endpoint}/20231130/actions/chat"
 
     assert [400, 400] == [post(emulator, "/20231130/actions/chat", body).status_code for body in (b"{", b"[]")]
     assert 405 == httpx.get(url, trust_env=False).status_code
@@ -275,7 +275,7 @@ def test_openais_paths_require_a_compartment(emulator: Emulator, base: str, head
     The header has either name; an API key implies a compartment.
     """
     body = {"model": GROK, "messages": [{"role": "user", "content": CAPITAL}]}
-    path, compartment = f"{base}/chat/completions", emulator.oci_generative_ai.compartment_id
+    path, compartment = f"{base}/chat/completions", emulator.oci_genai.compartment_id
 
     assert "Paris" in post(emulator, path, body, **{header: compartment}).json()["choices"][0]["message"]["content"]
     assert 200 == post(emulator, path, body, authorization="Bearer sk-1").status_code
@@ -351,7 +351,7 @@ def test_ranks(emulator: Emulator) -> None:
     )
 
 
-def test_faults_apply_to_oci_generative_ai(emulator: Emulator) -> None:
+def test_faults_apply_to_oci_genai(emulator: Emulator) -> None:
     """
     An error response, a document where a stream was requested, and comments between events.
     """

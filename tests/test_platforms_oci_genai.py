@@ -5,7 +5,7 @@ import pickle
 from typing import Any
 
 import pytest
-from _oci_generative_ai import COMPARTMENT, DONE, PLATFORM, build_params, read, sse
+from _oci_genai import COMPARTMENT, DONE, PLATFORM, build_params, read, sse
 
 from mdstream_core import Call, OpenAIChat, Retry
 from mdstream_core.dialects import dialect

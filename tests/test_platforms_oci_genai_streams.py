@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from _auth_oci import KEY, KEY_ID, PEM
-from _oci_generative_ai import WEATHER, sse
+from _oci_genai import WEATHER, sse
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mdstream_core import Retry, Service, Timeout
@@ -71,7 +71,7 @@ class Hasty(OCIGenerativeAI):
 
 
 def create_call(emulator: Emulator, model: str, name: str, text: Any, *, auth: Any = None, stream: bool = True, **more: Any) -> tuple[Any, Any]:  # fmt: skip
-    there = emulator.oci_generative_ai
+    there = emulator.oci_genai
     platform = Hasty(there.compartment_id, model, service_endpoint=there.endpoint)
     service = Service(platform, auth=auth, timeout=Timeout(read=5, total=20), retry=Retry(0), trust_env=False)
     params = {"prompt": text} if "text" in name else {"messages": text if isinstance(text, list) else [{"role": "user", "content": text}]}  # fmt: skip
@@ -205,7 +205,7 @@ def test_max_tokens_truncates_a_response(emulator: Emulator, send_request: Send)
 @pytest.mark.parametrize(("model", "name"), list(CHATS.values())[:7], ids=list(CHATS)[:7])
 def test_every_normal_ending_completes_a_stream(send_request: Send, model: str, name: str, ending: str) -> None:
     """The body ends, `[DONE]` is sent, or the connection stays open and the client closes it."""
-    with Emulator(generative_ai_ending=ending) as emulator:
+    with Emulator(oci_genai_ending=ending) as emulator:
         model_response = ModelResponse.from_events(
             send_request(emulator, model, name, "What is the capital of France?")
         )
@@ -289,7 +289,7 @@ def test_silence_before_the_finish_event_is_a_failure(emulator: Emulator, send_r
 
 def request_quickly(send_request: Send, emulator: Emulator) -> None:
     """Ask with little patience."""
-    there = emulator.oci_generative_ai
+    there = emulator.oci_genai
     platform = OCIGenerativeAI(there.compartment_id, "xai.grok-4", service_endpoint=there.endpoint)
     service = Service(platform, timeout=Timeout(read=0.3), retry=Retry(0), trust_env=False)
     call = service.call(dialect("oci-generic"), {"messages": [{"role": "user", "content": "Hi"}]})
