@@ -259,7 +259,7 @@ class ChatModel(GenerationFields, BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return f"{self.provider_name}_create_chat_call"
+        return f"{self.provider_name}_chat"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
