@@ -29,7 +29,7 @@ from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_as
 
 @hide_call_headers
 class ChatModel(GenerationFields, BaseChatModel):
-    """Base class of the chat models: everything but the endpoint and the authentication."""
+    """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -77,7 +77,7 @@ class ChatModel(GenerationFields, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        # LangChain calls `on_llm_new_token` for each chunk itself.
+        # LangChain itself calls `on_llm_new_token` for each chunk, and `on_llm_error` for an exception.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
         chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
         with map_errors(), closing(self.service.client.stream(call)) as events:
@@ -259,7 +259,7 @@ class ChatModel(GenerationFields, BaseChatModel):
 
     @property
     def _llm_type(self) -> str:
-        return f"{self.provider_name}_create_chat_call"
+        return f"{self.provider_name}_chat"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)

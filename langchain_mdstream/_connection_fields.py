@@ -253,9 +253,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
             await self._service.aclose()
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Return the state without credentials, which the unpickled object resolves anew.
+        """Return the state without credentials, which the unpickled object resolves again.
 
-        A `Signer` stays: it pickles without its key and can resolve it.
+        A `Signer` is included: it pickles without its key and resolves it again.
         """
         state = super().__getstate__()
         private = {**(state.get("__pydantic_private__") or {}), **dict.fromkeys(self._cached_attributes)}
@@ -275,7 +275,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         is_own = name in self._own_fields()
         if field is None or not is_own or isinstance(value, Signer):
             return value
-        if name == "default_headers":  # the names stay, so that an error can name the missing values
+        if name == "default_headers":  # without values; an error can then name the missing ones
             return dict.fromkeys(value, HIDDEN)
         return field.get_default(call_default_factory=True) if field.exclude or isinstance(value, SecretStr) else value
 
@@ -285,7 +285,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         return {name for base in cls.__mro__ if issubclass(base, ConnectionFields) for name in base.__annotations__}
 
     def __repr_args__(self) -> list[tuple[str, Any]]:
-        """Where the model is, its name, and what was changed: without LangChain's own fields, in one line."""
+        """Fields of the repr: address, model name and changed fields, without LangChain's own."""
         names = dict.fromkeys([*self.address_fields, "model", *type(self).model_fields])
         own = self._own_fields()
         return changed_fields(self, [name for name in names if name in own])

@@ -88,13 +88,13 @@ _CITATION_FIELDS = {
 
 def _citation_block(citation: Mapping[str, Any]) -> dict[str, Any]:
     nested = citation.get("url_citation") or citation.get("urlCitation")
-    facts = nested if isinstance(nested, Mapping) else citation
+    source = nested if isinstance(nested, Mapping) else citation
     fields = {
-        field: next((facts[name] for name in names if facts.get(name) is not None), None)
+        field: next((source[name] for name in names if source.get(name) is not None), None)
         for field, names in _CITATION_FIELDS.items()
     }
     known = {name for names in _CITATION_FIELDS.values() for name in names} | {"type"}
-    extras = {name: value for name, value in facts.items() if name not in known and value is not None}
+    extras = {name: value for name, value in source.items() if name not in known and value is not None}
     present = {name: value for name, value in fields.items() if value is not None}
     return {"type": "citation", **present, **({"extras": extras} if extras else {})}
 

@@ -1,7 +1,7 @@
 """Convert events to content-block events, for LangChain's `stream_events(version="v3")` and LangGraph's v3 streams.
 
-LangChain can derive them from chunks. This direct conversion costs a fraction per token and is lossless: LangChain's
-bridge keeps only the last piece of the log probabilities and of a refusal.
+LangChain can derive them from chunks. This direct conversion is faster and loses nothing: LangChain's conversion keeps
+only the last piece of the log probabilities and of a refusal.
 """
 
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ class ContentEventBuilder:
 
     def convert(self, event: Event) -> Iterable[ContentEvent]:
         """Return the content-block events of an event; none if it belongs to the final ones."""
-        if type(event) is TextDelta and event.choice == 0:  # a token: see `ChunkBuilder.convert`
+        if type(event) is TextDelta and event.choice == 0:  # the usual event: see `ChunkBuilder.convert`
             return self._add_text("text", event.text)
         match event:
             case ReasoningDelta(text, 0):

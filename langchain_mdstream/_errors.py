@@ -1,8 +1,8 @@
-"""Errors that are LangChain errors too: each class of `mdstream_core.errors` combined with a `ModelError`.
+"""Errors that are also LangChain errors: each class of `mdstream_core.errors` combined with a `ModelError` class.
 
-Whether an error may be retried is expressed twice: LangChain's middleware reads `is_retryable`, and LangGraph's default
-policy checks built-in base classes. So errors that must not be retried inherit `ValueError`, and those that may be
-retried inherit neither `RuntimeError` nor `OSError`.
+LangChain's middleware retries errors whose `is_retryable` is true. LangGraph's default retry policy checks built-in
+base classes instead: it retries neither `ValueError` nor `RuntimeError` nor `OSError`. So errors that must not be
+retried inherit `ValueError`, and those that may be retried inherit none of the three.
 """
 
 from collections.abc import Iterator
@@ -106,7 +106,7 @@ def to_langchain_error(error: MDStreamError) -> MDStreamError:
     if cls is None or isinstance(error, langchain.ModelError):
         return error
     converted = error.convert_to(cls)
-    converted.is_retryable = converted.retryable  # type: ignore[attr-defined]  # of this error, not of its class
+    converted.is_retryable = converted.retryable  # type: ignore[attr-defined]  # of this instance: its class has a default
     return converted
 
 

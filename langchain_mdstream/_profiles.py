@@ -30,7 +30,7 @@ def _profile(window: int, *capabilities: dict[str, Any]) -> dict[str, Any]:
     return profile
 
 
-#: Profiles by prefix of the model's name; the longest match counts. Undocumented capabilities are omitted.
+#: Profiles by prefix of the model's name; the longest match is used. Undocumented capabilities are omitted.
 _OCI_GENERATIVE_AI: dict[str, dict[str, Any]] = {
     "xai.grok-4": _profile(128_000, _IMAGES, _TOOLS, _SCHEMA, _REASONING),
     "xai.grok-4.": {},  # later versions have pages of their own

@@ -31,9 +31,9 @@ from mdstream_core import ToolCall as CoreToolCall
 class ChunkBuilder:
     """Convert the events of one stream to chunks.
 
-    Metadata (model, finish reason, token usage) waits for the last chunk, which is built only when the stream is known
-    to be complete; LangChain would concatenate repeated strings when it merges chunks. LangChain streams one choice, so
-    events of further choices are ignored.
+    Metadata (model, finish reason, token usage) is stored for the last chunk, which is built only after the stream is
+    known to be complete. In several chunks it would be repeated, and LangChain concatenates strings when it merges
+    chunks. LangChain streams one choice, so events of further choices are ignored.
 
     Args:
         provider: Value of `response_metadata["model_provider"]` in each chunk.
@@ -50,8 +50,8 @@ class ChunkBuilder:
         self._resumptions: list[StreamResumed] = []
 
     def convert(self, event: Event) -> ChatGenerationChunk | None:
-        """Return the chunk of an event, or `None` if it belongs to the last one."""
-        if type(event) is TextDelta and event.choice == 0:  # a token: `match` would add a tenth to its cost
+        """Return the chunk of an event, or `None` if its data is stored for the last chunk or ignored."""
+        if type(event) is TextDelta and event.choice == 0:  # the usual event; `match` would be 10% slower
             return text_chunk(event.text, {}, {"model_provider": self._provider})
         match event:
             case ReasoningDelta(text, 0):
@@ -145,7 +145,7 @@ def _response_metadata(
         "model_name": metadata.model or model,
         "id": metadata.id,
         "system_fingerprint": metadata.fingerprint,
-        "resumed": [asdict(separator) for separator in resumed],
+        "resumed": [asdict(resumption) for resumption in resumed],
     }
     return {name: value for name, value in values.items() if value}
 

@@ -1,4 +1,4 @@
-"""Build chunks without validation, for the hot path of a token.
+"""Build the chunk of a token without pydantic's validation.
 
 `ChatGenerationChunk(message=AIMessageChunk(content=…))` costs 6 µs, mostly for validation of values that are known to
 be valid. Filling both objects directly takes a quarter of the time. An import-time check compares every field with the

@@ -1,4 +1,4 @@
-"""Embedding models: texts in, vectors out."""
+"""Embedding models, which convert texts to vectors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ Image = str | bytes | Path
 
 
 class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
-    """Base class of the embedding models: everything but the endpoint and the authentication.
+    """Base class of the embedding models. The platform's mixin adds the endpoint and the authentication.
 
     Texts are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The result has one
     vector for each text, in order, or an error is raised. Each request is retried on its own (`max_retries`). If one

@@ -1,4 +1,4 @@
-"""Completion models: a prompt in, text out."""
+"""Completion models, which continue a prompt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -39,7 +39,7 @@ from mdstream_core import (
 
 @hide_call_headers
 class CompletionModel(GenerationFields, BaseLLM):
-    """Base class of the completion models: everything but the endpoint and the authentication."""
+    """Base class of the completion models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)

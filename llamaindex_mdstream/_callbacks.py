@@ -5,7 +5,7 @@ The events and their order are those of LlamaIndex's own decorators, with these 
 | event | LlamaIndex | mdstream |
 |---|---|---|
 | a call or stream fails | the error only | the error and the partial response |
-| the reader stops early | an exception, `GeneratorExit` | the end event with the partial response |
+| the consumer stops early | an exception, `GeneratorExit` | the end event with the partial response |
 | the inner stream of a closed stream | closed by garbage collection | closed at once |
 | a chunk without listeners | an event object is built | none is built |
 | no credential | a `ValueError`, which engines turn into an empty response | `RequestNotSent`, which they raise |
@@ -115,13 +115,13 @@ class _CallObserver:
         return {self.kind.input_field: self.inputs}
 
     def on_progress(self, response: Any) -> None:
-        """Send the event of one chunk, if anyone listens."""
+        """Send the event of one chunk, if an event handler is registered."""
         self.last = response
         if has_listeners():
             _dispatcher.event(self.kind.progress(**self._input_kwargs, response=response, span_id=self.span_id))
 
     def on_end(self, response: Any) -> None:
-        """Send the end events: the response is complete, or its reader stopped early."""
+        """Send the end events: the response is complete, or its consumer stopped early."""
         payload = {self.kind.input_key: self.inputs, self.kind.output_key: response}
         self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
         response = self.kind.empty_response() if response is None else response
@@ -138,7 +138,10 @@ class _CallObserver:
 
 @dataclass(frozen=True, slots=True)
 class _RequestScope:
-    """Covers a call until its method returns."""
+    """Context of a call until its method returns.
+
+    An error in it sends no `ExceptionEvent`: in LlamaIndex's decorators only errors of a stream do.
+    """
 
     observer: _CallObserver
 
@@ -152,7 +155,7 @@ class _RequestScope:
 
 @dataclass(frozen=True, slots=True)
 class _StreamScope:
-    """Covers a stream until it ends, fails or is closed."""
+    """Context of a stream until it ends, fails or is closed."""
 
     observer: _CallObserver
 
@@ -168,7 +171,7 @@ class _StreamScope:
 
 
 def has_listeners() -> bool:
-    """Return whether a handler listens to the dispatcher. LlamaIndex's initial handler does nothing."""
+    """Return whether the dispatcher has an event handler other than LlamaIndex's initial one, which does nothing."""
     dispatcher: Any = _dispatcher
     while dispatcher is not None:
         for handler in dispatcher.event_handlers:

@@ -195,7 +195,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         return {name: fields[name].default for name in own & fields.keys() if fields[name].exclude}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out credentials: the unpickled object resolves them anew. A signer that can do so itself is kept."""
+        """Leave out credentials: the unpickled object resolves them again. A signer that can do so is included."""
         auth = self.auth if isinstance(self.auth, Signer) else None
         headers = self._serialize_headers(self.default_headers)
         redacted = self.model_copy(update={**self._hidden_fields(), "auth": auth, "default_headers": headers})

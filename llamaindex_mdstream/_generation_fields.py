@@ -22,9 +22,7 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         default=None,
         description="API format of the endpoint, such as `openai-chat` or `tgi`. Default: the platform's.",
     )
-    model: str = Field(
-        default="", description="Name of the model, as the server knows it. Not sent if empty. MaaS requires it."
-    )
+    model: str = Field(default="", description="Name of the model on the server. Not sent if empty. MaaS requires it.")
     temperature: float | None = Field(
         default=DEFAULT_TEMPERATURE,
         ge=0,

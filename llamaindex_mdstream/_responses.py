@@ -64,7 +64,7 @@ class _ToolCallState:
     def build(self) -> tuple[Any, dict[str, Any]]:
         """Return the call so far as a block and as a dictionary, cached until it changes.
 
-        Each chunk contains all calls of the response, so building them anew takes time quadratic in their number.
+        Each chunk contains all calls of the response; building them again each time would be quadratic in their number.
         """
         if self._built is None:
             call = ToolCall(self.id, self.name, self.arguments)
@@ -109,7 +109,7 @@ class ResponseBuilder(Generic[R]):
                 self._reasoning += text
                 return self._build_chunk("", {"reasoning_content": text}, {"thinking_delta": text})
             case ToolCallDelta(index=index, choice=0) if self._parallel or index == 0:
-                self._call(event)
+                self._add_tool_call(event)
                 return self._build_chunk("", {"tool_calls": [_wire_delta(event)]}, {})
             case RefusalDelta(text, 0):
                 self._refusal += text
@@ -121,7 +121,7 @@ class ResponseBuilder(Generic[R]):
         return None
 
     def _store(self, event: Event) -> None:
-        """Store what only the last response includes."""
+        """Store the data of an event that only the last response includes."""
         match event:
             case Finish(reason, 0):
                 self._finish = reason
@@ -150,30 +150,46 @@ class ResponseBuilder(Generic[R]):
 
     def partial_response(self, model_response: ModelResponse, error: MDStreamError) -> R:
         """Build the response with what was received before `error`."""
-        facts = {"type": type(error).__name__, "message": str(error), "code": error.code, "status": error.status}
-        more = {
+        additional_kwargs = {
             **response_kwargs(model_response),
             "finish_reason": "error",
-            "error": facts | {"request_id": error.request_id},
+            "error": {
+                "type": type(error).__name__,
+                "message": str(error),
+                "code": error.code,
+                "status": error.status,
+                "request_id": error.request_id,
+            },
         }
-        return self._build_response(model_response, self._allowed_calls(model_response), None, more)
+        return self._build_response(model_response, self._allowed_calls(model_response), None, additional_kwargs)
 
-    def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> R:
+    def _build_chunk(self, delta: str, raw_delta: dict[str, Any], kwargs: dict[str, Any]) -> R:
+        """Build a chunk.
+
+        Args:
+            delta: The new text.
+            raw_delta: The delta in the OpenAI format, for `raw`.
+            kwargs: `additional_kwargs` of the chunk.
+        """
         raise NotImplementedError
 
     def _build_response(
-        self, model_response: ModelResponse, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+        self,
+        model_response: ModelResponse,
+        calls: tuple[ToolCall, ...],
+        delta: str | None,
+        kwargs: dict[str, Any],
     ) -> R:
         raise NotImplementedError
 
-    def _raw(self, wire: dict[str, Any]) -> dict[str, Any]:
-        """Return `raw` of a chunk, in the OpenAI format."""
+    def _raw(self, raw_delta: dict[str, Any]) -> dict[str, Any]:
+        """Return `raw` of a chunk: a chunk of the OpenAI API with this delta."""
         metadata = self._metadata
         return {
             "id": metadata.id,
             "object": "chat.completion.chunk",
             "model": metadata.model,
-            "choices": [{"index": 0, "delta": wire, "finish_reason": None}],
+            "choices": [{"index": 0, "delta": raw_delta, "finish_reason": None}],
         }
 
     def _document(self, response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
@@ -182,7 +198,7 @@ class ResponseBuilder(Generic[R]):
     def _with_model_name(self, metadata: ResponseMetadata) -> ResponseMetadata:
         return metadata if metadata.model else replace(metadata, model=self._model)
 
-    def _call(self, delta: ToolCallDelta) -> None:
+    def _add_tool_call(self, delta: ToolCallDelta) -> None:
         if delta.index < len(self._calls):
             if delta.name:
                 self._calls[delta.index].add_name(delta.name)
@@ -197,24 +213,28 @@ class ResponseBuilder(Generic[R]):
 class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
     """Builds `ChatResponse`s."""
 
-    def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> ChatResponse:
+    def _build_chunk(self, delta: str, raw_delta: dict[str, Any], kwargs: dict[str, Any]) -> ChatResponse:
         if self._calls or self._reasoning or self._refusal:
             calls = [call.build() for call in self._calls]
             blocks = [*_blocks(self._text, self._reasoning), *(block for block, _ in calls)]
-            message = _unvalidated.chat_message(blocks, _message_kwargs([wire for _, wire in calls], self._refusal))
+            message = _unvalidated.chat_message(blocks, _message_kwargs([raw for _, raw in calls], self._refusal))
         else:
             message = _unvalidated.chat_message([_unvalidated.text_block(self._text)], {})
-        return _unvalidated.chat_response(message, self._raw(wire), delta, more)
+        return _unvalidated.chat_response(message, self._raw(raw_delta), delta, kwargs)
 
     def _build_response(
-        self, model_response: ModelResponse, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+        self,
+        model_response: ModelResponse,
+        calls: tuple[ToolCall, ...],
+        delta: str | None,
+        kwargs: dict[str, Any],
     ) -> ChatResponse:
         blocks = _blocks(model_response.text, model_response.reasoning)
         blocks += [_unvalidated.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
         message = _unvalidated.chat_message(
             blocks, _message_kwargs(list(map(_wire_call, calls)), model_response.refusal)
         )
-        response = _unvalidated.chat_response(message, self._document(model_response, calls), delta, more)
+        response = _unvalidated.chat_response(message, self._document(model_response, calls), delta, kwargs)
         if model_response.first.logprobs:
             response.logprobs = _logprobs(model_response)
         return response
@@ -223,14 +243,18 @@ class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
 class CompletionResponseBuilder(ResponseBuilder[CompletionResponse]):
     """Builds `CompletionResponse`s."""
 
-    def _build_chunk(self, delta: str, wire: dict[str, Any], more: dict[str, Any]) -> CompletionResponse:
-        return _unvalidated.completion_response(self._text, self._raw(wire), delta, more)
+    def _build_chunk(self, delta: str, raw_delta: dict[str, Any], kwargs: dict[str, Any]) -> CompletionResponse:
+        return _unvalidated.completion_response(self._text, self._raw(raw_delta), delta, kwargs)
 
     def _build_response(
-        self, model_response: ModelResponse, calls: tuple[ToolCall, ...], delta: str | None, more: dict[str, Any]
+        self,
+        model_response: ModelResponse,
+        calls: tuple[ToolCall, ...],
+        delta: str | None,
+        kwargs: dict[str, Any],
     ) -> CompletionResponse:
         response = _unvalidated.completion_response(
-            model_response.text, self._document(model_response, calls), delta, more
+            model_response.text, self._document(model_response, calls), delta, kwargs
         )
         if model_response.first.logprobs:
             response.logprobs = _logprobs(model_response)
@@ -273,8 +297,8 @@ def _blocks(text: str, reasoning: str) -> list[Any]:
 
 def _message_kwargs(calls: list[dict[str, Any]], refusal: str) -> dict[str, Any]:
     """Return `additional_kwargs` of a message, with the calls, which chat engines and programs read only from here."""
-    more: dict[str, Any] = {"tool_calls": calls} if calls else {}
-    return more | {"refusal": refusal} if refusal else more
+    kwargs: dict[str, Any] = {"tool_calls": calls} if calls else {}
+    return kwargs | {"refusal": refusal} if refusal else kwargs
 
 
 def _wire_call(call: ToolCall) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Response streams that are open when they are returned, as sync and async variants."""
+"""Response streams that are returned after their first event, so that error responses are raised by the call itself."""
 
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, closing, contextmanager
@@ -35,7 +35,7 @@ async def astream_responses(events: AsyncGenerator[Event], builder: ResponseBuil
 
 
 def start_generator(stream: Generator[T | None]) -> Generator[T]:
-    """Run a generator up to its first `yield`, which must yield `None`, so that closing it runs its `finally`."""
+    """Run a generator to its first `yield`, which must yield `None`. Unless started, closing it skips its `finally`."""
     next(stream)
     return cast(Generator[T], stream)
 

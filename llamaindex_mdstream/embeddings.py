@@ -25,8 +25,8 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
 
     LlamaIndex passes `embed_batch_size` texts at a time. They are split into batches of the size that the service
     accepts, and at most `max_concurrency` requests are sent at once by all callers of the object. Each request is
-    retried on its own (`max_retries`). If one fails for good, `error.partial.embeddings` holds the vectors of the
-    others, each with the `index` of its text.
+    retried on its own (`max_retries`). If one fails after its retries, `error.partial.embeddings` holds the vectors of
+    the others, each with the `index` of its text.
     """
 
     dialect: EmbeddingDialect | None = Field(
@@ -35,7 +35,7 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
     )
     model_name: str = Field(
         default="",
-        description="Name of the model, as the server knows it. Not sent if empty. `model` and `model_id` are aliases.",
+        description="Name of the model on the server. Not sent if empty. `model` and `model_id` are aliases.",
     )
     embed_batch_size: int = Field(
         default=512, gt=0, le=2048, description="Number of texts that LlamaIndex passes to one call."
@@ -70,7 +70,7 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
             input_type: `document` or `query`; OCI Generative AI also accepts `CLASSIFICATION` and `CLUSTERING`.
 
         Raises:
-            MDStreamError: A request failed for good. `error.partial` holds the vectors of the others.
+            MDStreamError: A request failed after its retries. `error.partial` holds the vectors of the others.
         """
         return self._gather(texts, self._build_params(input_type), self.batch_size)
 
@@ -142,7 +142,7 @@ class OCIDataScienceEmbedding(OCIModelDeploymentMixin, MDStreamEmbedding):
         >>> vectors = embedding.get_text_embedding_batch(["The Nile", "The Alps"])  # doctest: +SKIP
     """
 
-    model_name: str = Field(default="odsc-llm", description="Name of the model, as the server knows it.")
+    model_name: str = Field(default="odsc-llm", description="Name of the model on the server.")
 
     @classmethod
     def class_name(cls) -> str:

@@ -64,7 +64,7 @@ class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
 
     model: str = Field(
         default="odsc-llm",
-        description="Name of the model, as the server knows it.",
+        description="Name of the model on the server.",
     )
 
     @classmethod
@@ -138,7 +138,7 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         return "oci-generate-text-cohere" if family.lower() == "cohere" else "oci-generate-text-llama"
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
-        """Name of the dialect of a request. Of Cohere's two formats only the second takes images."""
+        """Name of the dialect of a request. Of Cohere's two formats, only the second supports images."""
         name = super()._dialect_name(params)
         is_explicit = self.dialect is not None or self.api_format is not None
         return "oci-cohere-v2" if name == "oci-cohere" and not is_explicit and _has_image(params) else name

@@ -35,8 +35,7 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
     )
     model: str = Field(
         default="",
-        description="Name of the model, as the server knows it. Not sent if empty. `model_name` and `model_id` are "
-        "aliases.",
+        description="Name of the model on the server. Not sent if empty. `model_name` and `model_id` are aliases.",
     )
     top_n: int = Field(default=3, gt=0, description="Number of nodes to return.")
     batch_size: int | None = Field(
@@ -58,7 +57,7 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
             top_n: Number of results. Default: the field `top_n`.
 
         Raises:
-            MDStreamError: A request failed for good. There is no partial ranking.
+            MDStreamError: A request failed after its retries. There is no partial ranking.
         """
         max_results = self.top_n if top_n is None else top_n
         return self._get_service().gather(
@@ -163,7 +162,7 @@ class OCIDataScienceRerank(OCIModelDeploymentMixin, MDStreamRerank):
         5
     """
 
-    model: str = Field(default="odsc-llm", description="Name of the model, as the server knows it.")
+    model: str = Field(default="odsc-llm", description="Name of the model on the server.")
 
     @classmethod
     def class_name(cls) -> str:

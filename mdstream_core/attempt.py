@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 #: Maximum number of bytes read of an error response's body.
 _MAX_ERROR_BODY = 1024 * 1024
 
-#: How many bytes of the body's start are kept, to show them if the body is not a model's response.
+#: How many bytes of the start of the body are stored, for the error message of a body without output.
 _BODY_START = 2000
 
-#: How many events are kept in a list before they are accumulated.
+#: How many events are stored in a list before they are accumulated.
 _MAX_RECENT_EVENTS = 1024
 
 #: How many frames of one read are decoded in one `feed`; their events are delivered before the next frames are decoded.
-#: This gives other tasks their turn: a hostile read of 64 KB has up to 32,768 frames, that of a real model a few.
+#: Between two `feed`s other tasks can run. A hostile server can send 32,768 frames in 64 KB; a real model sends a few.
 _MAX_FRAMES_PER_FEED = 128
 
 #: Exceptions that decoding raises: mdstream errors, and those that a payload of an unexpected shape causes. This module
@@ -99,8 +99,8 @@ class Attempt:
     def feed(self, data: bytes) -> list[Event]:
         """Decode bytes of the body, and return the events that they complete.
 
-        Of a read with very many frames only the first are decoded. While `has_pending_frames` is true, `feed(b"")`
-        decodes the next ones; further bytes may be fed before, and `flush` decodes the rest.
+        At most `_MAX_FRAMES_PER_FEED` frames are decoded. While `has_pending_frames` is true, `feed(b"")` decodes the
+        next ones; further bytes may be fed before, and `flush` decodes the rest.
         """
         if self._error_body is not None:
             self._buffer_error_body(data)
@@ -120,7 +120,7 @@ class Attempt:
             self._pending_frames, self._next_index, self.has_pending_frames = None, 0, False
             converted = _to_mdstream_error(error, payload)
             if not events:
-                raise converted  # noqa: B904  # it has its cause
+                raise converted  # noqa: B904  # its `__cause__` is set already
             self._error = converted  # raised after the events before it are delivered
         if events:
             self._error = self._error or self._decoder.error
@@ -152,7 +152,7 @@ class Attempt:
         return frames[at : at + _MAX_FRAMES_PER_FEED]
 
     def _take_frames(self, pending: "Iterator[Frame]") -> "Iterator[Frame]":
-        """Yield the next frames of an iterator, which may raise."""
+        """Yield the next frames of an iterator, which may raise; it stays pending until it is exhausted."""
         self._pending_frames = pending
         self.has_pending_frames = True
         yield from islice(pending, _MAX_FRAMES_PER_FEED - 1)
@@ -162,9 +162,9 @@ class Attempt:
         self._pending_frames, self.has_pending_frames = None, False
 
     def flush(self) -> list[Event]:
-        """Return the events of pending frames and of an unterminated last frame; `finish` raises an error of it.
+        """Return the events of pending frames and of an unterminated last frame.
 
-        Call it at the end of the body.
+        Call it at the end of the body. It never raises: `finish` raises the errors of these frames.
         """
         decoded = self._decode_pending()
         events: list[Event] = []
@@ -224,21 +224,21 @@ class Attempt:
         return isinstance(self._decoder, ContinuationDecoder) and self._decoder.is_buffering
 
     @property
-    def is_complete(self) -> bool:
-        """Whether the output is complete; the end of the body and the trailers may still report a failure."""
+    def is_finished(self) -> bool:
+        """Whether every choice has a finish reason; the end of the body and the trailers may still report a failure."""
         return bool(self._decoder.is_finished)
 
     @property
     def should_stop_reading(self) -> bool:
-        """Whether the outcome of the stream is known, so that the rest of the body need not be read."""
+        """Whether reading can stop: an error is known, or the response is complete and no failure can follow."""
         if self._error is not None or self._error_body_size > _MAX_ERROR_BODY:
             return True
         return bool(self._decoder.is_complete) and not self._call.platform.reports_failure_after_body
 
     @property
     def is_final(self) -> bool:
-        """Whether the output is complete and no failure can follow, so that a timeout or disconnect is ignored."""
-        return self.is_complete and not self._call.platform.reports_failure_after_body
+        """Whether every choice is finished and no failure can follow, so that a timeout or disconnect is ignored."""
+        return self.is_finished and not self._call.platform.reports_failure_after_body
 
     @property
     def needs_trailers(self) -> bool:
@@ -247,8 +247,8 @@ class Attempt:
 
     @property
     def drain_timeout(self) -> float | None:
-        """Seconds to wait for the end of the body once the output is complete; `None` before."""
-        return self._call.platform.drain_timeout if self.is_complete else None
+        """Seconds to wait for the end of the body once every choice is finished; `None` before."""
+        return self._call.platform.drain_timeout if self.is_finished else None
 
     def response(self) -> ModelResponse:
         """Return the response received so far."""
@@ -256,9 +256,9 @@ class Attempt:
         return self._accumulator.response()
 
     def enrich_error(self, error: MDStreamError) -> MDStreamError:
-        """Add the facts of this attempt to an error: partial response, request id, response head and trailers."""
+        """Add the details of this attempt to an error: partial response, request id, response head and trailers."""
         if self._error_body is not None and isinstance(error, StreamError):
-            error = self._error_response()  # the body of an error response was truncated; its status suffices
+            error = self._error_response()  # the body of an error response was truncated, but its status is known
         error = error if self.started else to_context_overflow(error)
         head = self._head or ResponseHead(0)
         self._recent_events += self._buffered_events()  # they were received, so they belong to the partial response
@@ -271,7 +271,7 @@ class Attempt:
         error.response = ErrorResponse(
             head.status or error.status or 0,
             redact_headers({**head.headers, **ResponseHead.from_fields(0, self._trailers).headers}),
-            {"error": _error_facts(error), "partial": error.partial.to_dict() if error.partial else None},
+            {"error": _error_fields(error), "partial": error.partial.to_dict() if error.partial else None},
             error.raw or str(error),
         )
         return error
@@ -304,7 +304,7 @@ class Attempt:
         head, body = self._head or ResponseHead(0), b"".join(self._error_body or ())
         try:
             error: MDStreamError = self._call.platform.parse_error(head, body)
-        except SHAPE_ERRORS as cause:  # the status suffices
+        except SHAPE_ERRORS as cause:  # the error is built from the status alone
             message = f"{head.status}: {quote_payload(body)}"
             error = error_class_for_status(head.status)(message, status=head.status, raw=quote_payload(body, 4000))
             error.__cause__ = cause
@@ -335,7 +335,7 @@ def _to_mdstream_error(error: Exception, payload: bytes) -> MDStreamError:
     return error if isinstance(error, MDStreamError) else unexpected_shape(payload, error)
 
 
-def _error_facts(error: MDStreamError) -> dict[str, Any]:
+def _error_fields(error: MDStreamError) -> dict[str, Any]:
     names = ("code", "status", "request_id", "raw")
-    facts = {name: value for name in names if (value := getattr(error, name)) is not None}
-    return {"type": type(error).__name__, "message": str(error), **facts}
+    fields = {name: value for name in names if (value := getattr(error, name)) is not None}
+    return {"type": type(error).__name__, "message": str(error), **fields}

@@ -30,7 +30,8 @@ from mdstream_core.http import RequestHeaders, Timeout, scrub_credentials
 from mdstream_core.resume import ResumePoint, is_resumable
 from mdstream_core.retry import EMPTY_QUOTA, Retry, RetryQuota
 
-#: How many times a rejected request is sent again in a relaxed form: a server may reject one parameter after another.
+#: How many times a rejected request is sent again with a changed payload: a server may reject several parameters, one
+#: per response.
 _MAX_RELAXATIONS = 10
 
 _RETRY = Retry()
@@ -114,7 +115,7 @@ class Call:
     def handle_failure(
         self, attempt: "Attempt", error: MDStreamError, *, can_refresh: bool = False, remaining: float = inf
     ) -> float:
-        """Decide what follows a failed attempt.
+        """Schedule the next attempt after a failed one: refresh the credential, change the payload, retry or resume.
 
         Args:
             attempt: The attempt that failed.
@@ -126,11 +127,12 @@ class Call:
             Seconds to wait before the next attempt.
 
         Raises:
-            MDStreamError: There is no next attempt; the error carries the facts of the failed one.
+            MDStreamError: There is no next attempt; the error has the details of the failed one.
         """
         partial = attempt.response()
-        whole = not self.stream and bool(attempt.request.content)
-        error = attempt.enrich_error(self._retry.mark_final(error, whole=whole))
+        if not self.stream and attempt.request.content:
+            error = self._retry.disable_timeout_retry(error)
+        error = attempt.enrich_error(error)
         if attempt.started or attempt.is_buffering:
             delay = self._resume_delay(partial, error) if remaining > 0 else None
         else:
@@ -159,7 +161,7 @@ class Call:
         return 0.0
 
     def _root_error(self, attempt: "Attempt", error: MDStreamError) -> MDStreamError:
-        """Return the error to raise: if a continuation delivered nothing, the one that interrupted the stream."""
+        """Return the error to raise: that of the interrupted stream, if its continuation failed before any output."""
         if self.resume_point is None or attempt.started or attempt.is_buffering or error is self.resume_point.error:
             return error
         self.resume_point.error.__cause__ = error
@@ -195,7 +197,7 @@ class Call:
         attempt, self._last_attempt = self._last_attempt, None
         if not self._hooks_open:
             return
-        if isinstance(error, MDStreamError):  # rejected before it was sent
+        if isinstance(error, MDStreamError):  # raised before a request was sent
             self.notify_end(Failed(error))
             return
         partial = attempt.response() if attempt and attempt.started else None
@@ -204,7 +206,9 @@ class Call:
     def _retry_delay(
         self, attempt: "Attempt", error: MDStreamError, can_refresh: bool, remaining: float
     ) -> float | None:
-        if self.resume_point and error is self.resume_point.error:  # the server does not continue the text
+        if (
+            self.resume_point and error is self.resume_point.error
+        ):  # the server repeated the text instead of continuing it
             return None
         if isinstance(error, AuthenticationError) and can_refresh and not self.has_refreshed:
             self.has_refreshed = True

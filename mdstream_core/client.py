@@ -38,7 +38,7 @@ from mdstream_core.transport.exceptions import map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
 
 if TYPE_CHECKING:
-    import httpx  # importing it takes a tenth of a second, which an import of mdstream_core should not cost
+    import httpx  # imported when needed, because it takes a tenth of a second
 
 
 class _BaseClient:
@@ -57,8 +57,8 @@ class _BaseClient:
         """
         raise NotImplementedError
 
-    def _expired_generation(self, attempt: Attempt) -> int | None:
-        """Return the generation of the credentials to refresh before signing, or `None`; at most once per call."""
+    def _generation_to_refresh(self, attempt: Attempt) -> int | None:
+        """Return the generation of the credential to refresh before signing; `None` if it is valid or was refreshed."""
         if attempt.rejected_generation is not None or attempt.has_refreshed:
             return attempt.rejected_generation
         generation = self._signer.generation  # read first: another thread may refresh in between
@@ -78,7 +78,7 @@ class _BaseClient:
         )
 
     def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
-        """Warn once if a failure of this stream would be invisible. Called last, after all visible failures."""
+        """Warn once if a failure in the trailers would not be noticed. Called after every other check has passed."""
         if self._warned or not attempt.needs_trailers or "trailers" in response.extensions:
             return
         self._warned = True
@@ -180,8 +180,8 @@ class Client(_BaseClient):
     @contextmanager
     def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> Iterator["httpx.Response"]:
         http = self._get_http_client()
-        if (expired := self._expired_generation(attempt)) is not None:
-            with _enforce_deadline(attempt, budget, self._signer):
+        if (expired := self._generation_to_refresh(attempt)) is not None:
+            with _track_refresh(attempt, budget, self._signer):
                 _refresh(self._signer, expired, budget)
         request = self._build_signed_request(http, attempt, budget)
         response = http.send(request, stream=True, follow_redirects=False, **self._auth)
@@ -287,8 +287,8 @@ class AsyncClient(_BaseClient):
     @asynccontextmanager
     async def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> AsyncIterator["httpx.Response"]:
         http = self._get_http_client()
-        if (expired := self._expired_generation(attempt)) is not None:
-            async with _aenforce_deadline(attempt, budget, self._signer):
+        if (expired := self._generation_to_refresh(attempt)) is not None:
+            async with _atrack_refresh(attempt, budget, self._signer):
                 await _arefresh(self._signer, expired, budget)
         request = self._build_signed_request(http, attempt, budget)
         response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
@@ -324,7 +324,7 @@ def _sendable(request: Request) -> Request:
 
 @contextmanager
 def _ignore_errors_when_final(attempt: Attempt, budget: TimeoutBudget) -> Iterator[None]:
-    """Suppress interruptions after which nothing was expected but the token counts and the end of the body."""
+    """Ignore a timeout or disconnect after the last output: only the usage and the end of the body could follow."""
     try:
         with map_exceptions(budget):
             yield
@@ -339,8 +339,11 @@ def _start_attempt(attempt: Attempt, budget: TimeoutBudget, response: Any) -> No
 
 
 @contextmanager
-def _enforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> Iterator[None]:
-    """Raise if a refresh exceeds the total timeout. The refresh continues in its thread, for the next request."""
+def _track_refresh(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> Iterator[None]:
+    """Record the refresh of an attempt, and raise if it exceeds the total timeout.
+
+    A refresh that is too slow continues in its thread, for the next request.
+    """
     try:
         yield
     except AuthenticationError:
@@ -355,9 +358,9 @@ def _enforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -
 
 
 @asynccontextmanager
-async def _aenforce_deadline(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> AsyncIterator[None]:
-    """Async variant, which also cancels the wait at the deadline."""
-    with _enforce_deadline(attempt, budget, signer), anyio.move_on_after(max(budget.remaining, 0.0)) as scope:
+async def _atrack_refresh(attempt: Attempt, budget: TimeoutBudget, signer: Signer) -> AsyncIterator[None]:
+    """Async variant, which also stops waiting at the deadline."""
+    with _track_refresh(attempt, budget, signer), anyio.move_on_after(max(budget.remaining, 0.0)) as scope:
         yield
     budget.check(expired=scope.cancelled_caught)
 

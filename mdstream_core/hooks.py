@@ -7,8 +7,8 @@ must not block; an exception that it raises propagates to the caller. No event s
 ...     if isinstance(event, RetryScheduled):
 ...         print(f"retry in {event.delay:.1f} s after", event.error)
 
-A plain hook receives the events of concurrent calls interleaved, without an id of the call. A hook that must tell calls
-apart is a `CallHook`: it creates a separate callback for each call. The last event of each started call is `Completed`,
+A plain hook receives the events of concurrent calls interleaved, without an id of the call. A `CallHook` distinguishes
+calls: it creates a separate callback for each. The last event of each started call is `Completed`,
 `Failed` or `Abandoned`; ignore events after it.
 """
 

@@ -82,7 +82,7 @@ class Request:
         object.__setattr__(self, "headers", RequestHeaders(self.headers))
 
     def __repr__(self) -> str:
-        url = re.split("[;?#]", redact_url(self.url))[0]  # either may hold a key
+        url = re.split("[;?#]", redact_url(self.url))[0]  # each of these parts may contain a key
         return f"<Request {self.method} {url} {', '.join(self.headers)}; {len(self.content)} bytes>"
 
 
@@ -137,8 +137,8 @@ class Timeout:
     connect: TimeoutValue = "default"
     """Timeout of connecting, DNS lookup and TLS handshake included."""
     read: TimeoutValue = "default"
-    """Longest silence. Keep-alive comments and pings do not count as data. A response that is not streamed and does not
-    arrive within this time is not requested again, because the server may still be working on it, and bill it."""
+    """Maximum time between two pieces of data. Keep-alive comments and pings are not data. A request without streaming
+    is not retried after this timeout, because the server may still be working on it, and bill it."""
     write: TimeoutValue = "default"
     """Timeout of writing one piece of the request."""
     pool: TimeoutValue = "default"
@@ -174,5 +174,5 @@ class Timeout:
         return replace(defaults, **values)
 
 
-#: Defaults that all platforms start from. `connect` is that of Oracle's SDK (10 s); the others are our choice.
+#: Defaults that all platforms start from. `connect` is that of Oracle's SDK (10 s); the others have no source.
 DEFAULT_TIMEOUT = Timeout(connect=10.0, read=65.0, write=30.0, pool=30.0, first_token=None, total=330.0)

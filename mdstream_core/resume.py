@@ -1,6 +1,6 @@
-"""Policy for resuming interrupted streams: which are resumable, and how the continuation joins the text received.
+"""Resuming interrupted streams: which are resumable, and how the continuation is joined to the text received.
 
-Resuming is an explicit choice of the caller, who knows whether the server can continue a response.
+Resuming is disabled by default, because only the user knows whether the server can continue a response.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from typing import Any
 from mdstream_core.errors import MDStreamError, StreamFailure, StreamInterrupted
 from mdstream_core.events import Event, Logprobs, ModelResponse, ResponseMetadata, StreamResumed, TextDelta, Usage
 
-#: How many characters decide that the server started over, or repeats its last words. Fewer may match by chance.
+#: How many equal characters show that the server started over, or repeats the end of its output: at most and at least.
+#: Fewer may be equal by chance.
 _MATCH_LENGTH, _MIN_MATCH_LENGTH = 24, 8
 
 
@@ -52,9 +53,9 @@ class ResumePoint:
 
 
 class ContinuationDecoder:
-    """Decoder of a continuation, which detects a server that starts over before any text is delivered twice.
+    """Decoder of a continuation. It detects a server that repeats its output, so that no text is delivered twice.
 
-    It buffers the first events until their text is known not to be a repetition.
+    The first events are buffered until it is certain that their text is not a repetition.
     """
 
     def __init__(self, inner: Any, resume_point: ResumePoint) -> None:
@@ -80,7 +81,7 @@ class ContinuationDecoder:
         return bool(self._inner.is_complete)
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """Decode one payload. Raises the error that interrupted the stream if the server starts over."""
+        """Decode one payload. If the server starts over, the error that interrupted the stream is raised."""
         return self._filter(self._inner.feed(data, event))
 
     def finish(self, *, is_document: bool = False) -> list[Event]:

@@ -11,7 +11,7 @@ from mdstream_core.errors import MDStreamError, StreamStalled
 #: received the same `Retry-After` would retry at the same instant.
 _JITTER, _MAX_JITTER = 1.0, 10.0
 
-#: Why a retryable failure was not retried, for the error message.
+#: The reason, in error messages, why a retryable failure was not retried.
 EMPTY_QUOTA = (
     "the retry budget of this model object is used up, because many of its requests failed; hint: send fewer requests "
     "at once, or wait until some succeed"
@@ -20,14 +20,14 @@ EMPTY_QUOTA = (
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
-    """Size of a retry budget, in tokens.
+    """Size of a retry budget, in tokens of a token bucket (not tokens of a model).
 
     The defaults allow 100 retries in a burst, and one retry per ten successful requests under lasting failures, as in
     the "standard" retry mode of the AWS SDKs.
     """
 
     capacity: int = 1000
-    """Initial and maximum number of tokens; a security limit."""
+    """Initial and maximum number of tokens."""
     cost: int = 10
     """Tokens that a retry takes; they are refunded if the retry succeeds."""
     refund: int = 1
@@ -112,9 +112,9 @@ class Retry:
         if self.max_retries < 0:
             raise ValueError(f"max_retries={self.max_retries!r} must be 0 or more")
 
-    def mark_final(self, error: MDStreamError, *, whole: bool) -> MDStreamError:
-        """Mark the timeout of a response that is not streamed (`whole`) as not retryable, and add the reason to it."""
-        if whole and not self.retry_read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
+    def disable_timeout_retry(self, error: MDStreamError) -> MDStreamError:
+        """Mark a read timeout of a request without streaming as not retryable, and add the reason to its message."""
+        if not self.retry_read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
             error.retryable = False
             reason = "not retried, because the server may still be working on the request"
             error.args = (f"{error}; {reason} (hint: raise this timeout, or stream chat and completions)",)

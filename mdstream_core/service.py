@@ -32,7 +32,7 @@ from mdstream_core.retry import Retry, RetryQuota
 
 
 class Service:
-    """One endpoint with everything that its calls share. Threads and tasks may share it.
+    """An endpoint with all that its calls share, such as the retry budget. Threads and tasks may use it concurrently.
 
     Args:
         platform: The platform of the endpoint.
@@ -45,7 +45,7 @@ class Service:
         resume: How many times an interrupted stream is resumed.
         http_client: The user's own `httpx.Client`.
         http_async_client: The user's own `httpx.AsyncClient`.
-        options: Options of the clients that are created otherwise: `verify`, `cert`, `proxy`, `trust_env`.
+        options: Options of the clients that are created if these are missing: `verify`, `cert`, `proxy`, `trust_env`.
 
     Example:
         >>> from mdstream_core import OCIModelDeployment, OpenAIChat, Service
@@ -81,7 +81,7 @@ class Service:
         self._resume = resume
         self._limiters: dict[int, ConcurrencyLimiter] = {}
         self._negotiated: NegotiatedDialect | None = None
-        #: Rules on sending the reasoning of earlier messages that the servers reported, by the model's name.
+        #: Whether to send the reasoning of earlier messages, as error responses required; by the model's name.
         self.reasoning_rules: dict[str, ReasoningRule] = {}
         self._rejected_parameters = RejectedParameters()
 
@@ -184,7 +184,7 @@ class Service:
         )
 
     def _negotiate(self, dialect: ListDialect) -> NegotiatedDialect:
-        """Return the dialect with what earlier requests found out about this endpoint."""
+        """Return the dialect with the accepted request form and batch limit that earlier requests have found."""
         negotiated = self._negotiated
         if negotiated is None or negotiated.dialect != dialect:
             negotiated = self._negotiated = NegotiatedDialect(dialect)

@@ -74,9 +74,9 @@ from mdstream_core.wire import FrameDecoder
 from mdstream_core.wire.eventstream import EventStreamDecoder
 from mdstream_core.wire.jsonlines import (
     DocumentDecoder,
+    DocumentSniffingDecoder,
     JSONLinesDecoder,
-    LabelledDocumentDecoder,
-    LabelledStreamDecoder,
+    SniffingDecoder,
 )
 from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import WebSocketFrameDecoder, WebSocketProtocol
@@ -400,8 +400,8 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "sse": partial(_frames, SSEDecoder),
         "jsonlines": partial(_frames, JSONLinesDecoder),
         "document": partial(_frames, DocumentDecoder),
-        "labelled-stream": partial(_frames, LabelledStreamDecoder),
-        "labelled-document": partial(_frames, LabelledDocumentDecoder),
+        "sniffing": partial(_frames, SniffingDecoder),
+        "document-sniffing": partial(_frames, DocumentSniffingDecoder),
         "messages": partial(_frames, MessageDecoder),
         "container": partial(_frames, ContainerDecoder),
         "as-written": partial(_frames, partial(RawDecoder, lines=True)),

@@ -145,7 +145,7 @@ def test_a_payload_with_text_and_a_failure_ends_the_reading() -> None:
     events = attempt.feed(b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"abort"}]}\n\n')
 
     assert "Hi" == events[-1].text
-    assert (True, False) == (attempt.should_stop_reading, attempt.is_complete)
+    assert (True, False) == (attempt.should_stop_reading, attempt.is_finished)
     with pytest.raises(StreamFailure, match="the model server failed"):
         attempt.finish()
 
@@ -282,11 +282,11 @@ def test_reading_continues_after_the_finish() -> None:
     attempt = exchange()
     attempt.start(EVENTS)
     attempt.feed(HI)
-    assert (None, False, False) == (attempt.drain_timeout, attempt.is_complete, attempt.should_stop_reading)
+    assert (None, False, False) == (attempt.drain_timeout, attempt.is_finished, attempt.should_stop_reading)
     attempt.feed(STOP)
     assert (PLATFORM.drain_timeout, True, False) == (
         attempt.drain_timeout,
-        attempt.is_complete,
+        attempt.is_finished,
         attempt.should_stop_reading,
     )
 

@@ -24,7 +24,7 @@ from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import ModelArts, SageMaker
 from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire.eventstream import EventStreamDecoder, encode
-from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder, LabelledStreamDecoder
+from mdstream_core.wire.jsonlines import DocumentDecoder, JSONLinesDecoder, SniffingDecoder
 from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import WebSocketProtocol, encode_frame
 from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
@@ -303,7 +303,7 @@ BODIES: dict[str, tuple[Callable[[], Any], Callable[[int], bytes]]] = {
     "an error page": (SSEDecoder, lambda size: b"<a\n" * (size // 3)),
     "an unfinished line": (JSONLinesDecoder, lambda size: b"[" * size),
     "a document": (DocumentDecoder, lambda size: b"[" * size),
-    "spaces": (LabelledStreamDecoder, lambda size: b" " * size),
+    "spaces": (SniffingDecoder, lambda size: b" " * size),
     "an unfinished message": (EventStreamDecoder, lambda size: part(b"x" * size)),
     "messages of one byte": (payload_parts, lambda size: part(b"{") * (size // 110)),
     "a container's line": (ContainerDecoder, lambda size: b"{" + b"x" * size),

@@ -93,3 +93,11 @@ def test_every_chat_model_has_a_snapshot_of_the_standard_tests() -> None:
     names = set(re.findall(r"^# name: Test(\w+)Unit\.test_serdes\[serialized\]$", stored, re.MULTILINE))
 
     assert {cls.__name__ for cls in SERIALIZABLE if issubclass(cls, BaseChatModel)} == names
+
+
+@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+def test_the_type_names_provider_and_kind(cls: type[Any]) -> None:
+    """LangChain passes `_llm_type` to tracers as `_type` of a run."""
+    model = cls(**MODELS[cls])
+    kind = "chat" if isinstance(model, BaseChatModel) else "llm"
+    assert f"{model.provider_name}_{kind}" == model._llm_type

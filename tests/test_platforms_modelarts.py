@@ -31,7 +31,7 @@ from mdstream_core.errors import (
 from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import ModelArts, Platform
 from mdstream_core.platforms._modelarts_errors import CODES
-from mdstream_core.wire.jsonlines import LabelledDocumentDecoder, LabelledStreamDecoder
+from mdstream_core.wire.jsonlines import DocumentSniffingDecoder, SniffingDecoder
 from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 ID = "8e1bb6be-1111-2222-3333-abcdefabcdef"
@@ -127,8 +127,8 @@ def test_a_websocket_is_requested_with_a_get() -> None:
 
 
 FRAMES = {
-    "text/event-stream;charset=UTF-8": LabelledStreamDecoder,
-    "application/json": LabelledDocumentDecoder,
+    "text/event-stream;charset=UTF-8": SniffingDecoder,
+    "application/json": DocumentSniffingDecoder,
     CONTENT_TYPE: MessageDecoder,
 }
 

@@ -43,7 +43,7 @@ SPELLINGS = {
 @pytest.mark.parametrize("fact", FACTS)
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_a_stream_failure_is_parsed_in_every_format(spelling: str, fact: str) -> None:
-    """Oracle documents three facts but not their format: each plausible one gives code, status and class."""
+    """Oracle documents three fields but not their format: each plausible one gives code, status and class."""
     code, status, reason = FACTS[fact]
     value = spelling.format(code, status, reason)
     error = parse_stream_failure(value)

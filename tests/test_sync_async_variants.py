@@ -22,7 +22,7 @@ NAMES = {
     "aiter_bytes": "iter_bytes",
     "aiter_body": "iter_body",
     "acheckpoint": "checkpoint",
-    "_aenforce_deadline": "_enforce_deadline",
+    "_atrack_refresh": "_track_refresh",
     "_arefresh": "_refresh",
     "aclose": "close",
     "__aiter__": "__iter__",

@@ -145,7 +145,7 @@ def test_the_garbage_collector_may_run_at_any_time(step: str, reusable: bool) ->
 
     assert not caller.is_alive()
     assert (reusable and step != "close") is (abandoned.connection not in closing)
-    assert not state._returned
+    assert not state._released
 
 
 def test_abandoned_streams_are_collected_while_requests_start() -> None:

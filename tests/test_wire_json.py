@@ -7,9 +7,9 @@ from mdstream_core.errors import MalformedStream
 from mdstream_core.wire import FrameDecoder
 from mdstream_core.wire.jsonlines import (
     DocumentDecoder,
+    DocumentSniffingDecoder,
     JSONLinesDecoder,
-    LabelledDocumentDecoder,
-    LabelledStreamDecoder,
+    SniffingDecoder,
 )
 
 VECTORS: dict[str, tuple[type[FrameDecoder], bytes, list[bytes]]] = {
@@ -17,21 +17,21 @@ VECTORS: dict[str, tuple[type[FrameDecoder], bytes, list[bytes]]] = {
     "lines with U+2028": (JSONLinesDecoder, '{"a":"\u2028"}\n'.encode(), ['{"a":"\u2028"}'.encode()]),
     "a document": (DocumentDecoder, b' {"a":\n1}\n', [b'{"a":\n1}']),
     "no document": (DocumentDecoder, b" \n", []),
-    "labelled: events": (LabelledStreamDecoder, b'data: {"a":1}\n\n', [b'{"a":1}']),
-    "labelled: events after a BOM and blank lines": (LabelledStreamDecoder, b"\xef\xbb\xbf\n\ndata: a\n\n", [b"a"]),
-    "labelled: a comment first": (LabelledStreamDecoder, b": {\n\ndata: a\n\n", [b"a"]),
-    "labelled: lines": (LabelledStreamDecoder, b'{"a":1}\n{"b":2}\n\n', [b'{"a":1}', b'{"b":2}']),
-    "labelled: one document": (LabelledStreamDecoder, b'  {"a":1}', [b'{"a":1}']),
-    "labelled: a document over lines": (LabelledStreamDecoder, b'{\n "a": 1\n}\n', [b'{\n "a": 1\n}']),
-    "labelled: a list": (LabelledStreamDecoder, b'[{"a":1}]', [b'[{"a":1}]']),
-    "labelled: lines of lists": (LabelledStreamDecoder, b'[{"a":1}]\n[{"b":2}]\n', [b'[{"a":1}]', b'[{"b":2}]']),
-    "labelled: a list over lines": (LabelledStreamDecoder, b'[\n {"a": 1}\n]\n', [b'[\n {"a": 1}\n]']),
-    "labelled: a list of an object over lines": (LabelledStreamDecoder, b'[{\n"a": 1}]', [b'[{\n"a": 1}]']),
-    "labelled a document: a list": (LabelledDocumentDecoder, b'[{"a":\n\n1}]', [b'[{"a":\n\n1}]']),
-    "labelled: one byte": (LabelledStreamDecoder, b"{", [b"{"]),
-    "labelled: nothing": (LabelledStreamDecoder, b"\n\n  ", []),
-    "labelled a document: it is": (LabelledDocumentDecoder, b'{"a":\n\n1}', [b'{"a":\n\n1}']),
-    "labelled a document: events": (LabelledDocumentDecoder, b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
+    "detected: events": (SniffingDecoder, b'data: {"a":1}\n\n', [b'{"a":1}']),
+    "detected: events after a BOM and blank lines": (SniffingDecoder, b"\xef\xbb\xbf\n\ndata: a\n\n", [b"a"]),
+    "detected: a comment first": (SniffingDecoder, b": {\n\ndata: a\n\n", [b"a"]),
+    "detected: lines": (SniffingDecoder, b'{"a":1}\n{"b":2}\n\n', [b'{"a":1}', b'{"b":2}']),
+    "detected: one document": (SniffingDecoder, b'  {"a":1}', [b'{"a":1}']),
+    "detected: a document over lines": (SniffingDecoder, b'{\n "a": 1\n}\n', [b'{\n "a": 1\n}']),
+    "detected: a list": (SniffingDecoder, b'[{"a":1}]', [b'[{"a":1}]']),
+    "detected: lines of lists": (SniffingDecoder, b'[{"a":1}]\n[{"b":2}]\n', [b'[{"a":1}]', b'[{"b":2}]']),
+    "detected: a list over lines": (SniffingDecoder, b'[\n {"a": 1}\n]\n', [b'[\n {"a": 1}\n]']),
+    "detected: a list of an object over lines": (SniffingDecoder, b'[{\n"a": 1}]', [b'[{\n"a": 1}]']),
+    "declared as JSON: a list": (DocumentSniffingDecoder, b'[{"a":\n\n1}]', [b'[{"a":\n\n1}]']),
+    "detected: one byte": (SniffingDecoder, b"{", [b"{"]),
+    "detected: nothing": (SniffingDecoder, b"\n\n  ", []),
+    "declared as JSON: a document": (DocumentSniffingDecoder, b'{"a":\n\n1}', [b'{"a":\n\n1}']),
+    "declared as JSON: events": (DocumentSniffingDecoder, b"data: a\n\ndata: b\n\n", [b"a", b"b"]),
 }
 
 
@@ -46,7 +46,7 @@ def test_decoding_in_every_split(kind: type[FrameDecoder], wire: bytes, expected
 
 
 @pytest.mark.parametrize("step", [1, 7, 4096])
-@pytest.mark.parametrize("kind", [JSONLinesDecoder, DocumentDecoder, LabelledStreamDecoder, LabelledDocumentDecoder])
+@pytest.mark.parametrize("kind", [JSONLinesDecoder, DocumentDecoder, SniffingDecoder, DocumentSniffingDecoder])
 def test_every_buffer_is_bounded(kind: type[JSONLinesDecoder], step: int) -> None:
     """A line or a document without end is rejected."""
     decoder = kind(64)
@@ -57,7 +57,7 @@ def test_every_buffer_is_bounded(kind: type[JSONLinesDecoder], step: int) -> Non
 
 def test_blank_lines_before_the_response_are_not_buffered() -> None:
     """Some servers send them to keep the connection alive."""
-    decoder = LabelledStreamDecoder(64)
+    decoder = SniffingDecoder(64)
     for _ in range(1000):
         assert [] == decoder.feed(b"\r\n" * 100)
 

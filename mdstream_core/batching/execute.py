@@ -34,7 +34,7 @@ class ConcurrencyLimiter:
         _fork.register(self)
 
     def reset_after_fork(self) -> None:
-        """Forget the parent's requests in a forked process."""
+        """Replace the limiters in a forked process: the parent's may be occupied by its requests."""
         self.threads = threading.BoundedSemaphore(self.max_concurrency)
         self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream limiter {next(_LIMITER_NUMBERS)}")
 
@@ -78,7 +78,7 @@ def gather(
         try:
             for future in futures:
                 future.result()
-        finally:  # Ctrl-C waits for the requests in progress, and no further ones are started
+        finally:  # on Ctrl-C: start no further requests; leaving the executor waits for those in progress
             plan.stop()
     return plan.merged_response()
 

@@ -1,7 +1,7 @@
 """Split many inputs into batches that the service accepts, and merge the responses in the order of the inputs.
 
-The result has a vector or a score for each input; otherwise an error is raised. A failed batch does not discard the
-results of the others: they are the error's `partial`, each with the index of its input.
+The result has a vector or a score for each input, or an error is raised. If a batch fails, the results of the others
+are in the error's `partial`, each with the index of its input.
 """
 
 from collections import deque
@@ -34,7 +34,7 @@ LearnLimit = Callable[[MDStreamError, int, int], Limit | None]
 
 
 class BatchPlan:
-    """The batches of a list of inputs, and their responses. Several workers may share it.
+    """The batches of a list of inputs, and their responses. Several workers (threads or tasks) may share it.
 
     Args:
         sizes: Size of each input in bytes.

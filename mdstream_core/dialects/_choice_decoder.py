@@ -167,7 +167,7 @@ def finish_reason_failure(value: Any, details: Mapping[str, Any]) -> StreamFailu
 
     Args:
         value: The finish reason.
-        details: The choice that it stands in, which may have an error message.
+        details: The choice with this finish reason, which may have an error message.
     """
     word = read_finish_reason(value)
     if word.lower() not in FAILURE_REASONS:
@@ -225,15 +225,15 @@ def is_error(error: Any) -> bool:
     return bool(error) and str(error).strip().lower() not in _NOT_ERRORS
 
 
-def error_in_choice(error: Any, wire: Mapping[str, Any]) -> StreamFailure:
+def error_in_choice(error: Any, container: Mapping[str, Any]) -> StreamFailure:
     """Build the failure for an error object inside a choice or a delta.
 
     Args:
         error: The error object, or its text.
-        wire: The choice or delta that it stands in.
+        container: The choice or delta that has the error object, for the error's `raw`.
     """
     error_body = parse_error_object({"error": error}) or ErrorBody(_json.to_text(error)[:300])
-    return build_stream_failure(error_body, _json.to_text(wire)[:2000])
+    return build_stream_failure(error_body, _json.to_text(container)[:2000])
 
 
 C = TypeVar("C", bound=ChoiceState)
@@ -334,7 +334,7 @@ class ChoiceDecoder(Generic[C]):
         return self._joiner.flush() if self._joiner else []
 
     def _record_error(self, error: MDStreamError, data: bytes) -> None:
-        """Keep the first error: later ones explain less."""
+        """Store the error if it is the first: later ones are often its consequences."""
         if self.error is None:
             error.raw = error.raw or quote_payload(data, 2000)
             self.error = error
@@ -380,7 +380,7 @@ class ChoiceDecoder(Generic[C]):
         text = data.strip()
         events: list[Event] = []
         if text == b"[DONE]":
-            if not self._done:  # only once: a stream of markers must not make the decoder visit every choice each time
+            if not self._done:  # only once, or a stream of markers would cost a loop over all choices each
                 self.confirm(events)
             self._done = True
         elif event == "error":

@@ -5,7 +5,7 @@ from typing import Any
 
 from mdstream_core.errors import MalformedStream
 
-#: A key that only one format has, and the dialect's name. The first key that is present decides.
+#: A key that only one format has, and the dialect's name. The first key that a payload has is used.
 _KEYS = (
     ("choices", "openai-chat"),
     ("token", "tgi"),

@@ -26,7 +26,7 @@ from mdstream_core._indices import describe_wrong_indices
 from mdstream_core.dialects._json_document import InvalidDocument, JSONDocumentDecoder, parse_index
 from mdstream_core.events import Embedding, Event, ResponseMetadata, Usage
 
-#: Fields with the vectors of a document; the first that is present counts.
+#: Fields with the vectors of a document; the first that is present is used.
 _FIELDS = ("embeddings", "embedding", "vectors", "predictions")
 _KEYS = frozenset({"data", "embeddingsByType", *_FIELDS})
 

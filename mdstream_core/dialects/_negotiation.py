@@ -1,4 +1,4 @@
-"""Dialects that remember the form of requests that a server accepts, and the parameters that it rejected."""
+"""Dialects that store which form of requests a server accepts, and which parameters it rejected."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -15,17 +15,17 @@ from mdstream_core.events import Event, ModelResponse
 
 
 class RejectedParameters:
-    """Parameters that servers rejected, by dialect and model. Shared by the threads and tasks of one model object.
+    """Parameters that servers rejected, by dialect and model: the changes (drop, rename) to apply to later payloads.
 
-    Each change sets or removes a single dictionary entry, so no lock is needed; a lost race costs one more rejected
-    request.
+    Shared by the threads and tasks of one model object. Each change sets or removes a single dictionary entry, so no
+    lock is needed; a race condition costs at most one more rejected request.
     """
 
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], dict[tuple[str, str], Change]] = {}
 
     def record(self, key: tuple[str, str], changes: Iterable[Change]) -> None:
-        """Remember changes to a payload.
+        """Store changes to a payload, for later requests.
 
         Args:
             key: The names of the dialect and of the model.
@@ -34,11 +34,11 @@ class RejectedParameters:
         known = self._changes.setdefault(key, {})
         for change in changes:
             if isinstance(change, RenamedParameter):
-                known.pop((change.within, change.new), None)  # forget the opposite renaming
+                known.pop((change.within, change.new), None)  # remove the opposite renaming
             known[change.within, change.name] = change
 
-    def strip(self, key: tuple[str, str], payload: dict[str, Any]) -> dict[str, Any]:
-        """Apply the remembered changes to a payload."""
+    def apply(self, key: tuple[str, str], payload: dict[str, Any]) -> dict[str, Any]:
+        """Return the payload with the stored changes applied."""
         for change in list(self._changes.get(key, {}).values()):
             payload = apply_change(payload, change)
         return payload
@@ -47,8 +47,8 @@ class RejectedParameters:
 class ParameterMemoryDialect:
     """Dialect of one call that omits the parameters that the server rejected in earlier calls.
 
-    Changes are remembered once the response to the changed request starts: a change that was followed by another
-    rejection may have been useless.
+    Changes are stored when the changed request gets its first events. Before that they may have been useless, because
+    the server may reject the request again.
 
     Args:
         dialect: The dialect to wrap.
@@ -63,10 +63,10 @@ class ParameterMemoryDialect:
         self._pending: tuple[Change, ...] = ()
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Build the dialect's body without rejected parameters."""
+        """Build the dialect's body, with the stored changes applied."""
         self._key = (self.name, str(params.get("model") or ""))
         payload = self._dialect.build_payload(params, stream=stream)
-        return self._rejected.strip(self._key, payload) if isinstance(payload, dict) else payload
+        return self._rejected.apply(self._key, payload) if isinstance(payload, dict) else payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
         """Delegate to the dialect."""
@@ -80,7 +80,7 @@ class ParameterMemoryDialect:
         return self._dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
-        """Create a decoder; after a changed request one that reports the start of the response."""
+        """Create a decoder; for a changed request, one that stores the changes at the first events."""
         decoder = self._dialect.create_decoder()
         return _NotifyingDecoder(decoder, self._record_changes) if self._pending else decoder
 
@@ -115,7 +115,7 @@ class _NotifyingDecoder:
         """Decode one payload."""
         events = self._inner.feed(data, event)
         if events and self._inner.error is None:
-            self.feed = self._inner.feed  # type: ignore[method-assign]  # the start is reported only once
+            self.feed = self._inner.feed  # type: ignore[method-assign]  # `on_start` is called only once
             self._on_start()
         return events
 
@@ -131,10 +131,11 @@ class _NotifyingDecoder:
 
 
 class NegotiatedDialect:
-    """Dialect that starts with the form of request that the server accepted last.
+    """Dialect that builds requests in the form that the server accepted last.
 
-    Without it each of a hundred batches would be rejected once. Shared by threads and tasks. A rejection that cannot be
-    relaxed makes it forget, because another container may respond by now; the limit of inputs is kept.
+    Without it, the first request for each batch would be rejected again. Shared by threads and tasks. If a rejected
+    request cannot be changed any further, the stored rejections are discarded, because the endpoint may have a new
+    container; the batch limit stays.
 
     Args:
         dialect: The dialect to wrap.
@@ -148,7 +149,7 @@ class NegotiatedDialect:
             dialect.input_field,
             dialect.max_batch_size,
         )
-        #: The error responses, by the field names of the rejected payload.
+        #: Error responses by the field names of the rejected payload; `build_payload` changes payloads as they require.
         self._rejections: dict[frozenset[str], MDStreamError] = {}
         #: The most inputs of a request, as reported by error responses.
         self.limit = BatchLimit()

@@ -1,7 +1,7 @@
 """Decoder for OpenAI chat and completion responses of vLLM, SGLang, TGI, llama.cpp, transformers, LMI and others.
 
-The decoder is lenient about the output (see the samples under `tests/samples`) and strict about its end: every choice
-must have a finish reason, and an error object anywhere ends the stream.
+The decoder accepts many variants of the output (see the samples under `tests/samples`), but not of its end: every
+choice must have a finish reason. An error object anywhere in a payload ends the stream.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,8 +49,8 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
         choices = payload.get("choices")
         if not choices or event == "error" or payload.get("error"):
             self._read_error(payload, data, event)
-        for wire in choices or ():
-            self._choice(wire, events)
+        for raw_choice in choices or ():
+            self._choice(raw_choice, events)
         if usage := payload.get("usage"):
             self._add_usage(usage, events)
         # Not before the first output: a chunk that only has the role must not prevent a retry.
@@ -88,45 +88,52 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
             self._metadata = metadata  # vLLM sends the fingerprint with the usage only
             events.append(metadata)
 
-    def _choice(self, wire: dict[str, Any], events: list[Event]) -> None:
-        index = wire.get("index") or 0
+    def _choice(self, raw_choice: dict[str, Any], events: list[Event]) -> None:
+        index = raw_choice.get("index") or 0
         choice = self._choices.get(index)
         if choice is None:
             choice = self._get_choice(read_index(index))
-        delta = wire.get("delta")
-        if choice.reason and _has_content(wire):
+        delta = raw_choice.get("delta")
+        if choice.reason and _has_content(raw_choice):
             self.reopen(choice)
         if delta:
             text = delta.get("content")
-            if text and len(delta) == 1 and isinstance(text, str):  # the fast path: one token
+            if text and len(delta) == 1 and isinstance(text, str):  # fast path: a chunk of one token
                 choice.text.write(text)
                 events.append(TextDelta(text, choice.index))
             else:
                 _read_fields(delta, choice, events)
-        if wire.get("finish_reason") or wire.get("logprobs") or "message" in wire or "error" in wire or delta is None:
-            self._read_choice_fields(wire, choice, events)
+        if (
+            raw_choice.get("finish_reason")
+            or raw_choice.get("logprobs")
+            or "message" in raw_choice
+            or "error" in raw_choice
+            or delta is None
+        ):
+            self._read_choice_fields(raw_choice, choice, events)
 
-    def _read_choice_fields(self, wire: dict[str, Any], choice: ChoiceState, events: list[Event]) -> None:
+    def _read_choice_fields(self, raw_choice: dict[str, Any], choice: ChoiceState, events: list[Event]) -> None:
         """Read the fields beside `delta`: text, message, log probabilities, error, finish reason."""
-        if text := wire.get("text"):
+        if text := raw_choice.get("text"):
             choice.add_text(text, events)
-            choice.has_whole_text = bool(wire.get("finish_reason", "stop"))
-        if message := wire.get("message"):
-            _read_message(message, choice, events, is_beside="delta" in wire)
-        if logprobs := wire.get("logprobs"):
+            choice.has_whole_text = bool(raw_choice.get("finish_reason", "stop"))
+        if message := raw_choice.get("message"):
+            _read_message(message, choice, events, is_beside="delta" in raw_choice)
+        if logprobs := raw_choice.get("logprobs"):
             events.append(Logprobs(_json.check_depth(_logprobs(logprobs)), choice.index))
-        if is_error(error := wire.get("error")):
-            raise error_in_choice(error, wire)
-        if reason := wire.get("finish_reason"):
-            if failure := finish_reason_failure(reason, wire):
+        if is_error(error := raw_choice.get("error")):
+            raise error_in_choice(error, raw_choice)
+        if reason := raw_choice.get("finish_reason"):
+            if failure := finish_reason_failure(reason, raw_choice):
                 raise failure
             self._take_reason(choice, reason, events)
 
 
-def _has_content(wire: dict[str, Any]) -> bool:
+def _has_content(raw_choice: dict[str, Any]) -> bool:
     """Return whether a chunk has output, and not only a finish reason."""
-    delta = wire.get("delta") or {}
-    outputs = [wire.get("text"), *(value for name, value in delta.items() if name in _FIELDS and name not in MEDIA)]
+    delta = raw_choice.get("delta") or {}
+    fields = (value for name, value in delta.items() if name in _FIELDS and name not in MEDIA)
+    outputs = [raw_choice.get("text"), *fields]
     return any(value.strip() if isinstance(value, str) else value for value in outputs)
 
 

@@ -1,6 +1,6 @@
 """Drop or rename request parameters that a server rejected.
 
-Only parameters are dropped that change how the output is sampled or reported. Messages, tools, a forced tool choice, a
+Only parameters that change how the output is sampled or reported are dropped. Messages, tools, a forced tool choice, a
 schema, stop sequences and the token limit are never dropped; the token limit has a second name instead.
 """
 
@@ -197,7 +197,7 @@ def rename_parameter(payload: Mapping[str, Any], old: str, new: str) -> dict[str
     )
 
 
-#: String values that a warning may quote: they are no secrets.
+#: String values that a warning may quote, because they cannot be secrets.
 _CHOICES = frozenset({"auto", "none", "required", "any", "default", "flex", "priority", "standard", "scale"})
 
 

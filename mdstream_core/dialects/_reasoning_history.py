@@ -51,8 +51,8 @@ _FIELDS = ("reasoning_content", "reasoning")
 #: Sent for messages without reasoning if the server requires it: empty strings are rejected.
 _PLACEHOLDER = " "
 
-#: The field, also in OCI's spelling. `reasoning` is an English word: it counts only near "message" or "turn", and not
-#: in an error about reasoning that must be enabled.
+#: The field, also in OCI's spelling. `reasoning` is an English word: it is recognized only near "message" or "turn",
+#: and not in an error about reasoning that must be enabled.
 _FIELD = r"\breasoning(?:_c|C)ontent\b"
 _WORD = (
     r"(?<!\w)reasoning\b(?![.\w])"
@@ -229,7 +229,7 @@ class ReasoningHistory:
         return self._dialect.build_payload(params, stream=False).get("messages")
 
     def _relax_inner(self, payload: Mapping[str, Any], error: MDStreamError) -> Json | None:
-        """Delegate to the inner dialect; forget the rule if nothing can be relaxed: it did not help, or is outdated."""
+        """Delegate to the inner dialect; discard the rule if that changes nothing: it did not help, or is outdated."""
         relaxed = self._dialect.relax_payload(payload, error)
         if relaxed is None and isinstance(error, InvalidRequest) and self._rules.get(self._model) == self._rule:
             self._rules.pop(self._model, None)

@@ -1,7 +1,7 @@
 """Find the parameter that an error response rejects, and whether it rejects the parameter or only its value.
 
 OpenAI and OCI name the parameter in `param`; vLLM, SGLang and FastAPI in `loc` of `extra_forbidden`; serde (TGI, TEI),
-Go (Ollama), Azure and LiteLLM in the message. A name in a message counts only if the sentence rejects it: it may also
+Go (Ollama), Azure and LiteLLM in the message. A name in a message is used only if the sentence rejects it: it may also
 be an alternative to another parameter, a part of a tool's schema, a role, or a quotation from the request.
 """
 
@@ -35,7 +35,7 @@ _REJECTED = re.compile(
     re.IGNORECASE,
 )
 
-#: These are followed by a list of what the server accepts.
+#: Phrases that are followed by a list of what the server accepts.
 _SUPPORTED_VALUES = re.compile(
     r"expected one of|\b(supported|allowed|valid|known|permitted) (parameters|fields|arguments|names|values)"
     r"|did you mean|\buse ['\"`]|must be one of",
@@ -95,7 +95,7 @@ _UNRELATED_AFTER = re.compile(
     r"['\"`]?\s(?:in|of|inside|for)\s(?:the\s|this\s)?(?:tool|function|schema)\b(?!.?call)", re.IGNORECASE
 )
 
-#: Names that are also English words: they count if a message quotes them or calls them a parameter.
+#: Names that are also English words: they are used only if a message quotes them or calls them a parameter.
 _AMBIGUOUS_NAMES = frozenset({"user", "seed", "store", "metadata", "n"})
 _PARAMETER_CONTEXT = re.compile(
     r"(['\"`]|body\W{1,4}|(parameter|argument|field|supplied|option|property)(s|\(s\))?\W{1,3})$", re.IGNORECASE

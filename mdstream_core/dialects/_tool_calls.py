@@ -160,7 +160,7 @@ class ToolCallReader:
 
         Args:
             truncated: Whether the model reached its token limit (`length`). Then a last call whose arguments are
-                missing or not JSON counts as truncated, whatever is wrong with them.
+                missing or not JSON are treated as truncated, whatever is wrong with them.
 
         Raises:
             IncompleteToolCall: A call is truncated.

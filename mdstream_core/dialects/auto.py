@@ -43,7 +43,7 @@ class AutoDecoder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every choice has a finish reason."""
+        """Whether the response is complete and nothing more of it follows."""
         return (self._inner or self._openai).is_complete
 
     @property
@@ -60,7 +60,7 @@ class AutoDecoder:
                 raise unexpected_shape(data, error) from error
         if self._inner is None:
             return self._openai.feed(data, event)
-        self.feed = self._inner.feed  # type: ignore[method-assign]  # the dialect is known from here on
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # the dialect is known: later calls go directly to its decoder
         return self._inner.feed(data, event)
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
@@ -104,7 +104,7 @@ class Auto(OpenAIChat):
         return {**payload, "do_sample": True} if flatten_parameters(params).get("do_sample") else payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Drop the rejected parameter, or convert the payload to the form that the error asks for."""
+        """Drop the rejected parameter, or convert the payload to the form that the error requires."""
         if "inputs" in payload and "parameters" in payload:
             return relax_parameters(payload, error) or _convert_payload(payload, error)
         return super().relax_payload(payload, error) or _convert_payload(payload, error)

@@ -1,4 +1,4 @@
-"""Huawei Cloud's error codes. The reference states no status for many of them ("?"), so the code decides the class.
+"""Huawei Cloud's error codes. The reference has no status for many of them ("?"), so the code selects the class.
 
 Sources: trouble-modelarts 0217, 0218, 0219, 0221 and 2.0-0065; the MaaS guide model-call-035; API Gateway's list.
 """

@@ -11,20 +11,20 @@ from mdstream_core._version import __version__
 from mdstream_core.errors import ContextOverflow, ErrorBody, MalformedStream, ServiceError, describes_context_overflow
 from mdstream_core.http import Request, ResponseHead, Timeout, redact_url, redact_urls
 from mdstream_core.wire import FrameDecoder
-from mdstream_core.wire.jsonlines import JSONLinesDecoder, LabelledDocumentDecoder, LabelledStreamDecoder
+from mdstream_core.wire.jsonlines import DocumentSniffingDecoder, JSONLinesDecoder, SniffingDecoder
 
 Trailers = Sequence[tuple[str, str]]
 
 #: Hints for error responses: status, a part of the code or message, and the hint. The first that matches is used.
 Hints = Sequence[tuple[int, str, str]]
 
-#: Routes that report on the model server itself; a user's own `route` does not replace them.
-SIDE_ROUTES = frozenset({"/tokenize", "/v1/models"})
+#: Routes with information about the model server; a user's own `route` does not replace them.
+SERVER_INFO_ROUTES = frozenset({"/tokenize", "/v1/models"})
 
 USER_AGENT = f"mdstream/{__version__}"
 
 _DECODERS: dict[str, type[FrameDecoder]] = {
-    "application/json": LabelledDocumentDecoder,
+    "application/json": DocumentSniffingDecoder,
     "application/jsonlines": JSONLinesDecoder,
     "application/x-ndjson": JSONLinesDecoder,
     "application/jsonl": JSONLinesDecoder,
@@ -34,8 +34,8 @@ _DECODERS: dict[str, type[FrameDecoder]] = {
 class Platform(Protocol):
     """A service that hosts models: its URLs, headers, framing of responses, and errors.
 
-    Platforms are immutable values that threads and tasks share. The payload inside a request or response belongs to
-    the dialect.
+    Platforms are immutable values that threads and tasks share. The payload inside a request or response is built and
+    decoded by the dialect.
     """
 
     @property
@@ -55,7 +55,7 @@ class Platform(Protocol):
 
     @property
     def has_trailers(self) -> bool:
-        """Whether it reports the failure in HTTP trailers, which most HTTP clients do not expose."""
+        """Whether the service reports that failure in HTTP trailers, which most HTTP clients do not expose."""
         ...
 
     @property
@@ -143,7 +143,7 @@ def create_frame_decoder(head: ResponseHead) -> FrameDecoder:
             "and not a page's)",
             status=head.status,
         )
-    return _DECODERS.get(head.content_type, LabelledStreamDecoder)()
+    return _DECODERS.get(head.content_type, SniffingDecoder)()
 
 
 def parse_retry_after(head: ResponseHead) -> float | None:
@@ -225,7 +225,7 @@ def find_hint(head: ResponseHead, error_body: ErrorBody, hints: Hints) -> str:
 def build_service_error(
     head: ResponseHead, body: bytes, error_body: ErrorBody, error_class: type[ServiceError], hint: str
 ) -> ServiceError:
-    """Create the error for an error response; `ContextOverflow` has no hint, because its name says what to change."""
+    """Create the error for an error response; `ContextOverflow` has no hint, because its name is clear enough."""
     if error_class is ContextOverflow or is_context_overflow(head.status, error_body):
         error_class, hint = ContextOverflow, ""
     elif 300 <= head.status < 400:

@@ -1,6 +1,7 @@
 """Decoders for SageMaker's responses: the container's output arrives in `PayloadPart`s, split at any byte.
 
-An `:exception-type`, or a `:message-type` of `error`, reports that the stream failed; its HTTP status is 200.
+A message with the `:message-type` `exception` (an exception frame) or `error` reports that the stream failed; the HTTP
+status is 200.
 Source: botocore, `sagemaker-runtime/2017-05-13` (`ResponseStream`).
 """
 
@@ -37,8 +38,9 @@ _FAILURES: dict[str, tuple[type[StreamFailure], int, str]] = {
 class ContainerDecoder:
     """Decoder for a container's output: server-sent events, JSON lines, or one JSON document.
 
-    The first bytes decide, not the content type: LMI labels JSON lines in more than one way, and a container that
-    ignores `stream` sends one document. If the first line is a complete document, the output is JSON lines.
+    The format is detected from the first bytes, because content types are unreliable: LMI declares JSON lines in more
+    than one way, and a container that ignores `stream` sends one document. If the first line is a complete document,
+    the output is JSON lines.
 
     Args:
         max_size: Maximum size of a frame in bytes; a security limit.
@@ -63,7 +65,7 @@ class ContainerDecoder:
             if self._inner is None:
                 return []
             data = bytes(self._start)
-        self.feed = self._inner.feed  # type: ignore[method-assign]  # the framing is known from here on
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # the framing is known: later calls go directly to its decoder
         return self._inner.feed(data)
 
     def finish(self) -> list[Frame]:
@@ -160,7 +162,7 @@ class PayloadPartDecoder:
         return FramesThenError(frames, self._messages.error) if self._messages.error else frames
 
     def _feed_large(self, data: bytes) -> Iterator[Frame]:
-        """`feed` for a large message, whose payload is decoded in portions."""
+        """`feed` for a large message, whose payload is decoded in pieces."""
         for message in self._messages.feed(data):
             if not _is_payload_part(message):
                 _raise_for_message(message)

@@ -20,7 +20,7 @@ from mdstream_core.errors import ErrorBody, ServiceError, error_class_for_status
 from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_query, check_route
 from mdstream_core.platforms._modelarts_errors import CODES, STATUSES
 from mdstream_core.platforms._platform import (
-    SIDE_ROUTES,
+    SERVER_INFO_ROUTES,
     USER_AGENT,
     Trailers,
     build_service_error,
@@ -50,7 +50,8 @@ _GATEWAY_TIMEOUT = replace(DEFAULT_TIMEOUT, read=65.0, total=330.0)
 _GATEWAY = re.compile(r"/v[0-9]+/infers/|\.apigw?\.")
 
 #: No limit is documented for a VPC channel, inference 2.0 (where each service has its own) and MaaS. A whole response
-#: has the 600 s of the `openai` SDK, which MaaS documents; a stream is limited by its silence.
+#: has the 600 s of the `openai` SDK, which MaaS documents; a stream is limited by the time
+#: without data.
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=600.0, total=630.0)
 _STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=240.0, total=3600.0)
 
@@ -110,7 +111,7 @@ class ModelArts:
         Args:
             route: The dialect's path, such as `/v1/chat/completions`.
         """
-        if route in SIDE_ROUTES:
+        if route in SERVER_INFO_ROUTES:
             base = _PATH.sub("", self.base_url)
             return f"{base}{_strip_version(route) if _VERSION.search(base) else route}"
         path = route if self.route is None else self.route
@@ -122,7 +123,7 @@ class ModelArts:
         return f"{self.base_url}{slash}{path}" + (f"?{self.query}" if self.query else "")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """65 s of silence and 330 s in total behind API Gateway; else 600 s, and 240 s of silence for a stream."""
+        """65 s without data and 330 s in total behind API Gateway; else 600 s, and 240 s without data for a stream."""
         if _GATEWAY.search(self.base_url):
             return _GATEWAY_TIMEOUT
         return _STREAM_TIMEOUT if stream else _TIMEOUT

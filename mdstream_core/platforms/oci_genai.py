@@ -69,7 +69,7 @@ _HINTS: Hints = (
         "",
         (
             "check the model's name, that this region offers it and has not retired it, the compartment's OCID, and "
-            "that a policy allows `use generative-ai-family` (OCI hides which)"
+            "that a policy allows `use generative-ai-family` (OCI does not report which)"
         ),
     ),
     (413, "", "send fewer or smaller images: the request is too large"),
@@ -140,7 +140,7 @@ class OCIGenerativeAI:
         object.__setattr__(self, "base_url", base)
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """240 s of silence, which a reasoning model may need; 330 s in total, or an hour for a stream."""
+        """240 s without data, because a reasoning model may take so long; 330 s in total, or an hour for a stream."""
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """OCI Data Science model deployments.
 
 A deployment has two routes: `/predict`, which returns a whole response within 60 s, and `/predictWithResponseStream`,
-which streams for up to 5 minutes with at most 60 s of silence. A stream that fails has the status 200; the failure is
-reported **after** the last chunk, in the HTTP trailer `StreamFailure`.
+which streams for up to 5 minutes, with at most 60 s between two chunks. A stream that fails has the status 200; the
+failure is reported **after** the last chunk, in the HTTP trailer `StreamFailure`.
 
 Sources: Oracle's documentation of the predict and the response-streaming endpoints, the `oci` SDK 2.189, the samples
 repository `oracle-samples/oci-data-science-ai-samples`.
@@ -27,7 +27,7 @@ from mdstream_core.errors import (
 from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_route
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
 from mdstream_core.platforms._platform import (
-    SIDE_ROUTES,
+    SERVER_INFO_ROUTES,
     USER_AGENT,
     Hints,
     Trailers,
@@ -43,7 +43,7 @@ MAX_REQUEST_BYTES = 10 * 1024 * 1024
 _PREDICT = "/predict"
 _STREAM = "/predictWithResponseStream"
 
-#: The OCID of a deployment, with the route that users copy together with it.
+#: The OCID of a deployment, with or without a `/predict…` path behind it.
 _OCID = re.compile(
     r"ocid1\.datasciencemodeldeployment[a-z]*\.(?P<realm>[a-z0-9]+)\.(?P<region>[a-z0-9-]*)\.[A-Za-z0-9_.-]+"
     r"(/predict(?!.*/\.)[A-Za-z0-9_./-]*)?/*"
@@ -55,7 +55,10 @@ _HINTS: Hints = (
     (
         404,
         "NotAuthorizedOrNotFound",
-        "check the OCID, the region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT (OCI hides which)",
+        (
+            "check the OCID, the region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT "
+            "(OCI does not report which)"
+        ),
     ),
     (405, "", "send a POST to /predict or /predictWithResponseStream: this path accepts another method"),
     (
@@ -76,7 +79,7 @@ _HINTS: Hints = (
     (503, "", "check that the deployment is active: the model server is not available"),
 )
 
-#: What each reason of a trailer means, with a hint.
+#: Explanation and hint for each `ErrorReason`.
 _REASONS = {
     "ServiceTimeout": "the model sent nothing for 60 s (hint: shorten the prompt, or use a larger shape)",
     "ModelResponseTimeExceeded": "the response was not complete within 5 minutes (hint: reduce max_tokens)",
@@ -89,7 +92,7 @@ _NO_ENDPOINT = (
     "https://modeldeployment.<region>.oci.customer-oci.com/<ocid>, its /predict URL, or the OCID alone)"
 )
 
-#: `/predict` allows 60 s, a stream 60 s of silence and 5 min in total ("Invoking a Model Deployment": the predict and
+#: `/predict` allows 60 s, a stream 60 s without data and 5 min in total ("Invoking a Model Deployment": the predict and
 #: the response-streaming endpoints).
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=65.0, total=330.0)
 
@@ -138,7 +141,7 @@ class OCIModelDeployment:
         object.__setattr__(self, "path_suffix", suffix)
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """65 s of silence and 330 s in total: just above the service's limits of 60 s and 5 min."""
+        """65 s without data and 330 s in total: just above the service's limits of 60 s and 5 min."""
         return _TIMEOUT
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,22 +202,22 @@ class OCIModelDeployment:
         return build_service_error(head, body, parsed, error_class_for_status(head.status), hint)
 
     def check_trailers(self, trailers: Trailers) -> None:
-        """Check for a `StreamFailure` trailer, which is a failure even without a value, or for trailers of its facts.
+        """Check for a `StreamFailure` trailer (a failure even without a value), and for trailers with its fields.
 
         Raises:
             StreamFailure: The trailers report a failure.
         """
-        facts = [
-            (fact, value)
+        fields = [
+            (field, value)
             for name, value in trailers
-            for fact in _KNOWN_VALUES
-            if value.strip() and _letters_only(name).endswith(fact)
+            for field in _KNOWN_VALUES
+            if value.strip() and _letters_only(name).endswith(field)
         ]
-        failed = any(fact != "httpcode" or not value.strip().startswith("2") for fact, value in facts)
+        failed = any(field != "httpcode" or not value.strip().startswith("2") for field, value in fields)
         failure = _find_stream_failure(trailers)
         if failure is not None or failed:
             raise parse_stream_failure(
-                ", ".join([*([failure] if failure else []), *(f"{fact}={value}" for fact, value in facts)])
+                ", ".join([*([failure] if failure else []), *(f"{field}={value}" for field, value in fields)])
             )
 
     def request_id(self, head: ResponseHead) -> str | None:
@@ -224,14 +227,15 @@ class OCIModelDeployment:
     def _path_and_headers(self, route: str) -> tuple[str, str]:
         """The path after the operation, and the `route` header; at most one of them is set."""
         if not self.path_suffix:
-            return "", route if self.route is None or route in SIDE_ROUTES else self.route
-        takes_any_route = self.path_suffix == "/v1" or (self.path_suffix.startswith("/v1/") and route in SIDE_ROUTES)
-        return (route if takes_any_route else self.path_suffix), ""
+            return "", route if self.route is None or route in SERVER_INFO_ROUTES else self.route
+        is_v1 = self.path_suffix.startswith("/v1/")
+        accepts_route = self.path_suffix == "/v1" or (is_v1 and route in SERVER_INFO_ROUTES)
+        return (route if accepts_route else self.path_suffix), ""
 
 
-def _find_stream_failure(fields: Iterable[tuple[str, str]]) -> str | None:
-    """The values of fields named `StreamFailure` in any spelling; `None` if there is no such field."""
-    values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
+def _find_stream_failure(trailers: Iterable[tuple[str, str]]) -> str | None:
+    """The values of trailers (or headers) named `StreamFailure` in any spelling; `None` if there is none."""
+    values = [value for name, value in trailers if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in values if value.strip()) if values else None
 
 
@@ -240,7 +244,9 @@ def _letters_only(name: str) -> str:
 
 
 def parse_stream_failure(value: str) -> StreamFailure:
-    """Create the error for a `StreamFailure` trailer. Oracle documents its three facts, but not their format.
+    """Create the error for a `StreamFailure` trailer.
+
+    Oracle documents its fields (ErrorCode, HttpCode, ErrorReason), but not their format.
 
     Args:
         value: The value of the trailer; may be empty.
@@ -248,9 +254,9 @@ def parse_stream_failure(value: str) -> StreamFailure:
     >>> parse_stream_failure("ErrorCode=RequestTimeout, HttpCode=408, ErrorReason=ServiceTimeout").code
     'ServiceTimeout'
     """
-    facts = _parse_facts(value)
-    reason, code = facts.get("errorreason"), facts.get("errorcode")
-    status = int(facts.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
+    fields = _parse_fields(value)
+    reason, code = fields.get("errorreason"), fields.get("errorcode")
+    status = int(fields.get("httpcode") or (408 if {reason, code} & _TIMEOUTS else 500))
     name = reason or code
     error_class = StreamTimeout if status == 408 else StreamFailure
     meaning = _REASONS.get(name or "", f"the trailer is {value[:300]!r}" if value else "the trailer has no value")
@@ -262,26 +268,26 @@ def parse_stream_failure(value: str) -> StreamFailure:
     )
 
 
-def _parse_facts(value: str) -> dict[str, str]:
-    """Parse the facts, by name in lower case, from JSON, from `name=value` pairs, or from known values in the text."""
+def _parse_fields(value: str) -> dict[str, str]:
+    """Parse the fields, by name in lower case, from JSON, from `name=value` pairs, or from known values in the text."""
     try:
         document: Any = _json.loads(value)
     except ValueError:
         document = None
     if isinstance(document, str) and len(document) < len(value):
-        return _parse_facts(document)
+        return _parse_fields(document)
     pairs = document.items() if isinstance(document, dict) else _PAIR.findall(value)
-    facts = {_letters_only(name): _json.to_text(fact)[:_MAX_FACT] for name, fact in pairs}
+    fields = {_letters_only(name): _json.to_text(field)[:_MAX_FIELD] for name, field in pairs}
     for name, pattern in _KNOWN_VALUES.items():
-        if match := pattern.fullmatch(facts.get(name, "")) or pattern.search(value):
-            facts[name] = _SPELLING.get(match[0].lower(), match[0])
-    if not _KNOWN_VALUES["httpcode"].fullmatch(facts.get("httpcode", "")):
-        facts.pop("httpcode", None)
-    return facts
+        if match := pattern.fullmatch(fields.get(name, "")) or pattern.search(value):
+            fields[name] = _SPELLING.get(match[0].lower(), match[0])
+    if not _KNOWN_VALUES["httpcode"].fullmatch(fields.get("httpcode", "")):
+        fields.pop("httpcode", None)
+    return fields
 
 
-#: Maximum length of a fact of a trailer in characters.
-_MAX_FACT = 200
+#: Maximum length of a field of a trailer in characters.
+_MAX_FIELD = 200
 
 _PAIR = re.compile(
     r"""\b(Error[\s_-]?Code|Http[\s_-]?Code|Error[\s_-]?Reason)["']?\s*[:=-]\s*["']?(\w+)""", re.IGNORECASE

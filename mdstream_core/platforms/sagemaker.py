@@ -1,7 +1,8 @@
 """Amazon SageMaker real-time endpoints.
 
 An endpoint has two routes: `invocations`, which returns a whole response, and `invocations-response-stream`, which
-returns a binary event stream of payload parts. A failure after the 200 is an exception frame, usually the last frame.
+returns a binary event stream (`application/vnd.amazon.eventstream`) of payload parts. A failure after the 200 is an
+exception frame: a message with `:message-type: exception`, usually the last one.
 SageMaker removes all headers but its own, and has no routes of the container's: every image serves `/invocations`.
 
 Sources: the announcement of InvokeEndpointWithResponseStream (2023-08-31), botocore's model `sagemaker-runtime`
@@ -17,7 +18,7 @@ from typing import Any, ClassVar
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
 from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable, describe_problem
-from mdstream_core.platforms._platform import SIDE_ROUTES, USER_AGENT, Trailers
+from mdstream_core.platforms._platform import SERVER_INFO_ROUTES, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_errors import parse_error
 from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire import FrameDecoder
@@ -68,7 +69,7 @@ _PASSED_HEADERS = frozenset(
 )
 
 #: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
-#: stream may take 8 minutes ("Real-time inference" in the developer guide), in which it may be silent.
+#: stream may take 8 minutes ("Real-time inference" in the developer guide), which may pass without data.
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=70.0, total=330.0)
 _STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=490.0, total=520.0)
 
@@ -158,7 +159,7 @@ class SageMaker:
         object.__setattr__(self, "base_url", f"{_build_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
-        """70 s of silence for a whole response, 490 s for a stream: just above the service's limits."""
+        """70 s without data for a whole response, 490 s for a stream: just above the service's limits."""
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
     def wrap_payload(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -167,7 +168,7 @@ class SageMaker:
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """Build a POST to `invocations` or `invocations-response-stream`; the container receives `/invocations`."""
-        if route in SIDE_ROUTES:
+        if route in SERVER_INFO_ROUTES:
             raise InvalidRequest(
                 f"{route} is not available on SageMaker, whose endpoints serve invocations only "
                 "(hint: do not use it with SageMaker)"

@@ -35,7 +35,7 @@ class AsyncConnection(PooledConnection):
         if self._stream is None:
             await self._connect(compute_deadline(timeouts, "connect"), request.extensions.get("sni_hostname"))
         elif self._is_closed_by_server():
-            raise self._core.ConnectionNotAvailable  # nothing was sent, so another connection may be used
+            raise self._core.ConnectionNotAvailable  # nothing was sent yet, so the pool can use another connection
         parser = ResponseParser(request.method, error=self._core.RemoteProtocolError)
         try:
             await self._send(request, timeouts)
@@ -115,7 +115,7 @@ class AsyncConnection(PooledConnection):
 
 
 class AsyncBody:
-    """Body of a response: yields one piece for each read that returned some of it."""
+    """Body of a response: yields the data of each read that contained a part of the body."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class AsyncBody:
                 parser.raise_error()
                 if data:
                     deadline, limit = None, timeouts.get("read")  # looked up each time, because it may change
-                else:  # reads that return framing only are invisible to the caller, and share one limit
+                else:  # reads without body data share one timeout, because the caller does not see them
                     deadline = compute_deadline(timeouts, "read") if deadline is None else deadline
                     limit = remaining_seconds(deadline, self._timeout_error)
                 parser.feed(await read(READ_SIZE, limit))
@@ -169,7 +169,7 @@ class AsyncUpgradedStream:
         self.write, self.aclose = stream.write, stream.aclose
         self.start_tls, self.get_extra_info = stream.start_tls, stream.get_extra_info
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 (the same)
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # httpcore's interface
         if not self._leading:
             return await self._stream.read(max_bytes, timeout)  # type: ignore[no-any-return]
         data, self._leading = self._leading[:max_bytes], self._leading[max_bytes:]
@@ -186,7 +186,7 @@ class AsyncPool:
 
     async def handle_async_request(self, request: "httpcore.Request") -> "httpcore.Response":
         """Send a request and return the head of its response. Waits for a connection up to the pool timeout."""
-        await acheckpoint()  # a thousand requests that start at once must not block the loop
+        await acheckpoint()  # a thousand requests that start at once must not block the event loop
         pending = PendingRequest(request.url.origin)
         try:
             await self._close(self._state.acquire(pending))

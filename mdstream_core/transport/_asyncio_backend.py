@@ -20,7 +20,7 @@ from mdstream_core.transport._waiter import Waiter
 _MAX_BUFFERED = 262_144  # bytes; reading pauses when the peer has sent more than this
 _WRITE_SIZE = 262_144  # bytes passed to the event loop at once
 
-# The interface is httpcore's, and it passes timeouts as arguments.
+# httpcore's interface has timeouts as arguments.
 # ruff: noqa: ASYNC109
 
 
@@ -53,7 +53,7 @@ class ReceiveBuffer(asyncio.Protocol):
         return data
 
     def close(self) -> None:
-        """Wake readers with an error: closing on our side must not look like the peer's end of the stream."""
+        """Raise an error in waiting readers: they must not mistake our closing for the end of the peer's data."""
         if not self.is_eof:
             self.connection_lost(ConnectionAbortedError("the connection was closed while it was read"))
         self.readable.close()
@@ -115,7 +115,7 @@ class AsyncioStream:
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         received, view = self._buffer, memoryview(buffer)
-        # In pieces: TLS accepts a write of any size, and applies backpressure only to the next one.
+        # In pieces, because asyncio's TLS buffers a write of any size, and applies backpressure only to the next one.
         for at in range(0, len(view), _WRITE_SIZE):
             if received.is_closed:
                 raise self._core.WriteError(str(received.error or "the connection is closed")) from received.error
@@ -131,7 +131,7 @@ class AsyncioStream:
             raise self._core.WriteTimeout("the peer did not read within the timeout") from error
 
     async def aclose(self) -> None:
-        """Close without waiting, because a cancelled task may call it. `close` would wait for the peer in TLS."""
+        """Close without waiting, because a cancelled task may call this: `close` waits for the peer's TLS shutdown."""
         self._buffer.close()
         if not self._buffer.loop.is_closed():
             self._transport.abort()

@@ -1,7 +1,8 @@
 """Connect TCP sockets for asyncio: try all addresses of a host in the order of RFC 8305 (Happy Eyeballs).
 
 `loop.create_connection(happy_eyeballs_delay=…)` of CPython 3.11 loses the socket of a task that is cancelled at the
-moment it was connected; it stays open until the garbage collector runs. Here every socket has an owner that closes it.
+moment it was connected; it stays open until the garbage collector runs. Here the task that created a socket, or a
+callback of it, closes the socket.
 """
 
 import asyncio

@@ -90,7 +90,7 @@ def _create_send_only_jar(cookies: CookieJar) -> CookieJar:
 
 
 class _TransportFactory:
-    """Factory of the transports of one client: one for all requests, or one for each proxy of the environment."""
+    """Create the transports of one client: one for all requests, or one for each proxy of the environment."""
 
     def __init__(self, http_library: HTTPLibrary, variant: int, *, trust_env: bool, limits: Any, **tls: Any) -> None:
         self._http_library = http_library
@@ -121,9 +121,9 @@ class _TransportFactory:
     def _socks(self, api: ModuleType, proxy: Any) -> Any:
         for core in ("httpcore", "httpcore2"):
             logging.getLogger(f"{core}.socks").addFilter(_has_no_password)  # added only once
-        stock = (api.HTTPTransport, api.AsyncHTTPTransport)[self._variant]
+        transport_class = (api.HTTPTransport, api.AsyncHTTPTransport)[self._variant]
         tls = create_context_factory(api, self._options["verify"], self._options["cert"], trust_env=self._trust_env)
-        return stock(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(api))
+        return transport_class(proxy=proxy, verify=tls(), limits=self._options["limits"] or default_limits(api))
 
 
 def _has_no_password(record: logging.LogRecord) -> bool:

@@ -12,10 +12,10 @@ _READERS_PER_ROUND = 4  # readers that continue in one iteration of the loop whi
 
 
 class FairScheduler:
-    """Limit how long readers use a busy event loop, and queue them in the order of their requests.
+    """Limit how long the readers of streams occupy an event loop without a break, and queue them in order of arrival.
 
-    A reader with buffered data never yields to the loop by itself, and its caller needs time for the data. Without this
-    scheduler, a burst on many streams would block the loop until all of them have processed everything received.
+    A read of buffered data returns without yielding to the event loop. Without this scheduler, a burst on many streams
+    would block the loop until all of them have processed everything they received.
     """
 
     def __init__(self) -> None:
@@ -65,12 +65,12 @@ def get_scheduler(loop: asyncio.AbstractEventLoop) -> FairScheduler:
 
 def runs_on_trio() -> bool:
     """Whether trio runs the calling task."""
-    sniffio = sys.modules.get("sniffio")  # trio imports it; without it, trio is not running
+    sniffio = sys.modules.get("sniffio")  # imported by trio: if it is missing, trio is not running
     return sniffio is not None and sniffio.current_async_library() == "trio"
 
 
 def checkpoint() -> bytes:
-    """Do nothing, because the operating system schedules threads. Returns no bytes, like the async variant."""
+    """Do nothing, because the operating system schedules threads. Return `b""`, like the async variant."""
     return b""
 
 
@@ -78,7 +78,7 @@ async def acheckpoint() -> bytes:
     """Let other tasks run, if the streams of this loop have used up their time slice.
 
     Returns:
-        No bytes, which the client feeds to its decoder to continue a large read.
+        `b""`, which the client feeds to its decoder to continue a large read.
     """
     if runs_on_trio():
         await sys.modules["trio"].lowlevel.checkpoint()

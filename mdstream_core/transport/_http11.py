@@ -32,7 +32,7 @@ class RequestWriter:
             raise error(f"illegal request line {lines[0]!r}")
         for name, value in headers:
             if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
-                raise error(f"illegal value of header {name!r}")  # not shown, because it may be a credential
+                raise error(f"illegal value of header {name!r}")  # the value may be a credential
             self._note_framing(name.lower(), value)
             lines.append(b"%b: %b\r\n" % (name, value))
         self.head = b"".join([*lines, b"\r\n"])
@@ -76,7 +76,7 @@ class ResponseParser:
         has_head: The head is complete: `status`, `reason`, `version`, `headers` are set.
         is_complete: The last byte was parsed, trailer section included.
         trailers: Trailer fields as received; complete if `is_complete`.
-        leading: Bytes of another protocol that followed a 101.
+        leading: Bytes after the head of a 101 response; they belong to the other protocol.
     """
 
     def __init__(self, method: bytes, *, error: type[Exception]) -> None:
@@ -96,7 +96,7 @@ class ResponseParser:
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by llhttp directly, without a Python frame in between
         self._parser = HttpResponseParser(self)
-        # With both lengths, chunked wins (RFC 9112 section 6.3). Old servers pad chunk sizes with spaces.
+        # Transfer-Encoding overrides Content-Length (RFC 9112 section 6.3). Old servers pad chunk sizes with spaces.
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_spaces_after_chunk_size=True)
 
     def feed(self, data: bytes) -> None:
@@ -161,7 +161,7 @@ class ResponseParser:
         self.is_complete = True
         self._keep_alive = False
 
-    # Called by llhttp. An exception stops it, so none is raised before the end of the response.
+    # Callbacks of llhttp. An exception would stop the parser, so they raise none before the end of the response.
 
     def on_message_begin(self) -> None:
         if self.is_complete:
@@ -185,7 +185,7 @@ class ResponseParser:
         self.has_head = True
         self._allowance = MAX_OVERHEAD
         self._until_eof = _until_eof(self.headers)
-        # Read here, because llhttp returns False once the message is complete.
+        # Read now, because llhttp returns False once the message is complete.
         self._keep_alive = self._parser.should_keep_alive() and status != 101
         self.is_complete = self._has_no_body or status == 101 or (self._is_tunnel and 200 <= status < 300)
 

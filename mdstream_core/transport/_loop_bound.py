@@ -46,7 +46,7 @@ def discard_closed_loops(owned: WeakKeyDictionary[Any, LoopBoundClient]) -> None
 
 
 def running_loop() -> Any:
-    """Return what connections belong to: the running asyncio loop, or trio's token."""
+    """Return the object that identifies the running event loop: the asyncio loop, or trio's token."""
     if runs_on_trio():  # checked first, because trio's guest mode runs inside an asyncio loop
         return sys.modules["trio"].lowlevel.current_trio_token()
     return asyncio.get_running_loop()

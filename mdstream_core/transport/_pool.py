@@ -26,7 +26,7 @@ class PooledConnection:
         self._backend = backend
         self._stream: Any = None
         self.origin = to_key(route.origin)
-        #: Time since the connection is idle, on the clock of `time.monotonic`.
+        #: Time when the connection became idle, on the clock of `time.monotonic`.
         self.idle_since = inf
 
     def _is_closed_by_server(self) -> bool:
@@ -55,7 +55,7 @@ class PoolState:
     """Connections and waiting requests of one pool; threads may share it.
 
     A request gets the most recently used idle connection of its origin; or a new one, if the limit allows it or another
-    idle connection can be closed (the one that is idle for the longest time); or it waits. Waiting requests are served
+    idle connection can be closed (the one that has been idle the longest); or it waits. Waiting requests are served
     in the order of their arrival. Every method returns the connections that its caller must close.
 
     Args:
@@ -90,7 +90,7 @@ class PoolState:
         self._idle: OrderedDict[Any, None] = OrderedDict()  # the longest idle first
         self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}
         self._waiting: OrderedDict[PendingRequest, None] = OrderedDict()
-        self._returned: deque[tuple[Any, bool]] = deque()  # connections that are being released
+        self._released: deque[tuple[Any, bool]] = deque()  # connections that are being released
 
     def acquire(self, pending: PendingRequest) -> list[Any]:
         """Assign a connection to a new request; if there is none, `pending.event` is created to wait for."""
@@ -107,7 +107,7 @@ class PoolState:
             else:
                 pending.event = self._create_event()
                 self._waiting[pending] = None
-        return closing + self._settle()
+        return closing + self._process_released()
 
     def replace(self, pending: PendingRequest) -> list[Any]:
         """Assign another connection to a request, because the server closed its own before anything was sent."""
@@ -117,19 +117,21 @@ class PoolState:
             pending.connection = self._take_idle(closed.origin)
             if pending.connection is None:
                 self._open(pending)
-        return [closed, *self._settle()]
+        return [closed, *self._process_released()]
 
     def release(self, connection: Any, *, reusable: bool) -> list[Any]:
-        """Take back a connection whose response has ended; the longest waiting request is next."""
-        self._returned.append((connection, reusable))
-        return self._settle()
+        """Release a connection whose response has ended; the request that has waited the longest may get it."""
+        self._released.append((connection, reusable))
+        return self._process_released()
 
     def withdraw(self, pending: PendingRequest) -> list[Any]:
         """Remove a request that failed or was cancelled before its response started."""
         with self._lock:
             if pending.connection is None:
                 self._waiting.pop(pending, None)
-        return self._settle() if pending.connection is None else self.release(pending.connection, reusable=False)
+        return (
+            self._process_released() if pending.connection is None else self.release(pending.connection, reusable=False)
+        )
 
     def close(self) -> list[Any]:
         """Remove all connections, including those in use, and wake the waiting requests."""
@@ -139,23 +141,23 @@ class PoolState:
                 pending.event.set()
             for collection in (self._connections, self._idle, self._idle_by_origin, self._waiting):
                 collection.clear()
-        return closing + self._settle()
+        return closing + self._process_released()
 
     def __repr__(self) -> str:
         used = len(self._connections) - len(self._idle)
         return f"<{type(self).__name__} {used} in use, {len(self._idle)} idle, {len(self._waiting)} requests waiting>"
 
-    def _settle(self) -> list[Any]:
-        """Take back released connections, unless the lock is held: then its holder does it afterwards.
+    def _process_released(self) -> list[Any]:
+        """Process the released connections, unless the lock is held: then the thread that holds it does so afterwards.
 
-        A release must not wait for the lock. The garbage collector may run inside a block that holds the lock, and it
-        closes abandoned responses in the same thread.
+        A release must not wait for the lock: the garbage collector, which closes abandoned responses, may run in the
+        thread that holds it.
         """
         closing: list[Any] = []
-        while self._returned and self._lock.acquire(blocking=False):
+        while self._released and self._lock.acquire(blocking=False):
             try:
-                while self._returned:
-                    closing += self._take_back(*self._returned.popleft())
+                while self._released:
+                    closing += self._take_back(*self._released.popleft())
             finally:
                 self._lock.release()
         return closing
@@ -166,28 +168,28 @@ class PoolState:
         if connection not in self._connections:  # the pool was closed in the meantime
             return [connection]
         if reusable and not self._waiting:
-            return self._keep(connection)
+            return self._add_idle(connection)
         if reusable and next(iter(self._waiting)).key == connection.origin:
-            self._admit(connection)
+            self._assign_to_waiting(connection)
             return []
         self._connections.discard(connection)
         if self._waiting:
-            self._admit(None)
+            self._assign_to_waiting(None)
         return [connection]
 
     def _open(self, pending: PendingRequest) -> None:
         pending.connection = self._connect(pending.origin)
         self._connections.add(pending.connection)
 
-    def _admit(self, connection: Any) -> None:
-        """Assign `connection`, or a new one, to the longest waiting request."""
+    def _assign_to_waiting(self, connection: Any) -> None:
+        """Assign `connection`, or a new one, to the request that has waited the longest."""
         pending, _ = self._waiting.popitem(last=False)
         pending.connection = connection
         if connection is None:
             self._open(pending)
         pending.event.set()
 
-    def _keep(self, connection: Any) -> list[Any]:
+    def _add_idle(self, connection: Any) -> list[Any]:
         connection.idle_since = time.monotonic()
         self._idle[connection] = None
         self._idle_by_origin.setdefault(connection.origin, OrderedDict())[connection] = None
@@ -202,7 +204,7 @@ class PoolState:
         return None if idle is None else self._mark_taken(next(reversed(idle)))
 
     def _take_oldest(self) -> Any:
-        """Remove and return the connection that is idle for the longest time."""
+        """Remove and return the connection that has been idle the longest."""
         oldest = self._mark_taken(next(iter(self._idle)))
         self._connections.discard(oldest)
         return oldest

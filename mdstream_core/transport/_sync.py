@@ -35,7 +35,7 @@ class Connection(PooledConnection):
         if self._stream is None:
             self._connect(compute_deadline(timeouts, "connect"), request.extensions.get("sni_hostname"))
         elif self._is_closed_by_server():
-            raise self._core.ConnectionNotAvailable  # nothing was sent, so another connection may be used
+            raise self._core.ConnectionNotAvailable  # nothing was sent yet, so the pool can use another connection
         parser = ResponseParser(request.method, error=self._core.RemoteProtocolError)
         try:
             self._send(request, timeouts)
@@ -113,7 +113,7 @@ class Connection(PooledConnection):
 
 
 class Body:
-    """Body of a response: yields one piece for each read that returned some of it."""
+    """Body of a response: yields the data of each read that contained a part of the body."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Body:
                 parser.raise_error()
                 if data:
                     deadline, limit = None, timeouts.get("read")  # looked up each time, because it may change
-                else:  # reads that return framing only are invisible to the caller, and share one limit
+                else:  # reads without body data share one timeout, because the caller does not see them
                     deadline = compute_deadline(timeouts, "read") if deadline is None else deadline
                     limit = remaining_seconds(deadline, self._timeout_error)
                 parser.feed(read(READ_SIZE, limit))
@@ -184,7 +184,7 @@ class Pool:
 
     def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
         """Send a request and return the head of its response. Waits for a connection up to the pool timeout."""
-        checkpoint()  # a thousand requests that start at once must not block the loop
+        checkpoint()  # a thousand requests that start at once must not block the event loop
         pending = PendingRequest(request.url.origin)
         try:
             self._close(self._state.acquire(pending))

@@ -1,4 +1,4 @@
-"""`Waiter`: wait for an event with a timeout, at the cost of one future."""
+"""`Waiter`: wait for an event with a timeout. A wait creates one future."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ class Waiter:
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = float("inf")
 
-    async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109 (a cancel scope is what this spares)
+    async def wait(self, timeout: float | None) -> None:  # noqa: ASYNC109  # a cancel scope would be slower
         """Wait for `wake`. Raises `TimeoutError` after `timeout` seconds."""
         self._future = self._loop.create_future()
         self._deadline = float("inf")

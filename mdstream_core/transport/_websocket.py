@@ -1,13 +1,13 @@
-"""HTTP requests over a WebSocket: for httpx a request to ws:// or wss:// is like any other.
+"""HTTP requests over a WebSocket: httpx sends requests to ws:// and wss:// URLs like any others.
 
 The request is sent as the GET of the opening handshake, its body as one text message, and the messages received are
 the body of the response (`mdstream_core.wire.websocket_messages`). A rejected handshake is the response itself. The
-code that waits is in the sync and async variants, `_websocket_sync` and `_websocket_async`.
+sync and async I/O is in `_websocket_sync` and `_websocket_async`.
 
 No standard defines the end of a response if the server leaves the socket open for the next request. So `[DONE]` ends
 it, as in a stream of events, and if the request does not accept a stream, the first message does. Then the client
-starts the closing handshake, in which the service can still report a failure. After that, a timeout or disconnect is an
-end too.
+starts the closing handshake, in which the service can still report a failure. After that, a timeout or disconnect also
+ends the response.
 """
 
 import base64
@@ -22,7 +22,7 @@ from mdstream_core.wire.websocket_messages import CONTENT_TYPE
 
 SCHEMES = frozenset({"ws", "wss"})
 
-#: Bytes per read. Small, because every two bytes may be a message, and these are decoded one by one.
+#: Bytes per read. Small, because a message may have only two bytes, and the messages are decoded one by one.
 READ_SIZE = 8_192
 
 _CLOSE_TIMEOUT = 2.0  # seconds to wait for the server's close frame
@@ -42,13 +42,13 @@ class WebSocketExchange:
     Attributes:
         request: The opening handshake, as a request of httpx.
         ignored_errors: Exceptions of a socket to ignore, because the response is complete.
-        is_complete: Whether nothing more is to be read.
+        is_complete: Whether the response is complete, so that reading stops.
     """
 
     def __init__(self, http_library: HTTPLibrary, request: Any) -> None:
         self._http_library = http_library
         self._key = base64.b64encode(secrets.token_bytes(16)).decode()
-        self._conversation = WebSocketProtocol(client=True)
+        self._protocol = WebSocketProtocol(client=True)
         self._is_stream = "text/event-stream" in request.headers.get("accept", "text/event-stream")
         self.ignored_errors: tuple[type[Exception], ...] = ()
         self.is_complete = False
@@ -75,38 +75,38 @@ class WebSocketExchange:
             raise self._http_library.core.RemoteProtocolError(
                 "the service accepted the upgrade with an invalid WebSocket handshake"
             )
-        self._conversation.send(TEXT, content)
+        self._protocol.send(TEXT, content)
 
     def bytes_to_send(self) -> bytes:
         """Return the bytes to write before the next read."""
-        return self._conversation.bytes_to_send()
+        return self._protocol.bytes_to_send()
 
     def read_timeout(self, timeouts: Mapping[str, float | None]) -> float | None:
         """Return the timeout of the next read in seconds."""
         limit = timeouts.get("read")
-        return min(_CLOSE_TIMEOUT, limit or _CLOSE_TIMEOUT) if self._conversation.is_closing else limit
+        return min(_CLOSE_TIMEOUT, limit or _CLOSE_TIMEOUT) if self._protocol.is_closing else limit
 
     def feed(self, data: bytes) -> bytes:
         """Decode further bytes to a piece of the body, which is empty for pings; `b""` means the end of the stream."""
-        conversation = self._conversation
-        messages = conversation.feed(data)
-        if not data and not conversation.is_closing:
+        protocol = self._protocol
+        messages = protocol.feed(data)
+        if not data and not protocol.is_closing:
             raise self._http_library.core.RemoteProtocolError("the WebSocket ended without a close frame")
-        body, count = conversation.ready_texts
+        body, count = protocol.ready_texts
         if len(messages) > count:
             body += b"".join([encode_frame(opcode, payload) for opcode, payload, _ in messages[count:]])
-        if not conversation.is_closing and (_DONE in body or not self._is_stream) and any(map(self._is_last, messages)):
-            conversation.close()
-        if conversation.is_closing and not self.ignored_errors:
+        if not protocol.is_closing and (_DONE in body or not self._is_stream) and any(map(self._is_last, messages)):
+            protocol.close()
+        if protocol.is_closing and not self.ignored_errors:
             core = self._http_library.core
             self.ignored_errors = (core.TimeoutException, core.NetworkError)
-        self.is_complete = conversation.is_closed or not data
+        self.is_complete = protocol.is_closed or not data
         return body
 
     def raise_error(self) -> None:
         """Raise the protocol violation that ended the WebSocket, if there is one."""
-        if self._conversation.error is not None:
-            raise MalformedStream(f"the WebSocket is invalid: {self._conversation.error}")
+        if self._protocol.error is not None:
+            raise MalformedStream(f"the WebSocket is invalid: {self._protocol.error}")
 
     def build_response(self, response: Any, stream: Any) -> Any:
         """Build the response of httpx."""

@@ -19,7 +19,7 @@ MAX_DECOMPRESSED = 512 * 1024 * 1024
 #: Maximum compression ratio; a security limit. In deflate a match of 258 bytes takes at least 2 bits, and 3 bits more
 #: if it refers to something 17 bytes or more back: an endlessly repeated event of 17 bytes has a ratio of 413, and one
 #: of a chat completion's 217 bytes a ratio of 258. Measured: texts 14 to 43, log probabilities 5 to 6, embeddings 2. A
-#: bomb has a ratio of up to 1032.
+#: compression bomb has a ratio of up to 1032.
 MAX_RATIO = 450
 
 #: Decompressed bytes from which the ratio is checked: the size of one frame. A document of zeros is shorter.
@@ -200,9 +200,9 @@ class Decompressor:
         self._limits = limits or DecompressionLimits(coding)
         self._prefix: bytes | None = b"" if coding == "deflate" else None
         self._compressed = 0
-        self._checkpoint: Any = None  # a copy of zlib's decompressor; `None` at the start of a member
-        self._replay = bytearray()  # compressed bytes since the checkpoint
-        self._delivered = 0  # decompressed bytes since the checkpoint
+        self._snapshot: Any = None  # a copy of zlib's decompressor; `None` at the start of a member
+        self._replay = bytearray()  # compressed bytes since the snapshot
+        self._delivered = 0  # decompressed bytes since the snapshot
         self._error: MalformedStream | None = None  # raised after the piece before it
         self._begin(_CODINGS[coding])
 
@@ -234,7 +234,7 @@ class Decompressor:
     def _begin(self, wbits: int) -> None:
         self._wbits = wbits
         self._inflate = zlib.decompressobj(wbits)
-        self._set_checkpoint(None)
+        self._take_snapshot(None)
 
     def _next_piece(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Decompress one piece, and return it with the remaining bytes, which are `None` if there are none."""
@@ -251,19 +251,19 @@ class Decompressor:
         rest = inflate.unconsumed_tail
         self._replay += data[: len(data) - len(rest)] if rest else data
         if len(self._replay) > _REPLAY_SIZE or self._delivered >= PIECE_SIZE:
-            self._set_checkpoint(inflate.copy())
+            self._take_snapshot(inflate.copy())
         return piece, rest if len(piece) == PIECE_SIZE else None  # b"": zlib may buffer output after a full piece
 
-    def _set_checkpoint(self, checkpoint: Any) -> None:
-        """Check the limits for the data since the last checkpoint, and set a new one."""
+    def _take_snapshot(self, snapshot: Any) -> None:
+        """Check the limits for the data since the last snapshot, and store a new one."""
         self._limits.check(self._compressed, self._delivered)
-        self._checkpoint = checkpoint
+        self._snapshot = snapshot
         self._replay.clear()
         self._delivered = 0
 
     def _recover_prefix(self, data: bytes) -> bytes:
-        """Decompress the data before an invalid byte, which zlib discards. The time is bounded by the checkpoints."""
-        inflate = self._checkpoint or zlib.decompressobj(self._wbits)
+        """Decompress the data before an invalid byte, which zlib discards, again from the last snapshot."""
+        inflate = self._snapshot or zlib.decompressobj(self._wbits)
         inflated = bytearray()
         try:
             for byte in bytes(self._replay) + data:

@@ -17,19 +17,19 @@ from mdstream_core.errors import (
 from mdstream_core.http import remove_credentials
 from mdstream_core.transport.timeouts import TimeoutBudget
 
-#: Errors before the status line was received; others are `ConnectionFailed`.
+#: Error classes for exceptions before the head of the response; for all others `ConnectionFailed`.
 _BEFORE_RESPONSE: dict[str, type[MDStreamError]] = {
     "ReadTimeout": StreamStalled,
     "WriteTimeout": StreamStalled,
 }
 
-#: Errors after the status line; others are `StreamInterrupted`.
+#: Error classes for exceptions after it; for all others `StreamInterrupted`.
 _AFTER_RESPONSE: dict[str, type[MDStreamError]] = {
     "ReadTimeout": StreamStalled,
     "DecodingError": MalformedStream,
 }
 
-#: Exceptions that a retry would raise again.
+#: Exceptions after which a retry cannot succeed.
 _NOT_RETRYABLE = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
 
 

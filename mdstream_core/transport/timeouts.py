@@ -6,10 +6,10 @@ from math import inf
 from mdstream_core.errors import StreamStalled
 from mdstream_core.http import DEFAULT_TIMEOUT, Timeout, TimeoutValue
 
-#: Shortest timeout of a read in seconds. Data that has already arrived is read even after a deadline …
+#: Shortest timeout of a read in seconds, also after a deadline: data that has already arrived is read.
 _MIN_TIMEOUT = 0.001
 
-#: … in at most this many reads of 64 KB, which is about what the buffers of a socket hold.
+#: Maximum number of reads after a deadline. With 64 KB each, they empty the receive buffer of a socket.
 _MAX_OVERTIME_READS = 100
 
 
@@ -25,7 +25,7 @@ class TimeoutBudget:
         self._timeout = timeout = timeout.with_defaults(DEFAULT_TIMEOUT)
         self._read = _to_seconds(timeout.read)
         self._deadline = time.monotonic() + _to_seconds(timeout.total)
-        self._first_token_deadline = self._silence_deadline = self._read_deadline = inf
+        self._first_token_deadline = self._idle_deadline = self._read_deadline = inf
         self._drain: float | None = None
         self._overtime = 0
         #: Whether the head of the response was received.
@@ -40,12 +40,12 @@ class TimeoutBudget:
         now = time.monotonic()
         self.has_head = False
         self._drain = None
-        self._silence_deadline = now + self._read
+        self._idle_deadline = now + self._read
         self._first_token_deadline = now + _to_seconds(self._timeout.first_token)
         self._set_limit(now)
         for step, seconds in self._steps.items():
             self.limits[step] = _to_limit(min(seconds, self._deadline - now))
-        # The read timeout starts after the request was sent, so here the transport measures it.
+        # The read timeout of the head starts after the request was sent, so the transport applies it.
         self.limits["deadline"] = None if self._deadline == inf else self._deadline
 
     def record_read(self, *, progress: bool, drain_timeout: float | None) -> None:
@@ -61,10 +61,10 @@ class TimeoutBudget:
         now = time.monotonic()
         if progress:
             self._first_token_deadline = inf
-            self._silence_deadline = now + self._read
+            self._idle_deadline = now + self._read
         if drain_timeout is not self._drain or (progress and drain_timeout is not None):
             self._drain = drain_timeout
-            self._silence_deadline = min(self._silence_deadline, now + _to_seconds(drain_timeout))
+            self._idle_deadline = min(self._idle_deadline, now + _to_seconds(drain_timeout))
         if self._set_limit(now):
             return
         self._overtime += 1
@@ -105,7 +105,7 @@ class TimeoutBudget:
 
     def _set_limit(self, now: float) -> bool:
         """Set the timeout of the next read, and return whether any time remains for it."""
-        self._read_deadline = end = min(self._silence_deadline, self._first_token_deadline, self._deadline)
+        self._read_deadline = end = min(self._idle_deadline, self._first_token_deadline, self._deadline)
         self.limits["read"] = _to_limit(end - now)
         self.limits["deadline"] = None if end == inf else end
         return end > now

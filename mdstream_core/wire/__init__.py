@@ -1,4 +1,4 @@
-"""Framing: decode bytes to frames, and encode frames to bytes. No sockets, no clock; every buffer is bounded."""
+"""Framing: decode bytes to frames, and encode frames to bytes. No I/O, no clock; every buffer is bounded."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol

@@ -24,9 +24,9 @@ Value = bool | int | bytes | str | UUID
 _PRELUDE = Struct("!III")
 _CRC = Struct("!I")
 _OVERHEAD = _PRELUDE.size + _CRC.size
-_checksum, _new = _CRC.unpack_from, tuple.__new__  # looked up once: this is the hot path
+_checksum, _new = _CRC.unpack_from, tuple.__new__  # bound once, for the hot path
 
-#: Bounds of the caches: blocks of headers, bytes of such a block, and preludes. The messages of a stream are alike.
+#: Bounds of the caches: blocks of headers, bytes of such a block, and preludes. A stream repeats most of them.
 _MAX_CACHED_HEADERS, _MAX_CACHED_SIZE, _MAX_CACHED_PRELUDES = 16, 1024, 256
 
 

@@ -7,7 +7,7 @@ from mdstream_core.wire import MAX_FRAME_BYTES, Frame, FrameDecoder, FramesThenE
 from mdstream_core.wire.sse import SSEDecoder
 
 _WHITESPACE = b" \t\r\n\xef\xbb\xbf"
-_new = tuple.__new__  # looked up once: this is the hot path
+_new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
 
 class JSONLinesDecoder:
@@ -68,8 +68,8 @@ class DocumentDecoder(JSONLinesDecoder):
 class SniffingDecoder:
     """Decoder that detects the format of a body from its first bytes, because its content type may be wrong.
 
-    LMI declares JSON lines as an event stream, a container that ignores `stream` may declare its one document so, and a
-    gateway may declare an event stream as JSON.
+    LMI declares JSON lines as `text/event-stream`, and so may a container that ignores `stream` and returns one
+    document; a gateway may declare server-sent events as `application/json`.
 
     Args:
         max_size: Maximum size of a frame in bytes; a security limit.
@@ -94,7 +94,7 @@ class SniffingDecoder:
             if len(data) < 3:  # needed to distinguish a document of several lines from JSON lines
                 return []
             self._inner = self._choose(data)
-        self.feed = self._inner.feed  # type: ignore[method-assign]  # the format is known, so skip this method
+        self.feed = self._inner.feed  # type: ignore[method-assign]  # the format is known: later calls go directly to its decoder
         return self._inner.feed(data)
 
     def finish(self) -> list[Frame]:
@@ -111,12 +111,8 @@ class SniffingDecoder:
         return DocumentDecoder(self._max_size) if b"\n" in opening or b"\r" in opening else self._json(self._max_size)
 
 
-class LabelledStreamDecoder(SniffingDecoder):
-    """Decoder of a body that is declared as an event stream."""
-
-
-class LabelledDocumentDecoder(SniffingDecoder):
-    """Decoder of a body that is declared as one JSON document."""
+class DocumentSniffingDecoder(SniffingDecoder):
+    """Decoder of a body that is declared as `application/json`: it is one document if it starts with `{` or `[`."""
 
     def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
         super().__init__(max_size, DocumentDecoder)

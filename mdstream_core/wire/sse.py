@@ -12,7 +12,8 @@ from mdstream_core.errors import MalformedStream
 from mdstream_core.wire import MAX_FRAME_BYTES, Frame, FramesThenError
 
 _BOM = b"\xef\xbb\xbf"
-_BARE_STARTS = (b"{", b"<")
+#: Beginnings of a line that is an error without a field name: JSON or HTML of a proxy.
+_BARE_ERROR_STARTS = (b"{", b"<")
 
 #: Memory overhead of each line in bytes, which counts toward the size of an event: it may have many short lines.
 _LINE_OVERHEAD = 8
@@ -48,7 +49,7 @@ class SSEDecoder:
         self._event = ""
         self._after_cr = False
         self._first = True
-        self._bare_json = False  # whether the current event is an error without field names
+        self._is_bare_error = False  # whether the current event consists of such lines
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the events that these bytes complete."""
@@ -92,7 +93,7 @@ class SSEDecoder:
         data_lines = self._data
         for line in lines:
             if line.startswith(b"data:"):
-                # Same as `_add_data`, without a call for each token.
+                # Inlined `_add_data`, which saves a call for each token.
                 data_lines.append(line[6:] if line[5:6] == b" " else line[5:])
                 self._size += len(line) + _LINE_OVERHEAD
                 if self._size > self._max_size:
@@ -100,9 +101,9 @@ class SSEDecoder:
             elif line.startswith(b":"):
                 continue
             elif line:
-                if not self._bare_json and line.startswith(_BARE_STARTS):
+                if not self._is_bare_error and line.startswith(_BARE_ERROR_STARTS):
                     frames += self._take_event()
-                    self._bare_json = True
+                    self._is_bare_error = True
                     self._event = "error"
                 self._field(line)
             elif data_lines:
@@ -110,14 +111,14 @@ class SSEDecoder:
                 data_lines.clear()
                 self._size = 0
                 self._event = ""
-                self._bare_json = False
+                self._is_bare_error = False
             else:
                 if self._event == "error":
                     frames.append(Frame(b"", "error"))
                 self._event = ""
 
     def _take_event(self) -> list[Frame]:
-        """Return the event before a line that does not belong to it."""
+        """Return the unterminated event before an error line."""
         frames = [Frame(b"\n".join(self._data), self._event)] if self._data else []
         self._data.clear()
         self._size = 0
@@ -130,7 +131,7 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
         elif name == b"data":
             self._add_data(value)
-        elif self._bare_json and name not in {b"id", b"retry"}:
+        elif self._is_bare_error and name not in {b"id", b"retry"}:
             self._add_data(line)
         elif name == b"error" and value:
             self._event = "error"

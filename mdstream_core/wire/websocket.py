@@ -18,7 +18,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 NORMAL, NO_CODE = 1000, 1005  # the second stands for a close frame without a code (§7.4.1)
 _PROTOCOL, _ENCODING, _TOO_BIG = "1002", "1007", "1009"
-_new = tuple.__new__  # looked up once: this is the hot path
+_new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
 
 class Message(NamedTuple):

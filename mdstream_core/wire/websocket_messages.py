@@ -15,7 +15,7 @@ from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import CLOSE, NO_CODE, NORMAL, WebSocketFrameDecoder, close_code
 
 CONTENT_TYPE = "application/x-websocket-messages"
-_new = tuple.__new__  # looked up once: this is the hot path
+_new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
 #: Close codes (RFC 6455 §7.4.1 and IANA's registry): meaning, corresponding HTTP status, whether a retry may succeed.
 _CLOSE_CODES: dict[int, tuple[str, int | None, bool]] = {

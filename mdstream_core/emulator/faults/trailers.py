@@ -1,7 +1,7 @@
 """Spellings of the `StreamFailure` trailer.
 
-OCI documents three facts (ErrorCode, HttpCode, ErrorReason) but not their syntax: the published example is lost. So
-each plausible spelling is here, and a client has to parse all of them.
+OCI documents three fields (ErrorCode, HttpCode, ErrorReason) but not their syntax. So each plausible spelling is here,
+and a client has to parse all of them.
 """
 
 import json
