@@ -233,12 +233,12 @@ class Attempt:
         """Whether the outcome of the stream is known, so that the rest of the body need not be read."""
         if self._error is not None or self._error_body_size > _MAX_ERROR_BODY:
             return True
-        return bool(self._decoder.is_complete) and not self._call.platform.reports_failure_after_body
+        return bool(self._decoder.is_complete) and not self._call.platform.can_fail_after_output
 
     @property
     def is_final(self) -> bool:
         """Whether the output is complete and no failure can follow, so that a timeout or disconnect is ignored."""
-        return self.is_complete and not self._call.platform.reports_failure_after_body
+        return self.is_complete and not self._call.platform.can_fail_after_output
 
     @property
     def needs_trailers(self) -> bool:
