@@ -14,6 +14,8 @@ import _llamaindex_embeddings
 import _platforms
 import pytest
 from langchain_core.messages.block_translators import get_translator
+from llama_index.core.embeddings.loading import RECOGNIZED_EMBEDDINGS
+from llama_index.core.llms.loading import RECOGNIZED_LLMS
 
 import langchain_mdstream
 import llamaindex_mdstream
@@ -108,6 +110,15 @@ def mixin_modules() -> Iterator[str]:
 def test_llamaindex_knows_the_fields_of_every_mixin() -> None:
     """A model connects again when a field of its platform changes: `_platform_fields.py _MIXIN_MODULES`."""
     assert set() == {*mixin_modules()} - _platform_fields._MIXIN_MODULES
+
+
+def test_llamaindex_can_load_every_class() -> None:
+    """`load_llm` and `load_embed_model` know the classes: `_register` in llms.py and embeddings.py."""
+    known = {*RECOGNIZED_LLMS.values(), *RECOGNIZED_EMBEDDINGS.values()}
+    bases = (llamaindex_mdstream.MDStreamLLM, llamaindex_mdstream.MDStreamEmbedding)
+    exported = [getattr(llamaindex_mdstream, name) for name in llamaindex_mdstream.__all__]
+
+    assert [] == [cls for cls in exported if issubclass(cls, bases) and cls not in {*bases, *known}]
 
 
 @on_each_platform
