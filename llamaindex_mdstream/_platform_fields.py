@@ -22,7 +22,7 @@ def reveal_secret(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-#: The modules of the platform mixins.
+#: The modules of the platform mixins: a model connects again when a field of one changes.
 _MIXIN_MODULES = frozenset(
     f"{__package__}.{module}" for module in ("_platform_fields", "_oci", "_sagemaker", "_modelarts")
 )

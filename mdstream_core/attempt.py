@@ -233,12 +233,12 @@ class Attempt:
         """Whether reading can stop: an error is known, or the response is complete and no failure can follow."""
         if self._error is not None or self._error_body_size > _MAX_ERROR_BODY:
             return True
-        return bool(self._decoder.is_complete) and not self._call.platform.reports_failure_after_body
+        return bool(self._decoder.is_complete) and not self._call.platform.can_fail_after_output
 
     @property
     def is_final(self) -> bool:
-        """Whether every choice is finished and no failure can follow, so that a timeout or disconnect is ignored."""
-        return self.is_finished and not self._call.platform.reports_failure_after_body
+        """Whether the output is complete and no failure can follow, so that a timeout or disconnect is ignored."""
+        return self.is_finished and not self._call.platform.can_fail_after_output
 
     @property
     def needs_trailers(self) -> bool:

@@ -258,19 +258,22 @@ def test_the_page_of_exceptions_has_each_class() -> None:
     assert MDStreamError.__name__ in page
 
 
-def test_the_files_and_functions_of_the_architecture_exist() -> None:
+def test_the_files_and_names_of_the_architecture_exist() -> None:
     """
-    Those on the paths of a token and of a failure, and the files in the steps for a new platform.
+    Files on the whole page, by their path or its end; functions, classes and tables on the paths of a token and of a
+    failure, and in the steps for a new platform.
     """
     page = PAGES["docs/architecture.md"]
     sources = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-        for package in ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "tests")
+        for package in ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "llama_index", "tests")
         for path in (ROOT / package).rglob("*.py")
     }
     text = page.partition("## The path of a token")[2].partition("## Errors")[0]
-    files = set(re.findall(r"`(?:\w+/)*(\w+\.py)`", text))
-    names = set(re.findall(r"`(?:[A-Z]\w+\.)?(_?[a-z]\w+)(?:\([^`]*\))?`", text))
+    tree = page.partition("## Packages and files")[2].partition("\n## ")[0]
+    files = {*re.findall(r"`((?:\w+/)*\w+\.py)`", page), *re.findall(r"\b\w+\.py\b", tree)}
+    classes_of_frameworks = {"ExceptionEvent", "ModelError"}
+    names = set(re.findall(r"`(?:[A-Z]\w+\.)?(\w+)(?:\([^`]*\))?`", text)) - classes_of_frameworks
     defined = set(
         re.findall(
             r"\b(?:def |class |self\.)(\w+)|^(?:    )?(\w+)(?:: |,$| = )", "\n".join(sources.values()), re.MULTILINE
@@ -282,8 +285,8 @@ def test_the_files_and_functions_of_the_architecture_exist() -> None:
         | {Path(name).parent.name for name in sources}
     )
 
-    assert [] == sorted(file for file in files if not any(path.endswith(f"/{file}") for path in sources))
-    assert [] == sorted(name for name in names - known if "_" in name)
+    assert [] == sorted(file for file in files if not any(f"/{path}".endswith(f"/{file}") for path in sources))
+    assert [] == sorted(name for name in names - known if "_" in name or not name.islower())
 
 
 def test_the_page_of_the_emulator_has_each_fault_and_server() -> None:

@@ -15,7 +15,7 @@ FILES = {path.relative_to(ROOT): path for package in PACKAGES for path in sorted
 TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
 
 #: The table of docs/architecture.md: what each module of the core may import, of ours and of others.
-ROOMS: dict[str, tuple[str, str]] = {
+ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "_json": ("", "orjson pydantic_core"),
     "_version": ("", ""),
     "_terminal": ("", ""),
@@ -61,23 +61,23 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
 }
 
-#: What the framework packages may take from the core beside its public names.
-DOORS = {
+#: What the framework packages may import from the core beside its public names.
+FRAMEWORK_IMPORTS = {
     f"mdstream_core.{route}"
     for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks", "options")
 }
 
-#: And what the suites that others run may take, which ask the emulator.
-CHECKS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
+#: And what the conformance suites may import, which run against the emulator.
+TESTING_IMPORTS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
-#: Where somebody may wait.
+#: The modules that may wait.
 WAITING = {"transport", "client", "batching", "emulator", "auth", "cli"}
 
 FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}
 
 
-def space(name: Path) -> str:
+def module_name(name: Path) -> str:
     return name.parts[1].removesuffix(".py")
 
 
@@ -103,25 +103,27 @@ CORE = [name for name in FILES if name.parts[0] == "mdstream_core"]
 
 
 @pytest.mark.parametrize("name", CORE, ids=str)
-def test_a_space_looks_only_into_those_it_may(name: Path) -> None:
+def test_a_module_imports_only_what_the_table_allows(name: Path) -> None:
     """
     The table of docs/architecture.md, for each file of the core.
     """
-    assert space(name) in ROOMS, "a new room: put it into the table here and in docs/architecture.md"
-    ours, others = (set(names.split()) for names in ROOMS[space(name)])
+    assert module_name(name) in ALLOWED_IMPORTS, (
+        "a new module: add it to the table here and to the one in docs/architecture.md"
+    )
+    ours, others = (set(names.split()) for names in ALLOWED_IMPORTS[module_name(name)])
     seen = {parts[1] for dotted in imports(TREES[name]) if (parts := dotted.split("."))[0] == "mdstream_core"}
     foreign = (
         {dotted.split(".")[0] for dotted in imports(TREES[name])} - set(sys.stdlib_module_names) - {"mdstream_core"}
     )
 
-    assert set() == seen - ours - {space(name)}
+    assert set() == seen - ours - {module_name(name)}
     assert set() == foreign - others
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.parts[0] in FRAMEWORK_PACKAGES], ids=str)
 def test_a_framework_package_translates_only(name: Path) -> None:
     """
-    It takes the core's public names and a few doors, and never the other framework's.
+    It imports the core's public names and a few of its modules, and nothing of the other framework.
     """
     own = name.parts[0]
     langchain, llamaindex = {"langchain_core", "langchain_mdstream"}, {"llama_index", "llamaindex_mdstream"}
@@ -129,15 +131,15 @@ def test_a_framework_package_translates_only(name: Path) -> None:
     found = set(imports(TREES[name]))
     public = set(re.findall(r'^    "(\w+)",$', (ROOT / "mdstream_core/__init__.py").read_text(), re.MULTILINE))
     inside = {dotted for dotted in found if dotted.startswith("mdstream_core.")}
-    doors = DOORS | CHECKS if space(name) == "testing" else DOORS
+    allowed = FRAMEWORK_IMPORTS | TESTING_IMPORTS if module_name(name) == "testing" else FRAMEWORK_IMPORTS
 
     assert set() == {dotted.split(".")[0] for dotted in found} & other[own]
     assert set() == {
         dotted
         for dotted in inside
         if dotted.removeprefix("mdstream_core.") not in public | {"auth", "errors", "http", "hooks"}
-        and dotted.rpartition(".")[0] not in doors
-        and dotted not in doors
+        and dotted.rpartition(".")[0] not in allowed
+        and dotted not in allowed
     }  # fmt: skip
 
 
@@ -161,7 +163,7 @@ def test_only_tests_are_built_on_tests() -> None:
     others = {
         name: set(imports(tree))
         for name, tree in TREES.items()
-        if space(name) != "testing" and name.parts[0] != "pytest_mdstream"
+        if module_name(name) != "testing" and name.parts[0] != "pytest_mdstream"
     }
 
     assert {} == {
@@ -185,16 +187,16 @@ def test_a_vendor_sdk_is_imported_in_auth_only() -> None:
         at_import = {dotted.split(".")[0] for node in tree.body for dotted in imports(ast.Module([node], [])) if not isinstance(node, ast.FunctionDef | ast.ClassDef)}  # fmt: skip
         anywhere = {dotted.split(".")[0] for dotted in imports(tree)}
         assert set() == at_import & vendors, name
-        assert set() == anywhere & vendors or space(name) == "auth", name
+        assert set() == anywhere & vendors or module_name(name) == "auth", name
 
 
-def test_only_two_rooms_wait() -> None:
+def test_only_a_few_modules_wait() -> None:
     """
     No socket, no event loop and no sleep outside of transport and client; the emulator and the command wait too, and
     the suites, which are tests. A framework package may gather its own coroutines.
     """
     for name, tree in TREES.items():
-        if space(name) in WAITING or space(name) in {"_add_demo_options", "testing"}:
+        if module_name(name) in WAITING or module_name(name) == "testing":
             continue
         found = set(imports(tree))
         waits = {"socket", "select"} | ({"asyncio", "anyio", "trio"} if name in CORE else set())
@@ -216,9 +218,9 @@ def test_the_emulator_writes_and_does_not_read() -> None:
         names = {
             dotted.rpartition(".")[2] for dotted in imports(TREES[name]) if dotted.startswith("mdstream_core.wire")
         }
-        if space(name) == "emulator":
+        if module_name(name) == "emulator":
             assert not {found for found in names if "Decoder" in found}, name
-        elif space(name) != "wire":
+        elif module_name(name) != "wire":
             assert not names & {"encode", "comment"}, name
 
 
@@ -288,9 +290,9 @@ def test_the_plan_states_what_this_file_states() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     table = page.partition("## Layers and imports\n")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| ")]
-    for name, (ours, _) in ROOMS.items():
+    for name, (ours, _) in ALLOWED_IMPORTS.items():
         if name == "__init__":
             continue
-        named = [imported for rooms, _, imported in rows if f"`{name}`" in rooms]
+        named = [imported for modules, _, imported in rows if f"`{name}`" in modules]
         assert 1 == len(named), name
         assert set(ours.split()) == set(re.findall(r"`(\w+)`", named[0].partition(", and")[0])), name

@@ -311,4 +311,4 @@ def test_the_platform_is_an_immutable_value() -> None:
 
     assert platform == OCIModelDeployment(PLATFORM.endpoint)
     assert hash(platform)
-    assert platform.reports_failure_after_body
+    assert platform.can_fail_after_output

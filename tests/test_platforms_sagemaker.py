@@ -43,7 +43,7 @@ def test_the_platform_is_an_immutable_value() -> None:
     platform: Platform = MODEL
 
     assert platform == pickle.loads(pickle.dumps(platform))
-    assert ("sagemaker", True) == (platform.name, platform.reports_failure_after_body)
+    assert ("sagemaker", True) == (platform.name, platform.can_fail_after_output)
 
 
 #: name: (options, base)

@@ -408,6 +408,15 @@ def _request(send_request: Callable[[], Any]) -> BaseException | None:
     return None
 
 
+def test_every_model_is_searched() -> None:
+    """Each exported model class is in `MODELS`, or a subclass of one that is."""
+    searched = tuple(model[0] for model in MODELS)
+    exported = [getattr(package, name) for package in (langchain, llamaindex) for name in package.__all__]
+    models = [cls for cls in exported if hasattr(cls, "model_fields") and not cls.__name__.startswith("MDStream")]
+
+    assert [] == [cls for cls in models if not issubclass(cls, searched)]
+
+
 @pytest.mark.parametrize("how", FAILURES)
 @pytest.mark.parametrize("number", range(len(MODELS)), ids=[f"{m[0].__module__[:4]}.{m[0].__name__}" for m in MODELS])
 def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> None:

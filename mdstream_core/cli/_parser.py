@@ -148,14 +148,14 @@ def _add_demo_command(commands: Any) -> None:
     command = _add_command(
         commands, "demo [OPTIONS]", "Stream a response and a failing response from the emulator.", _help.DEMO
     )
-    _add_platform_option(command.add_argument_group("Endpoint"), "Platform to show (default: all four).")
+    _add_platform_option(command.add_argument_group("Endpoint"), "Platform to show (default: all).")
     output = _add_output_options(command)
     output.add_argument("--fast", action="store_true", help="Do not wait between tokens (default: wait 0.02 seconds).")
 
 
 def _add_emulate_command(commands: Any) -> None:
     command = _add_command(
-        commands, "emulate [OPTIONS]", "Serve the emulator of the four platforms until Ctrl-C.", _help.EMULATE
+        commands, "emulate [OPTIONS]", "Serve the emulator of all platforms until Ctrl-C.", _help.EMULATE
     )
     connection = command.add_argument_group("Connection")
     connection.add_argument(

@@ -1,4 +1,4 @@
-"""The four platform names, and the other spellings that `--platform` accepts."""
+"""The platform names, and the other spellings that `--platform` accepts."""
 
 import argparse
 import re

@@ -1,4 +1,4 @@
-"""Emulators of the four services on loopback: trailers, event-stream frames, WebSockets, signatures, and faults.
+"""Emulators of the services on loopback: trailers, event-stream frames, WebSockets, signatures, and faults.
 
     with Emulator() as emulator:
         chat = ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from mdstream_core.emulator import model as built_in_model
-from mdstream_core.emulator._authentication import Authenticator, Keys, SessionTokenIssuer
 from mdstream_core.emulator._listener import Listener, Step
+from mdstream_core.emulator._oci_authentication import Keys, OCIAuthenticator, SessionTokenIssuer
 from mdstream_core.emulator._oci_signatures import load_public_key
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._tls import server_context
@@ -172,7 +172,7 @@ class Emulator:
             model_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
         self._model_server = model_server
         self._tokens = SessionTokenIssuer()
-        find_problem = Authenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
+        find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
         generative_ai = GenerativeAIService(
             model_server, find_problem, oci_genai_ending, any_model=upstream is not None

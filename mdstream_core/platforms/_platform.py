@@ -40,7 +40,10 @@ class Platform(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the service, such as `oci-model-deployment`."""
+        """Name of the service, such as `oci-model-deployment`: for hooks, OpenTelemetry and the command line.
+
+        The framework packages and the emulator use the same name with underscores, such as `oci_model_deployment`.
+        """
         ...
 
     @property
@@ -49,18 +52,22 @@ class Platform(Protocol):
         ...
 
     @property
-    def reports_failure_after_body(self) -> bool:
-        """Whether the service reports a failure only after the response, so that the body must be read to its end."""
+    def can_fail_after_output(self) -> bool:
+        """Whether the service may report a failure, or send the usage, after the last event of the output.
+
+        If true, the body is read to its end, and a lost connection or a timeout after the output is an error. It is
+        false only for a service that may leave the connection open after its last event.
+        """
         ...
 
     @property
     def has_trailers(self) -> bool:
-        """Whether the service reports that failure in HTTP trailers, which most HTTP clients do not expose."""
+        """Whether the service reports failures in HTTP trailers, which most HTTP clients do not expose."""
         ...
 
     @property
     def drain_timeout(self) -> float:
-        """Seconds to wait for the end of the body once the response is complete."""
+        """Seconds to wait for the end of the body after the last event of the output."""
         ...
 
     @property

@@ -89,7 +89,7 @@ class ModelArts:
 
     name: ClassVar[str] = "modelarts"
     #: The usage follows the finish event, and a WebSocket's close code follows everything.
-    reports_failure_after_body: ClassVar[bool] = True
+    can_fail_after_output: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = False
     drain_timeout: ClassVar[float] = 10.0
     max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES

@@ -126,7 +126,7 @@ class OCIGenerativeAI:
     """Scheme and host of the service, computed."""
 
     name: ClassVar[str] = "oci-genai"
-    reports_failure_after_body: ClassVar[bool] = False
+    can_fail_after_output: ClassVar[bool] = False
     has_trailers: ClassVar[bool] = False
     #: At most the usage follows the finish event.
     drain_timeout: ClassVar[float] = 3.0

@@ -129,7 +129,7 @@ class OCIModelDeployment:
     """Path of the inference endpoint after `/predict`, computed; empty if there is none."""
 
     name: ClassVar[str] = "oci-model-deployment"
-    reports_failure_after_body: ClassVar[bool] = True
+    can_fail_after_output: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = True
     drain_timeout: ClassVar[float] = 10.0
     max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES

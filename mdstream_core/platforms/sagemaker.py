@@ -139,7 +139,7 @@ class SageMaker:
     """URL of the endpoint, computed."""
 
     name: ClassVar[str] = "sagemaker"
-    reports_failure_after_body: ClassVar[bool] = True
+    can_fail_after_output: ClassVar[bool] = True
     has_trailers: ClassVar[bool] = False
     drain_timeout: ClassVar[float] = 10.0
     max_request_bytes: ClassVar[int | None] = MAX_REQUEST_BYTES

@@ -80,7 +80,7 @@ class SessionTokenIssuer:
 Keys = str | bytes | Mapping[str, str | bytes]
 
 
-class Authenticator:
+class OCIAuthenticator:
     """Checks credentials; accepts every request if neither signing keys nor API keys are configured."""
 
     def __init__(
