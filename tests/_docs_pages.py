@@ -74,7 +74,8 @@ def addresses(emulator: Emulator) -> dict[str, str]:
     generative_ai, modelarts = emulator.oci_genai, emulator.modelarts
     return {
         r'"https://modeldeployment\.[^"]*"': f'"{emulator.endpoint}"',
-        r'auth_type(=|": )"(resource|instance)_principal"': r'auth_type\1"none"',
+        r'auth_type(=|": )"((resource|instance)_principal|api_key)"': r'auth_type\1"none"',
+        r'credentials_profile_name="team"': 'aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret"',
         r'(?<!")region="us-chicago-1"': f'service_endpoint="{generative_ai.endpoint}"',
         r'"region": "us-chicago-1"': f'"service_endpoint": "{generative_ai.endpoint}"',
         r'"https://inference\.generativeai\.[^"]*"': f'"{generative_ai.endpoint}"',

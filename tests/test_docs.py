@@ -227,8 +227,17 @@ def test_the_picture_is_complete_and_small() -> None:
     [
         ("oci-model-deployment", [hint for _, _, hint in oci_model_deployment._HINTS]),
         ("oci-generative-ai", [hint for _, _, hint in oci_genai._HINTS]),
-        ("sagemaker", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _sagemaker_errors._ERROR_CODES.items()]),
-        ("modelarts", [f"{code}` | `{kind.__name__}" for code, (kind, _) in _modelarts_errors.CODES.items()]),
+        (
+            "sagemaker",
+            [
+                f"| `{code}` | `{kind.__name__}` | {hint} |"
+                for code, (kind, hint) in _sagemaker_errors._ERROR_CODES.items()
+            ],
+        ),
+        (
+            "modelarts",
+            [f"| `{code}` | `{kind.__name__}` | {hint} |" for code, (kind, hint) in _modelarts_errors.CODES.items()],
+        ),
     ],
     ids=["oci-model-deployment", "oci-generative-ai", "sagemaker", "modelarts"],
 )
