@@ -22,7 +22,8 @@ _OPTION_BY_FIELD = {
     "region_name": "--region",
     "compartment_id": "--compartment",
 }
-_FIELDS = re.compile(rf"\b({'|'.join(_OPTION_BY_FIELD)})\b(?!=')")
+#: Such a field, but not the value `api_key` in a list of authentication types.
+_FIELDS = re.compile(rf"(?<!one of )(?<!app, )\b({'|'.join(_OPTION_BY_FIELD)})\b(?!=')")
 
 _HINT = re.compile(r"(.+) \(hint: (.+)\)", re.DOTALL)
 
@@ -95,6 +96,8 @@ def name_options(message: str) -> str:
 
     >>> name_options("region_name is missing")
     '--region is missing'
+    >>> name_options("auth_type='x' is unknown (hint: use one of api_key, none)")
+    "auth_type='x' is unknown (hint: use one of api_key, none)"
     """
     return _FIELDS.sub(lambda match: _OPTION_BY_FIELD[match[0]], message)
 
