@@ -107,7 +107,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
             raise ValueError("endpoint_name is missing (hint: set the name of the SageMaker endpoint)")
         if self.api_key or self._normalized_auth_type() not in {None, "none"}:
             raise ValueError(
-                "SageMaker requires AWS credentials (hint: drop api_key, and auth_type unless it is 'none')"
+                "SageMaker requires AWS credentials (hint: remove api_key, and auth_type unless it is 'none')"
             )
         self._create_platform(self.region_name or "us-east-1", self.endpoint_url)
 
