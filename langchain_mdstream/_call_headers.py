@@ -37,7 +37,7 @@ def hide_headers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if headers is None or isinstance(headers, SecretHeaders):
         return dict(kwargs)
     if not isinstance(headers, Mapping):
-        raise InvalidRequest(f"{NAME} must be a mapping of names to values, not a {type(headers).__name__}")
+        raise InvalidRequest(f"{NAME} must be a mapping of names to values, not {type(headers).__name__}")
     return {**kwargs, NAME: SecretHeaders(headers)}
 
 

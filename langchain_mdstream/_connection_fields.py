@@ -191,8 +191,6 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     @model_validator(mode="after")
     def _mdstream_checks(self) -> Self:
         self._validate_fields()
-        if self.dialect is not None:
-            dialect(self.dialect)
         self._build_retry()
         Timeout.from_value(self.timeout)
         check_proxy("proxy", self.proxy)
@@ -372,7 +370,9 @@ def reject_connection_options(kwargs: Mapping[str, Any]) -> None:
     """Raise `ValueError` for connection options among the arguments of a call, which would be sent in the payload."""
     if misplaced := _CONNECTION_OPTIONS & kwargs.keys():
         names = ", ".join(sorted(misplaced))
-        raise ValueError(f"{names}: an option of the model, not of a call (hint: use model_copy(update=…))")
+        raise ValueError(
+            f"{names} cannot be set for a single call (hint: set it in the model, or use model_copy(update=…))"
+        )
 
 
 def reveal_secret(secret: SecretStr | None) -> str | None:

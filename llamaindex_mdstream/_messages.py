@@ -218,7 +218,7 @@ def _as_dict(call: Any) -> dict[str, Any]:
     if isinstance(call, BaseModel):
         return call.model_dump()
     if not isinstance(call, Mapping):
-        raise ValueError(f"a tool call must be a dictionary or a model, not a {type(call).__name__}: {call!r:.80}")
+        raise ValueError(f"a tool call must be a dictionary or a model, not {type(call).__name__}: {call!r:.80}")
     return dict(call)
 
 

@@ -59,7 +59,7 @@ class OCIModelDeploymentMixin(_OCIAuthFields):
     def _build_platform(self) -> Platform:
         if not self.endpoint:
             raise ValueError(
-                "endpoint is missing (hint: give endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>')"
+                "endpoint is missing (hint: set endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>')"
             )
         return OCIModelDeployment(self.endpoint, self.region, self.route)
 

@@ -50,7 +50,7 @@ def hide_headers(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _wrap_headers(name: str, headers: Any) -> SecretHeaders:
     if not isinstance(headers, Mapping):
-        raise ValueError(f"{name} must be a mapping of names to values, not a {type(headers).__name__}")
+        raise ValueError(f"{name} must be a mapping of names to values, not {type(headers).__name__}")
     return SecretHeaders(headers)
 
 

@@ -146,7 +146,7 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
     def _validate_fields(self) -> None:
         super()._validate_fields()
         if self.family and self.dialect:
-            raise ValueError("family and dialect both select the API format (hint: drop one of them)")
+            raise ValueError("family and dialect both set the API format (hint: remove one of them)")
         oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
         if not self.model:
             raise ValueError(

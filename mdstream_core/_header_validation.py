@@ -215,4 +215,4 @@ def _check_header_value(field: str, name: str, value: Any) -> str:
 
 
 def _type(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else type(value).__name__

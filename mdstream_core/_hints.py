@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError
+from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError, extend_message
 
 #: How servers report that a model has no chat template: TGI, transformers (LMI, SGLang), vLLM.
 NO_CHAT_TEMPLATE = re.compile(
@@ -57,7 +57,7 @@ _HINTS = (
     _Hint(
         _OPENAI,
         REQUIRES_INPUTS,
-        "set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama': the server takes `inputs`",
+        "set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama': the server requires `inputs`",
     ),
     _Hint(
         frozenset({"openai-embeddings", "tei-embeddings"}),
@@ -67,7 +67,7 @@ _HINTS = (
     _Hint(
         frozenset({"openai-embeddings"}),
         REQUIRES_INPUTS,
-        "set dialect='tei-embeddings' or 'auto-embeddings': the server takes `inputs`",
+        "set dialect='tei-embeddings' or 'auto-embeddings': the server requires `inputs`",
     ),
 )
 
@@ -84,5 +84,5 @@ def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
     text = f"{error} {error.raw or ''}"
     hints = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(text))
     if (hint := next(hints, None)) is not None:
-        error.args = (f"{error} (hint: {hint})",)
+        error.args = (extend_message(str(error), hint=hint),)
     return error

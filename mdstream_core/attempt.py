@@ -264,7 +264,8 @@ class Attempt:
         self._recent_events += self._buffered_events()  # they were received, so they belong to the partial response
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._body_start[:_BODY_START].decode("utf-8", "replace")
-            error.args = (f"{error}; the body starts with {error.raw[:300]!r}",)
+            body = f"the body starts with {error.raw[:300]!r}" if error.raw else "the body is empty"
+            error.args = (f"{error}; {body}",)
         error.partial = self.response() if self._accumulator or self._recent_events else None
         error.request_id = error.request_id or self._request_id(head)
         error.status = error.status or (head.status or None)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from mdstream_core import _json
 from mdstream_core.attempt import Attempt
-from mdstream_core.errors import AuthenticationError, MDStreamError
+from mdstream_core.errors import AuthenticationError, MDStreamError, extend_message
 from mdstream_core.events import ModelResponse
 from mdstream_core.hooks import (
     Abandoned,
@@ -28,7 +28,7 @@ from mdstream_core.hooks import (
 )
 from mdstream_core.http import RequestHeaders, Timeout, scrub_credentials
 from mdstream_core.resume import ResumePoint, is_resumable
-from mdstream_core.retry import EMPTY_QUOTA, Retry, RetryQuota
+from mdstream_core.retry import EMPTY_QUOTA, EMPTY_QUOTA_HINT, Retry, RetryQuota
 
 #: How many times a rejected request is sent again with a changed payload: a server may reject several parameters, one
 #: per response.
@@ -228,7 +228,7 @@ class Call:
         """Take a retry from the quota. If it is used up, return `False` and add that to the error's message."""
         self._retried = self._quota is None or self._quota.spend()
         if not self._retried:
-            error.args = (f"{error} (not retried: {EMPTY_QUOTA})",)
+            error.args = (extend_message(str(error), fact=f"not retried: {EMPTY_QUOTA}", hint=EMPTY_QUOTA_HINT),)
         return self._retried
 
     def record_success(self) -> None:

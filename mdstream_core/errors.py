@@ -24,6 +24,7 @@ and keeps its facts as attributes. All derive from `Exception`, and none has `__
 own attributes on exceptions.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -68,9 +69,11 @@ __all__ = [
     "describes_context_overflow",
     "error_class_for_status",
     "error_status",
+    "extend_message",
     "parse_error_body",
     "parse_error_object",
     "quote_payload",
+    "split_hint",
     "to_context_overflow",
     "to_readable_text",
     "unexpected_shape",
@@ -340,6 +343,30 @@ class MissingExtra(ImportError):
     def __init__(self, package: str, extra: str = "") -> None:
         hint = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
         super().__init__(f"{package} is not installed (hint: {hint})")
+
+
+_HINT = re.compile(r"(.+) \(hint: (.+)\)", re.DOTALL)
+
+
+def split_hint(message: str) -> tuple[str, str]:
+    """Split an error message into what happened and the hint at its end; the hint is empty if there is none.
+
+    >>> split_hint("--port 99999: out of range (hint: use 0 to 65535)")
+    ('--port 99999: out of range', 'use 0 to 65535')
+    """
+    match = _HINT.fullmatch(message)
+    return (match[1], match[2]) if match else (message, "")
+
+
+def extend_message(message: str, *, fact: str = "", hint: str = "") -> str:
+    """Add a fact and a hint to an error message, which keeps a single pair of parentheses at its end.
+
+    >>> extend_message("429: too many (hint: wait)", fact="not retried", hint="send fewer")
+    '429: too many; not retried (hint: wait; send fewer)'
+    """
+    text, own_hint = split_hint(message)
+    text, hints = "; ".join(filter(None, (text, fact))), "; ".join(filter(None, (own_hint, hint)))
+    return f"{text} (hint: {hints})" if hints else text
 
 
 def to_context_overflow(error: MDStreamError) -> MDStreamError:

@@ -153,7 +153,7 @@ class Timeout:
         for name in self.__slots__:
             value = getattr(self, name)
             if value is not None and value != "default" and (isinstance(value, str) or value <= 0):
-                raise ValueError(f"timeout {name}={value!r} must be a positive number of seconds, or None for no limit")
+                raise ValueError(f"timeout.{name}={value!r} must be a positive number of seconds, or None for no limit")
 
     @classmethod
     def from_value(cls, value: "float | Timeout | None") -> "Timeout":

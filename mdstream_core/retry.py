@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mdstream_core import _fork
-from mdstream_core.errors import MDStreamError, StreamStalled
+from mdstream_core.errors import MDStreamError, StreamStalled, extend_message
 
 #: Jitter on top of `Retry-After`: this fraction of it, and at most this many seconds. Without jitter, all clients that
 #: received the same `Retry-After` would retry at the same instant.
 _JITTER, _MAX_JITTER = 1.0, 10.0
 
-#: The reason, in error messages, why a retryable failure was not retried.
-EMPTY_QUOTA = (
-    "the retry budget of this model object is used up, because many of its requests failed; hint: send fewer requests "
-    "at once, or wait until some succeed"
-)
+#: Why a retryable failure was not retried, for the error message.
+EMPTY_QUOTA = "the retry budget of this model object is used up, because many of its requests failed"
+
+#: What to do about it.
+EMPTY_QUOTA_HINT = "send fewer requests at once, or wait until some succeed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,9 @@ class Retry:
         if not self.retry_read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
             error.retryable = False
             reason = "not retried, because the server may still be working on the request"
-            error.args = (f"{error}; {reason} (hint: raise this timeout, or stream chat and completions)",)
+            error.args = (
+                extend_message(str(error), fact=reason, hint="raise this timeout, or stream chat and completions"),
+            )
         return error
 
     def should_retry(self, failures: int, error: MDStreamError) -> bool:

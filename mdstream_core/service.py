@@ -198,6 +198,7 @@ class Service:
         max_results: int | None,
         on_progress: Callable[[int], object],
     ) -> BatchPlan:
+        _check_texts(inputs)
         max_bytes = self.platform.max_request_bytes
         size = max_bytes and max_bytes // 2  # JSON escaping makes texts longer, and a request has other fields too
         limit = negotiated.limit.combine(
@@ -229,3 +230,11 @@ class Service:
     async def aclose(self) -> None:
         """Close this event loop's connections."""
         await self.async_client.aclose()
+
+
+def _check_texts(inputs: Sequence[str]) -> None:
+    if isinstance(inputs, str):
+        raise TypeError("the texts are a single string (hint: pass a list of strings)")
+    for index, text in enumerate(inputs):
+        if not isinstance(text, str):
+            raise TypeError(f"text {index} has the type {type(text).__name__} (hint: pass strings)")

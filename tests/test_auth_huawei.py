@@ -221,7 +221,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "half a login": ({"user": "u", "password": "p"}, "needs domain and project "),
     "an app without its secret": ({"auth_type": "app", "app_key": "a"}, "needs app_secret "),
     "a line break": ({"token": "a\nb"}, "token cannot be sent: it has a line break"),
-    "an object": ({"auth": object()}, "auth is a object"),
+    "an object": ({"auth": object()}, "auth has the type object"),
     "nothing anywhere": (
         {},
         r"HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, no \[basic\].*credentials.*MODELARTS_API_KEY",

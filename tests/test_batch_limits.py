@@ -299,9 +299,9 @@ def test_the_progress_bar_counts_each_text_once(capsys: pytest.CaptureFixture[st
 
 
 EMPTY = {
-    "one": (["a", "", "c"], r"hint: remove empty texts, .*index: 1\)"),
-    "two": (["", "b", ""], r"hint: remove empty texts, .*index: 0, 2\)"),
-    "many": ([""] * 9, r"index: 0, 1, 2, 3, 4 …\)"),
+    "one": (["a", "", "c"], r"hint: remove the empty texts, .*index 1\)"),
+    "two": (["", "b", ""], r"hint: remove the empty texts, .*index 0, 2\)"),
+    "many": ([""] * 9, r"index 0, 1, 2, 3, 4 …\)"),
 }
 
 

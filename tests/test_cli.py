@@ -147,7 +147,7 @@ def test_help_imports_nothing_slow() -> None:
     ("arguments", "message"),
     [
         (["--port", "1", "--host", "203.0.113.1"], "cannot listen on --host 203.0.113.1 --port 1: "),
-        (["--upstream", "here"], "--upstream here is no http://"),
+        (["--upstream", "here"], "--upstream here is not an http://"),
         (["--flavour", "vlm"], "--flavour='vlm' is unknown\nhint: use one of vllm, "),
         (["--flavour", ""], "--flavour='' is unknown\nhint: use one of vllm, "),
     ],

@@ -413,7 +413,7 @@ def test_an_unknown_endpoint_is_a_usage_error(endpoint: str, capsys: pytest.Capt
     [
         (["--platform", "oci-genai"], "--compartment is missing"),
         (["--platform", "oci-genai", "--compartment", "ocid1.compartment.oc1..x"], "--model is missing"),
-        (["--platform", "sagemaker"], "is no address on sagemaker"),
+        (["--platform", "sagemaker"], "is not an address on sagemaker"),
     ],
 )
 def test_a_missing_option_is_named(more: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,8 +208,8 @@ NO_AWS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 FAILURES = {
     "no OCI credential": Failure("credentials", "no OCI credential found", "oci setup config", environment={"HOME": "/nowhere"}),
     "no AWS credential": Failure("credentials", "no AWS credentials", "aws configure", "SageMaker", environment=NO_AWS),
-    "no Huawei credential": Failure("credentials", "no Huawei Cloud credential", "ak and sk", "ModelArts", environment=NO_KEYS),
-    "no such profile": Failure("credentials", "no profile [NOBODY]", "--profile", more=("--profile", "NOBODY")),
+    "no Huawei credential": Failure("credentials", "no Huawei Cloud credential", "HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK", "ModelArts", environment=NO_KEYS),
+    "no such profile": Failure("credentials", "has no profile [NOBODY]", "--profile", more=("--profile", "NOBODY")),
     "OCI: another key": Failure("authentication", "credential was rejected", "fingerprint", emulator={"verify_signatures": {KEY_ID: OTHER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)}}),
     "AWS: another secret": Failure("authentication", "does not match", "get-caller-identity", "SageMaker", environment={"AWS_SECRET_ACCESS_KEY": "another-secret"}),
     "AWS: unknown key": Failure("authentication", "UnrecognizedClientException", "access key", "SageMaker", environment={"AWS_ACCESS_KEY_ID": "AKIDNOBODY"}),
@@ -237,7 +237,7 @@ FAILURES = {
     "SageMaker: the exception frame": Failure("streaming", "ModelStreamError", "see the endpoint's log", "SageMaker", faults=(None, Fault("exception_frame", after=2))),
     "ModelArts: the close code": Failure("streaming", "1011", "again", "ModelArts WebSocket", faults=(None, None, Fault("trailer", after=2))),
     "the connection is closed": Failure("streaming", "the stream failed after", "log", faults=(None, Fault("cut", after=2))),
-    "an HTML page": Failure("streaming", "text/html", "a model's and not a page's", faults=(None, Fault("html"))),
+    "an HTML page": Failure("streaming", "text/html", "a proxy does not answer", faults=(None, Fault("html"))),
     "overload": Failure("streaming", "429", "bandwidth", faults=(None, Fault("refuse", "lb_bandwidth"), Fault("refuse", "lb_bandwidth"))),
     "the wrong dialect": Failure("dialect", "does not fit", "--dialect", "SageMaker tgi-old", more=("--dialect", "lmi"), faults=(None, Fault("body", data=b'data: {"odd": 1}\n\n'))),
 }  # fmt: skip

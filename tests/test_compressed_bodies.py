@@ -223,7 +223,7 @@ def test_too_many_codings_are_an_error(send_request: Send, most: int) -> None:
     with serving(respond_with(head(coding), chunked(b"x"))) as server, pytest.raises(MalformedStream) as caught:
         send_request(server)
     assert "DecodingError" == caught.value.code
-    assert f"{most} content-encodings (limit: {MAX_CODINGS}" in str(caught.value)
+    assert f"{most} content-encodings, more than {MAX_CODINGS}" in str(caught.value)
     with (
         serving(respond_with(head(coding, status="503 No"), chunked(b"x"))) as server,
         pytest.raises(ServerError, match="503"),

@@ -186,7 +186,7 @@ def test_an_unknown_ending_raises_an_error() -> None:
     """
     The message lists the known ones.
     """
-    with pytest.raises(ValueError, match=r"ending='never' is unknown.*eof, done, hang"):
+    with pytest.raises(ValueError, match=r"oci_genai_ending='never' is unknown.*eof, done, hang"):
         Emulator(oci_genai_ending="never")
 
 

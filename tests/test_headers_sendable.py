@@ -52,7 +52,7 @@ NAMES: dict[str, tuple[Any, str]] = {
     "a space": ("a b", "has a name that cannot be sent"),
     "an umlaut": ("ä", "has a name that cannot be sent"),
     "bytes": (b"x-a", "the name of a header must be a string, not a bytes"),
-    "a number": (1, "the name of a header must be a string, not a int"),
+    "a number": (1, "the name of a header must be a string, not int"),
 }
 HEADERS: dict[str, tuple[Any, str]] = {
     **{f"value: {name}": ({"x-api-key": value}, f"header 'x-api-key' has a value that cannot be sent: .*{words}") for name, (value, words) in (VALUES | OTHER_TYPES).items()},

@@ -89,10 +89,10 @@ def test_images_use_the_second_cohere_format(emulator: Emulator) -> None:
 
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "an unknown family": (OCIGenAI, {"provider": "mistral"}, "family='mistral' is unknown .hint: use one of cohere"),
-    "a family and a dialect": (OCIGenAI, {"family": "openai", "dialect": "openai-chat"}, "drop one of them"),
+    "a family and a dialect": (OCIGenAI, {"family": "openai", "dialect": "openai-chat"}, "remove one of them"),
     "a family twice": (OCIGenAI, {"family": "openai", "provider": "openai"}, "provider"),
     "a family of vectors": (OCIGenAIEmbeddings, {"family": "cohere"}, "family"),
-    "a client that is none": (OCIGenAI, {"client": object()}, "client is a object, not an oci"),
+    "a client that is none": (OCIGenAI, {"client": object()}, "client has the type object, not Generative"),
 }
 
 

@@ -113,7 +113,7 @@ def test_an_invalid_schema_is_rejected(schema: Any) -> None:
     As a request that cannot be sent.
     """
     for make in (strict_schema, tool_parameters):
-        with pytest.raises(InvalidRequest, match=f"a schema must be an object, not a {type(schema).__name__}"):
+        with pytest.raises(InvalidRequest, match=f"a schema must be an object, not {type(schema).__name__}"):
             make(schema)
 
 

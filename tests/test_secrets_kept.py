@@ -221,7 +221,7 @@ def test_a_model_field_in_a_call_is_rejected_before_tracing(name: str) -> None:
         lambda chat, **more: chat.invoke("x", **more),
         lambda chat, **more: list(chat.stream("x", **more)),
     ):
-        with pytest.raises(ValueError, match=f"{name}: an option of the model"):
+        with pytest.raises(ValueError, match=f"{name} cannot be set for a single call"):
             send_request(model_at(ChatOCIModelDeployment), config={"callbacks": [Handler()]}, **{name: API_KEY})
     assert [] == reported
 

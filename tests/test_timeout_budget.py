@@ -102,7 +102,7 @@ def test_retries_share_the_total_timeout() -> None:
 def test_a_timeout_is_a_positive_number() -> None:
     """Other values are rejected with the field's name; a number is the read timeout."""
     for name in ("connect", "read", "write", "pool", "first_token", "total"):
-        with pytest.raises(ValueError, match=f"timeout {name}="):
+        with pytest.raises(ValueError, match=rf"timeout\.{name}="):
             Timeout(**{name: 0})
     assert 7.0 == Timeout.from_value(7).read
     assert Timeout() == Timeout.from_value(None)

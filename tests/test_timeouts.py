@@ -99,7 +99,7 @@ def test_defaults_are_resolved_late() -> None:
 
     assert given == pickle.loads(pickle.dumps(given)) == reads.validate_json(reads.dump_json(given))
     assert Timeout(read=5, connect="default") == given != Timeout(read=5, connect=10)
-    with pytest.raises(ValueError, match="timeout read='soon'"):
+    with pytest.raises(ValueError, match=r"timeout\.read='soon'"):
         Timeout(read="soon")  # type: ignore[arg-type]
 
 

@@ -148,7 +148,7 @@ class PasswordTokenSigner(Signer):
 
 def _login_error(status: int, body: bytes, login: IAMLogin) -> MDStreamError:
     error = _inner_object(body, "error")
-    hint = "check user, password, domain (the account's name) and project (such as cn-north-4)"
+    hint = "check user, password, domain, which is the account's name, and project, such as cn-north-4"
     reason = next((text for name in ("message", "error_msg") if isinstance(text := error.get(name), str)), "")
     message = f"IAM returned no token for {login.user!r}: {status} {reason[:_MAX_MESSAGE]}".strip()
     return error_class_for_status(status)(f"{message} (hint: {hint})" if status < 500 else message, status=status)

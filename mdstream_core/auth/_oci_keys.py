@@ -77,7 +77,7 @@ def rsa_sha256(key: "RSAPrivateKey") -> Callable[[bytes], bytes]:
 
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError(
-            f"private_key is a {type(key).__name__} (hint: pass PEM text or an RSA key of the package cryptography)"
+            f"private_key has the type {type(key).__name__} (hint: pass PEM text or an RSA key of cryptography)"
         )
     return partial(key.sign, padding=padding.PKCS1v15(), algorithm=hashes.SHA256())
 
@@ -99,7 +99,7 @@ def load_private_key(
     """
     data = pem.encode() if isinstance(pem, str) else pem
     if not isinstance(data, bytes):
-        raise ValueError(f"{where} is a {type(pem).__name__} (hint: pass PEM text)")
+        raise ValueError(f"{where} has the type {type(pem).__name__} (hint: pass PEM text)")
     key, problem = _parse(data.strip(), pass_phrase)
     if key is None:
         raise ValueError(f"{where} {problem}")

@@ -69,7 +69,9 @@ class Profile:
         sections = self._sections()
         if self.name not in sections:
             known = ", ".join(sections) or "none"
-            raise ValueError(f"no profile [{self.name}] in {self.file}, only {known} (hint: set auth_profile)")
+            raise ValueError(
+                f"{self.file} has no profile [{self.name}] (hint: set auth_profile to one of these profiles: {known})"
+            )
         own = sections[self.name]
         if "key_content" in own:
             raise ValueError(f"{self} has key_content, which OCI does not allow in a config file (hint: use key_file)")

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import MDStreamError, extend_message
 
 #: Seconds without a login after the first rejection, and at most; each pause is twice as long as the one before.
 #: The limit protects the account: IAM locks one after 5 wrong passwords within 15 minutes, and with these pauses there
@@ -61,5 +61,6 @@ class RejectionMemory:
         error = copy.copy(self._error)
         error.retry_after = remaining
         hint = "correct the credentials; a new signer or model object logs in at once"
-        error.args = (f"{error}; no new login is attempted for {math.ceil(remaining)} s (hint: {hint})",)
+        fact = f"no new login is attempted for {math.ceil(remaining)} s"
+        error.args = (extend_message(str(error), fact=fact, hint=hint),)
         raise error

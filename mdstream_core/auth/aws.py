@@ -292,10 +292,10 @@ def _session(profile: str | None) -> Any:
 
     session = botocore.session.Session(profile=profile)
     if profile is not None and profile not in session.available_profiles:
-        known = ", ".join(map(repr, session.available_profiles)) or "none"
+        known = ", ".join(map(repr, session.available_profiles))
+        hint = f"use one of these profiles: {known}" if known else "create it with 'aws configure --profile NAME'"
         raise ValueError(
-            f"credentials_profile_name={profile!r} is neither in ~/.aws/config nor in ~/.aws/credentials "
-            f"(hint: use one of these profiles: {known})"
+            f"credentials_profile_name={profile!r} is neither in ~/.aws/config nor in ~/.aws/credentials (hint: {hint})"
         )
     return session
 

@@ -324,7 +324,7 @@ def _check_auth(auth: Any) -> Signer | AuthFlow:
     if isinstance(auth, Signer | AuthFlow):
         return auth
     raise ValueError(
-        f"auth is a {type(auth).__name__}, which cannot sign requests (hint: pass a signer of "
+        f"auth has the type {type(auth).__name__}, which cannot sign requests (hint: pass a signer of "
         "mdstream_core.auth.huawei or an httpx.Auth; pass credentials as token, "
         "ak and sk, app_code, app_key and app_secret, or api_key)"
     )

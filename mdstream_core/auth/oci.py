@@ -171,8 +171,8 @@ def wrap_signer(auth: Any) -> Signer:
     if not isinstance(auth, type) and (callable(auth) or hasattr(auth, "do_request_sign")):
         return WrappedSigner(auth)
     raise ValueError(
-        f"auth is a {type(auth).__name__}, which cannot sign requests (hint: pass a signer of mdstream_core.auth or of "
-        "the oci SDK, an oracle-ads dict {'config': …, 'signer': …}, an httpx.Auth, or a callable that signs a "
+        f"auth has the type {type(auth).__name__}, which cannot sign requests (hint: pass a signer of mdstream_core."
+        "auth or the oci SDK, an oracle-ads dict {'config': …, 'signer': …}, an httpx.Auth, or a callable that signs a "
         "prepared request; pass an API key as api_key)"
     )
 
@@ -289,7 +289,7 @@ def client_settings(client: Any) -> dict[str, Any]:
     base = getattr(client, "base_client", None)
     if base is None:
         raise ValueError(
-            f"client is a {type(client).__name__}, not an oci GenerativeAiInferenceClient "
+            f"client has the type {type(client).__name__}, not GenerativeAiInferenceClient of the oci SDK "
             "(hint: pass oci.generative_ai_inference.GenerativeAiInferenceClient(…))"
         )
     limits = base.timeout if isinstance(base.timeout, tuple) else (base.timeout, base.timeout)

@@ -20,10 +20,10 @@ from mdstream_core.cli._options import (
     MissingCredential,
     Options,
     UsageError,
-    split_hint,
+    name_options,
 )
 from mdstream_core.cli._parser import build_parser, unknown_arguments_error
-from mdstream_core.errors import MDStreamError, MissingExtra
+from mdstream_core.errors import MDStreamError, MissingExtra, split_hint
 
 __all__ = ["main"]
 
@@ -81,7 +81,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> Options:
 
 def _report_error(error: Exception, options: Options) -> None:
     """Print an error: as a JSON document with `--json`, else on standard error with its hint on a line of its own."""
-    message = options.redact(error)
+    message = options.redact(name_options(str(error)))
     if getattr(options, "json", False):
         facts = {"type": type(error).__name__, "message": message}
         Terminal().write(json_text({"ok": False, "error": facts}) + "\n")

@@ -10,7 +10,7 @@ from mdstream_core.cli._endpoints import EndpointInfo
 from mdstream_core.cli._options import MissingCredential, Options, UsageError, name_options
 from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
 from mdstream_core.cli._secrets import read_secret
-from mdstream_core.errors import ConnectionFailed, MDStreamError
+from mdstream_core.errors import ConnectionFailed, MDStreamError, split_hint
 
 #: Environment variable with a bearer API key.
 _API_KEY_VARIABLE = "MDSTREAM_API_KEY"
@@ -31,6 +31,11 @@ _HUAWEI_VARIABLES: Mapping[str, Mapping[str, str]] = {
 _SECRET_VARIABLES = (
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
     *("MODELARTS_API_KEY", "MAAS_API_KEY", _API_KEY_VARIABLE),
+)
+#: What to do if no credential of Huawei Cloud is found: the fields of the Python classes are variables here.
+_HUAWEI_HINT = (
+    "set --api-key, or variables such as HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, MODELARTS_TOKEN, "
+    "or MODELARTS_USER, MODELARTS_PASSWORD, MODELARTS_DOMAIN and MODELARTS_PROJECT; --auth-type none signs no requests"
 )
 _NOT_SECRET = frozenset({"user", "domain", "project"})
 
@@ -117,6 +122,8 @@ def _huawei_credentials(endpoint_info: EndpointInfo, options: Options) -> Creden
         key, source = _bearer_credentials(options, {None, "api_key"})
         if key:
             return Credentials(huawei.resolve_signer(api_key=key), f"an API key, {source}")
+    elif options.api_key:
+        raise UsageError(f"--api-key and --auth-type {options.auth_type} exclude each other (hint: remove one of them)")
     kind = kind or next(
         (name for name, needed in _HUAWEI_VARIABLES.items() if all(map(os.environ.get, needed.values()))), None
     )
@@ -129,7 +136,12 @@ def _huawei_credentials(endpoint_info: EndpointInfo, options: Options) -> Creden
         )
     for name in fields.keys() - _NOT_SECRET:
         options.add_secret(fields[name])
-    auth: Any = huawei.resolve_signer(auth_type=kind, **fields)
+    try:
+        auth: Any = huawei.resolve_signer(auth_type=kind, **fields)
+    except ValueError as error:
+        if kind is not None:
+            raise
+        raise MissingCredential(f"{split_hint(str(error))[0]} (hint: {_HUAWEI_HINT})") from None
     return Credentials(
         auth, f"{kind}, {' and '.join(variables.values())} in the environment" if fields else auth.credential_source
     )

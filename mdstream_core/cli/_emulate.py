@@ -19,7 +19,7 @@ def run(options: Options) -> int:
     """Run `mdstream emulate`."""
     if options.upstream and not options.upstream.startswith(("http://", "https://")):
         raise UsageError(
-            f"--upstream {options.upstream} is no http:// or https:// URL "
+            f"--upstream {options.upstream} is not an http:// or https:// URL "
             "(hint: pass the base URL, such as http://127.0.0.1:11434/v1)"
         )
     emulator = _create_emulator(options)

@@ -92,7 +92,7 @@ def parse_endpoint(endpoint: str, platform: str | None = None) -> EndpointInfo:
         platform: The value of `--platform`; by default the platform is detected from the form of `endpoint`.
 
     Raises:
-        UsageError: The platform cannot be detected, or `endpoint` is no address on it.
+        UsageError: The platform cannot be detected, or `endpoint` is not an address on it.
     """
     endpoint = endpoint.strip()
     for form, owner, description in _ADDRESS_PATTERNS:
@@ -112,7 +112,7 @@ def parse_endpoint(endpoint: str, platform: str | None = None) -> EndpointInfo:
     if platform is None:
         raise UsageError(f"ENDPOINT {without_query!r}: cannot detect the platform (hint: {_FORMS_HINT})")
     hint = _PLATFORM_FORMS_HINTS.get(platform, _FORMS_HINT)
-    raise UsageError(f"ENDPOINT {without_query!r} is no address on {platform} (hint: {hint})")
+    raise UsageError(f"ENDPOINT {without_query!r} is not an address on {platform} (hint: {hint})")
 
 
 def _match_fields(match: re.Match[str]) -> dict[str, str]:

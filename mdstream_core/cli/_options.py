@@ -21,11 +21,16 @@ _OPTION_BY_FIELD = {
     "api_key": "--api-key",
     "region_name": "--region",
     "compartment_id": "--compartment",
+    "verify=": "--ca-file",
 }
-#: Such a field, but not the value `api_key` in a list of authentication types.
-_FIELDS = re.compile(rf"(?<!one of )(?<!app, )\b({'|'.join(_OPTION_BY_FIELD)})\b(?!=')")
+#: A list of values, a quoted value, or the name of a field with the `=` before its value. Values are not replaced:
+#: `api_key` is also an authentication type.
+_FIELDS = re.compile(
+    rf"one of [^;()]+|(?<!\w)'[^']*'|(?P<field>\b(?:{'|'.join(_OPTION_BY_FIELD)})(?!\w))(?P<equals>=(?='))?"
+)
 
-_HINT = re.compile(r"(.+) \(hint: (.+)\)", re.DOTALL)
+#: Parts of hints that name what only Python code can pass.
+_ONLY_IN_PYTHON = (", pass a signer as auth", ", boto3_session, client or keys", ", or endpoint_url")
 
 
 class UsageError(Exception):
@@ -97,16 +102,14 @@ def name_options(message: str) -> str:
     >>> name_options("region_name is missing")
     '--region is missing'
     >>> name_options("auth_type='x' is unknown (hint: use one of api_key, none)")
-    "auth_type='x' is unknown (hint: use one of api_key, none)"
+    "--auth-type 'x' is unknown (hint: use one of api_key, none)"
     """
-    return _FIELDS.sub(lambda match: _OPTION_BY_FIELD[match[0]], message)
+    for phrase in _ONLY_IN_PYTHON:
+        message = message.replace(phrase, "")
+    return _FIELDS.sub(_name_option, message)
 
 
-def split_hint(message: str) -> tuple[str, str]:
-    """Split an error message into what happened and the hint at its end; the hint is empty if there is none.
-
-    >>> split_hint("--port 99999: out of range (hint: use 0 to 65535)")
-    ('--port 99999: out of range', 'use 0 to 65535')
-    """
-    match = _HINT.fullmatch(message)
-    return (match[1], match[2]) if match else (message, "")
+def _name_option(match: re.Match[str]) -> str:
+    if match["field"] is None:
+        return match[0]
+    return _OPTION_BY_FIELD[match["field"]] + (" " if match["equals"] else "")

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 from mdstream_core._version import __version__
 from mdstream_core.cli import _help
-from mdstream_core.cli._options import EXIT_USAGE, split_hint
+from mdstream_core.cli._options import EXIT_USAGE
 from mdstream_core.cli._platform_names import PLATFORM_NAMES, parse_platform_name
+from mdstream_core.errors import split_hint
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -2,25 +2,36 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
+from urllib.request import getproxies
 
 from mdstream_core.cli._credentials import Credentials, resolve_credentials
 from mdstream_core.cli._endpoints import EndpointInfo, build_platform, parse_endpoint
-from mdstream_core.cli._options import Options, UsageError
+from mdstream_core.cli._options import Options, UsageError, name_options
 from mdstream_core.cli._platform_names import OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
 from mdstream_core.cli._secrets import parse_headers
-from mdstream_core.dialects import Dialect, ListDialect, dialect, embedding_dialect, oci_dialect_name
+from mdstream_core.dialects import (
+    Dialect,
+    ListDialect,
+    dialect,
+    embedding_dialect,
+    generation_dialect,
+    oci_dialect_name,
+)
 from mdstream_core.errors import (
     AuthenticationError,
     ConnectionFailed,
     InvalidRequest,
     MDStreamError,
+    MissingExtra,
     NotFound,
     PermissionDenied,
+    extend_message,
 )
 from mdstream_core.events import Event
 from mdstream_core.hooks import Hook
-from mdstream_core.http import Timeout
+from mdstream_core.http import Timeout, check_proxy
 from mdstream_core.platforms import ModelArts, OCIModelDeployment, Platform
 from mdstream_core.retry import Retry
 from mdstream_core.service import Service
@@ -91,6 +102,7 @@ class Target:
         options = self.options
         timeout = Timeout(read=options.timeout) if options.timeout else timeout
         try:
+            _check_proxies()
             return Service(
                 platform or self.platform,
                 auth=self.credentials.auth,
@@ -101,7 +113,7 @@ class Target:
                 verify=options.ca_file or True,
             )
         except ValueError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(name_options(str(error))) from None
 
     @property
     def model(self) -> str:
@@ -119,14 +131,28 @@ class Target:
         if self.endpoint_info.platform == OCI_GENAI:
             default = oci_dialect_name(self.model)
         try:
-            return dialect(self.options.dialect or default)
+            found = generation_dialect(self.options.dialect or default)
         except ValueError as error:
             raise UsageError(f"--{error}") from None
+        try:
+            self.platform.wrap_payload(found.route, {"model": self.model or "any"})
+        except ValueError as error:
+            raise UsageError(f"--dialect {found.name}: {error}") from None
+        return found
 
     @property
     def embedding_dialect(self) -> ListDialect:
         """The dialect of embedding requests."""
         return embedding_dialect(_EMBEDDING_DIALECTS.get(self.endpoint_info.platform, "openai-embeddings"))
+
+
+def _check_proxies() -> None:
+    """Check the proxies of the environment, before the first request creates the HTTP client."""
+    for scheme, url in getproxies().items():
+        if scheme in {"http", "https", "all"}:
+            check_proxy(f"{scheme.upper()}_PROXY", url if "://" in url else f"http://{url}")
+            if url.startswith("socks") and find_spec("socksio") is None:
+                raise MissingExtra("socksio")
 
 
 def list_models(target: Target) -> list[dict[str, Any]]:
@@ -177,5 +203,6 @@ def redact_errors(events: Iterable[Event], options: Options, hint: str = "") -> 
         yield from events
     except MDStreamError as error:
         rejected = bool(hint) and isinstance(error, InvalidRequest | NotFound)
-        error.args = (options.redact(f"{error} (hint: {hint})" if rejected else error),)
+        message = name_options(str(error))
+        error.args = (options.redact(extend_message(message, hint=hint) if rejected else message),)
         raise

@@ -388,5 +388,5 @@ class ChoiceDecoder(Generic[C]):
                 f"the service ended the stream: {quote_payload(text) or 'no error message'}", raw=quote_payload(text)
             )
         elif text:
-            raise MalformedStream(f"a payload that is not JSON: {quote_payload(text)}", raw=quote_payload(text))
+            raise MalformedStream(f"a payload is not JSON: {quote_payload(text)}", raw=quote_payload(text))
         return events

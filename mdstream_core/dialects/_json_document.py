@@ -57,9 +57,7 @@ class JSONDocumentDecoder:
         try:
             document = _json.loads(data)
         except ValueError:
-            raise MalformedStream(
-                f"a response that is not JSON: {quote_payload(data)}", raw=quote_payload(data)
-            ) from None
+            raise MalformedStream(f"the response is not JSON: {quote_payload(data)}", raw=quote_payload(data)) from None
         if (error_body := parse_error_object(document)) and not self._is_response(document):
             raise StreamFailure(
                 f"the service failed: {error_body.message}",

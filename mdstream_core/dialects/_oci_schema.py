@@ -45,7 +45,7 @@ def tool_parameters(schema: Any, unsupported: frozenset[str] = frozenset(), *, s
     {'type': 'object', 'properties': {}}
     """
     if not isinstance(schema := schema or {}, Mapping):
-        raise InvalidRequest(f"a schema must be an object, not a {type(schema).__name__}", code="MalformedSchema")
+        raise InvalidRequest(f"a schema must be an object, not {type(schema).__name__}", code="MalformedSchema")
     parameters = resolve_references(dict(schema), unsupported)
     parameters = flatten_nullable(_with_optional_fields(parameters) if strict else parameters)
     return {"type": "object", "properties": {}, **parameters}

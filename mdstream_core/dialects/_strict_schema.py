@@ -38,7 +38,7 @@ def strict_schema(schema: Mapping[str, Any] | None, *, nullable: bool = True) ->
 'required': ['city'], 'additionalProperties': False}
     """
     if not isinstance(schema, Mapping | None):
-        raise InvalidRequest(f"a schema must be an object, not a {type(schema).__name__}", code="MalformedSchema")
+        raise InvalidRequest(f"a schema must be an object, not {type(schema).__name__}", code="MalformedSchema")
     root = dict(schema or {})
     if root.get("type", "object") == "object" and not root.keys() & {
         "properties",

@@ -303,8 +303,8 @@ def _incomplete_error(text: str, reason: str) -> IncompleteToolCall:
 
 def _malformed_error(name: str, text: str, rest: str) -> MalformedStream:
     return MalformedStream(
-        f"the arguments of the tool call {name!r} are not a single JSON object: it is followed by {rest[:80]!r}. "
-        "The call must not be executed",
+        f"the arguments of the tool call {name!r} are not a single JSON object: the object is followed by "
+        f"{rest[:80]!r}. The call must not be executed",
         code="MalformedToolCall",
         raw=_json.replace_lone_surrogates(text),
     )

@@ -104,7 +104,7 @@ class HuggingFaceDecoder:
             if event == "error":
                 reason = quoted or "no error message"
                 raise StreamFailure(f"the service ended the stream: {reason}", raw=quoted) from None
-            raise MalformedStream(f"a payload that is not JSON: {quoted}", raw=quoted) from None
+            raise MalformedStream(f"a payload is not JSON: {quoted}", raw=quoted) from None
         self._joiner = self._joiner or SurrogateJoiner()
         return payload
 

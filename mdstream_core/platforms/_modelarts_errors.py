@@ -37,12 +37,15 @@ CODES: dict[str, tuple[type[ServiceError], str]] = {
     "ModelArts.81006": (PermissionDenied, "pay the account's arrears: it is frozen"),
     "ModelArts.81009": (NotFound, "check the model's name"),
     "ModelArts.81011": (ContentFiltered, "change the prompt: content risk control blocked it"),
-    "ModelArts.81015": (PermissionDenied, "extend the key's allow-list (IP, model or endpoint)"),
+    "ModelArts.81015": (PermissionDenied, "extend the key's allow-list of addresses, models or endpoints"),
     "ModelArts.81101": (RateLimited, "send fewer requests a minute, or raise the quota"),
     "ModelArts.81103": (RateLimited, "use fewer tokens a minute, or raise the quota"),
     "APIG.0101": (NotFound, "check the endpoint's path and the service id in it: there is no such API"),
     "APIG.0203": (ServerError, "stream the response: the gateway allows the model server 40 to 60 s"),
-    "APIG.0301": (AuthenticationError, "check the IAM token (its scope must be a project), or AK, SK and the clock"),
+    "APIG.0301": (
+        AuthenticationError,
+        "check the IAM token, whose scope must be a project, or AK, SK and this machine's clock",
+    ),
     "APIG.0303": (
         AuthenticationError,
         "check the AppCode, or AppKey and AppSecret, and that the endpoint is the one for app authentication",
@@ -54,7 +57,7 @@ CODES: dict[str, tuple[type[ServiceError], str]] = {
 #: Hints by status, for responses without a known code.
 STATUSES: dict[int, str] = {
     401: "check the credentials, and that the endpoint is the one for this kind of authentication",
-    404: "check the endpoint: the id of the service, and the path that its model's configuration gives",
+    404: "check the model's name, the id of the service in the endpoint, and the path of the model's configuration",
     413: "send fewer or smaller images: the gateway accepts 12 MB at most",
     504: "stream, or reduce max_tokens: the gateway allows a prediction 40 to 60 s",
 }

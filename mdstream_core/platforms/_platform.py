@@ -146,8 +146,8 @@ def create_frame_decoder(head: ResponseHead) -> FrameDecoder:
     """Create the decoder that a content type names; for other types, the one that detects the framing of the body."""
     if head.content_type == "text/html":
         raise MalformedStream(
-            "the response is not a model's: its content-type is text/html (hint: check that the endpoint is a model's "
-            "and not a page's)",
+            "the response is a web page: its content type is text/html (hint: check that the endpoint is a model's "
+            "URL, and that a proxy does not answer instead)",
             status=head.status,
         )
     return _DECODERS.get(head.content_type, SniffingDecoder)()

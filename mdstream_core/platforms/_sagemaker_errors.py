@@ -23,18 +23,21 @@ from mdstream_core.errors import (
 from mdstream_core.http import ResponseHead
 from mdstream_core.platforms._platform import is_context_overflow, parse_retry_after, quote_body, redirect_hint
 
-_SIGNATURE_HINT = "check the secret key, the region of the signature, and the clock (AWS allows 5 minutes)"
+_SIGNATURE_HINT = "check the secret key, the region of the signature, and this machine's clock: AWS allows 5 minutes"
 _RATE_HINT = "send fewer requests at once, or raise the quota"
 
 #: Error class and hint of each code.
 _ERROR_CODES: dict[str, tuple[type[ServiceError], str]] = {
-    "ExpiredToken": (AuthenticationError, "sign in again (aws sso login): the session token has expired"),
-    "ExpiredTokenException": (AuthenticationError, "sign in again (aws sso login): the session token has expired"),
+    "ExpiredToken": (AuthenticationError, "sign in again, such as with 'aws sso login': the session token has expired"),
+    "ExpiredTokenException": (
+        AuthenticationError,
+        "sign in again, such as with 'aws sso login': the session token has expired",
+    ),
     "IncompleteSignature": (AuthenticationError, "check the proxies: one has changed the request's headers"),
     "InvalidClientTokenId": (AuthenticationError, "check the access key and its session token: AWS does not know them"),
     "InvalidSignatureException": (AuthenticationError, _SIGNATURE_HINT),
-    "MissingAuthenticationToken": (AuthenticationError, "set auth: the request was not signed"),
-    "MissingAuthenticationTokenException": (AuthenticationError, "set auth: the request was not signed"),
+    "MissingAuthenticationToken": (AuthenticationError, "set credentials: the request was not signed"),
+    "MissingAuthenticationTokenException": (AuthenticationError, "set credentials: the request was not signed"),
     "RequestExpired": (AuthenticationError, "check the clock: AWS allows 5 minutes"),
     "SignatureDoesNotMatch": (AuthenticationError, _SIGNATURE_HINT),
     "UnrecognizedClientException": (

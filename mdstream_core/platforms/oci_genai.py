@@ -62,14 +62,14 @@ _HINTS: Hints = (
     (400, "RelatedResource", "check the OCIDs of compartment and endpoint, and that a policy allows their use"),
     (400, "LimitExceeded", "request a higher limit for the tenancy"),
     (400, "QuotaExceeded", "raise the quota of the compartment"),
-    (401, "", "check the key, the clock (OCI allows 5 minutes), and that the token has not expired"),
+    (401, "", "check the key, that the token has not expired, and this machine's clock: OCI allows 5 minutes"),
     (403, "", "add a policy that allows `use generative-ai-family` in this compartment"),
     (
         404,
         "",
         (
             "check the model's name, that this region offers it and has not retired it, the compartment's OCID, and "
-            "that a policy allows `use generative-ai-family` (OCI does not report which)"
+            "that a policy allows `use generative-ai-family`; OCI does not report which"
         ),
     ),
     (413, "", "send fewer or smaller images: the request is too large"),
@@ -156,6 +156,11 @@ class OCIGenerativeAI:
         """
         if "servingMode" in body:
             return dict(body)
+        if not route.startswith("/v1/") and route not in _ENVELOPE_FIELDS:
+            raise ValueError(
+                f"the dialect is not supported: its route {route!r} is not an operation of OCI Generative AI "
+                "(hint: set dialect to openai-chat, or to one that begins with oci-)"
+            )
         model = body.get("model") or self.model
         if not model:
             raise ValueError(
@@ -164,11 +169,6 @@ class OCIGenerativeAI:
         inner = {name: value for name, value in body.items() if name != "model"}
         if route.startswith("/v1/"):
             return {"model": model, **inner}
-        if route not in _ENVELOPE_FIELDS:
-            raise ValueError(
-                f"route {route!r} is not an operation of OCI Generative AI "
-                "(hint: set dialect to openai-chat, or to one that begins with oci-)"
-            )
         if not self.compartment_id:
             raise ValueError(
                 "compartment_id is missing (hint: set it to the OCID of the compartment that is billed, "

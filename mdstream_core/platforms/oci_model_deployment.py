@@ -51,20 +51,17 @@ _OCID = re.compile(
 
 #: Hints for error responses.
 _HINTS: Hints = (
-    (401, "", "check the key, the clock (OCI allows 5 minutes), and that the token has not expired"),
+    (401, "", "check the key, that the token has not expired, and this machine's clock: OCI allows 5 minutes"),
     (
         404,
         "NotAuthorizedOrNotFound",
-        (
-            "check the OCID, the region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT "
-            "(OCI does not report which)"
-        ),
+        "check the OCID, region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT; OCI does not report which",
     ),
     (405, "", "send a POST to /predict or /predictWithResponseStream: this path accepts another method"),
     (
         409,
         "",
-        "call /predict to see the error of the container: it did not stream, often because it rejected the request",
+        "send it without streaming to see the error of the container, which does not stream what it rejects",
     ),
     (411, "", "check the proxies: one has removed Content-Length"),
     (413, "", "send fewer or smaller images: the body may have 10 MB at most"),
@@ -74,7 +71,7 @@ _HINTS: Hints = (
     (
         500,
         "InternalServerError",
-        "stream long responses (/predict allows 60 s), and see the predict log of the deployment",
+        "see the predict log of the deployment, and stream long responses: /predict allows 60 s",
     ),
     (503, "", "check that the deployment is active: the model server is not available"),
 )

@@ -171,7 +171,7 @@ class SageMaker:
         if route in SERVER_INFO_ROUTES:
             raise InvalidRequest(
                 f"{route} is not available on SageMaker, whose endpoints serve invocations only "
-                "(hint: do not use it with SageMaker)"
+                "(hint: look up the model in the container's configuration)"
             )
         if len(content) > MAX_REQUEST_BYTES:
             raise InvalidRequest(
@@ -196,7 +196,7 @@ class SageMaker:
         content_type = head.headers.get(f"{_HEADER_PREFIX}content-type", "") if is_stream else head.content_type
         if content_type.startswith("text/html"):
             raise MalformedStream(
-                "the response is not a model's: its content type is text/html (hint: check the endpoint's container)",
+                "the response is a web page: its content type is text/html (hint: check the endpoint's container)",
                 status=head.status,
             )
         inner = RawDecoder(lines=is_stream) if self.raw_output else ContainerDecoder()

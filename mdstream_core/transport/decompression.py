@@ -78,8 +78,8 @@ def _codings(response: Any) -> list[str]:
     names = [name for name in names if name not in {"", "identity"}]
     if len(names) > MAX_CODINGS:
         raise MalformedStream(
-            f"the body has {len(names)} content-encodings (limit: {MAX_CODINGS}; hint: compress it in one proxy or "
-            "gateway, not in each of them)",
+            f"the body has {len(names)} content-encodings, more than {MAX_CODINGS} (hint: compress it in one "
+            "proxy or gateway, not in each of them)",
             code="DecodingError",
         )
     return names

@@ -1,5 +1,6 @@
 """Map exceptions of httpx and httpx2 to mdstream errors. Both libraries use the same names."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ def map_exceptions(budget: TimeoutBudget) -> Iterator[None]:
             if budget.has_head
             else _BEFORE_RESPONSE.get(name, ConnectionFailed)
         )
-        message = _describe(name, str(error), budget)
+        message = _describe(name, error, budget)
         raise kind(message, code=name, retryable=False if name in _NOT_RETRYABLE else None) from error
     except (OSError, TypeError, ValueError, RuntimeError) as error:  # of a certificate's password or a user's hook
         remove_credentials(error)
@@ -68,7 +69,24 @@ def _status_error(error: Any) -> ServiceError:
     return error_class_for_status(status)(message, status=status)
 
 
-def _describe(name: str, message: str, budget: TimeoutBudget) -> str:
+#: What the exceptions of the operating system and of OpenSSL contain if a connection fails, and the hint for each.
+_CONNECTION_HINTS = (
+    (
+        r"getaddrinfo|Name or service not known|nodename nor servname|name resolution|No address associated",
+        "check the host name, the region in it, and this machine's DNS",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED",
+        "set SSL_CERT_FILE, or verify=, to the PEM file of the certificate authority, such as that of a proxy",
+    ),
+    (r"WRONG_VERSION_NUMBER", "check that this port serves HTTPS; if it does not, use http://"),
+    (r"Connection refused|Connect call failed|actively refused", "check the port, and that the server and proxy run"),
+    (r"Server disconnected|reset by peer", "send the request again; if the port serves HTTPS, use https://"),
+)
+
+
+def _describe(name: str, error: Exception, budget: TimeoutBudget) -> str:
+    message = str(error)
     if name == "ReadTimeout":
         return budget.read_message
     if name.endswith("Timeout") and budget.is_exhausted:
@@ -79,4 +97,12 @@ def _describe(name: str, message: str, budget: TimeoutBudget) -> str:
         return f"the service was not reached within {budget.limits['connect']} s (timeout.connect)"
     if budget.has_head:
         return f"the connection failed before the response ended: {message or name}"
-    return f"the service was not reached: {message or name}"
+    hints = (hint for pattern, hint in _CONNECTION_HINTS if re.search(pattern, message))
+    text = f"{_host(error)} was not reached: {message or name}"
+    return f"{text} (hint: {hint})" if (hint := next(hints, None)) else text
+
+
+def _host(error: Exception) -> str:
+    """Return the host and port of the request that failed, without the rest of its URL, which can contain secrets."""
+    url = getattr(getattr(error, "_request", None), "url", None)
+    return f"{url.host}:{url.port}" if url and url.port else getattr(url, "host", "") or "the service"

@@ -51,7 +51,7 @@ def check_tools(check_context: CheckContext) -> Finding:
 def check_embeddings(check_context: CheckContext) -> Finding:
     """Check that the endpoint returns embeddings."""
     if check_context.endpoint_info.platform == OCI_GENAI and "embed" not in check_context.model:
-        return Finding(Status.SKIP, f"{check_context.model} is no embedding model")
+        return Finding(Status.SKIP, f"{check_context.model} is not an embedding model")
     dialect = check_context.target.embedding_dialect
     probe = check_context.embedding_probe or probe_embeddings(check_context.target, check_context.model)
     if probe.error is not None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from mdstream_core.cli._credentials import Credentials
 from mdstream_core.cli._endpoints import EndpointInfo
-from mdstream_core.cli._options import Options, split_hint
+from mdstream_core.cli._options import Options
 from mdstream_core.cli._target import Target
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import MDStreamError, split_hint
 from mdstream_core.events import ModelResponse
 from mdstream_core.platforms import Platform
 

@@ -70,8 +70,13 @@ def check_authentication(check_context: CheckContext) -> Finding:
 
 
 def _probe_embeddings_if_no_chat(target: Target, name: str, probe: ProbeResult) -> ProbeResult | None:
-    """Return the result of an embedding request if the endpoint rejects chats and serves embeddings; else `None`."""
-    if not rejects_chat(probe.without_streaming.error if probe.without_streaming else probe.error, name):
+    """Return the result of an embedding request if the endpoint rejects chats and serves embeddings; else `None`.
+
+    With `--dialect`, chats are what the user wants to check: the endpoint may reject the dialect only.
+    """
+    if target.options.dialect or not rejects_chat(
+        probe.without_streaming.error if probe.without_streaming else probe.error, name
+    ):
         return None
     embedding_probe = probe_embeddings(target, name)
     return embedding_probe if embedding_probe.error is None and embedding_probe.response.embeddings else None
@@ -133,7 +138,9 @@ def check_model(check_context: CheckContext) -> Finding:
         text = f"{problem}: {text_and_hint(str(error))[0]}"
         return Finding(Status.FAIL, text, _served_models_hint(check_context), error_facts(error))
     if isinstance(error, NotFound):
-        return failure_from_error(error, "check the OCID or name in ENDPOINT, and the region")
+        hint = "check the OCID or name in ENDPOINT, and the region"
+        dialect = check_context.options.dialect
+        return failure_from_error(error, f"{hint}; or omit --dialect {dialect}" if dialect else hint)
     if error is not None and not probe.chunk_count and not isinstance(error, StreamError):
         return Finding(Status.SKIP, "the service returned no response")
     name = probe.response.metadata.model or check_context.model or "the endpoint's only model"

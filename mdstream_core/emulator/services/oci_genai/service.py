@@ -68,7 +68,7 @@ class GenerativeAIService:
         any_model: bool = False,
     ) -> None:
         if ending and ending not in _ENDINGS:
-            raise ValueError(f"ending={ending!r} is unknown (hint: use one of {', '.join(_ENDINGS)})")
+            raise ValueError(f"oci_genai_ending={ending!r} is unknown (hint: use one of {', '.join(_ENDINGS)})")
         self._model_server = model_server
         self._authenticate = find_problem
         self._ending = ending
