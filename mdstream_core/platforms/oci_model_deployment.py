@@ -55,7 +55,7 @@ _HINTS: Hints = (
     (
         404,
         "NotAuthorizedOrNotFound",
-        "check the OCID, region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT; OCI does not report which",
+        "check OCID and region, and that a policy grants DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT: OCI reports all alike",
     ),
     (405, "", "send a POST to /predict or /predictWithResponseStream: this path accepts another method"),
     (
