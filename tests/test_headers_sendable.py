@@ -40,10 +40,10 @@ VALUES: dict[str, tuple[Any, str]] = {
     "a space behind": (f"{PLANTED} ", "white space at its beginning or end"),
 }
 OTHER_TYPES: dict[str, tuple[Any, str]] = {
-    "bytes": (PLANTED.encode(), "must be a string, not a bytes"),
+    "bytes": (PLANTED.encode(), "must be a string, not bytes"),
     "None": (None, "must be a string, not None"),
-    "a list": ([PLANTED], "must be a string, not a list"),
-    "a truth": (True, "must be a string, not a bool"),
+    "a list": ([PLANTED], "must be a string, not list"),
+    "a truth": (True, "must be a string, not bool"),
 }
 NAMES: dict[str, tuple[Any, str]] = {
     "empty": ("", "the name of a header is empty"),
@@ -51,14 +51,14 @@ NAMES: dict[str, tuple[Any, str]] = {
     "a colon": ("a:", "has a name that cannot be sent"),
     "a space": ("a b", "has a name that cannot be sent"),
     "an umlaut": ("ä", "has a name that cannot be sent"),
-    "bytes": (b"x-a", "the name of a header must be a string, not a bytes"),
+    "bytes": (b"x-a", "the name of a header must be a string, not bytes"),
     "a number": (1, "the name of a header must be a string, not int"),
 }
 HEADERS: dict[str, tuple[Any, str]] = {
     **{f"value: {name}": ({"x-api-key": value}, f"header 'x-api-key' has a value that cannot be sent: .*{words}") for name, (value, words) in (VALUES | OTHER_TYPES).items()},
     **{f"name: {name}": ({key: PLANTED}, words) for name, (key, words) in NAMES.items()},
-    "a list": ([("x-api-key", PLANTED)], "must be a mapping of names to values, not a list"),
-    "a text": (f"x-api-key: {PLANTED}", "must be a mapping of names to values, not a str"),
+    "a list": ([("x-api-key", PLANTED)], "must be a mapping of names to values, not list"),
+    "a text": (f"x-api-key: {PLANTED}", "must be a mapping of names to values, not str"),
 }  # fmt: skip
 
 models = pytest.mark.parametrize(
