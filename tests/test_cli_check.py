@@ -227,7 +227,7 @@ FAILURES = {
     "OCI: unknown model": Failure("model", "'nope' does not exist", "one of: llama, qwen", more=("--model", "nope"), emulator={"models": ["llama", "qwen"]}),
     "GenAI: unknown model": Failure("model", "'nope' does not exist", "--model", "OCI GenAI", more=("--model", "nope")),
     "ModelArts: unknown model": Failure("model", "'nope' does not exist", "one of: llama", "ModelArts", more=("--model", "nope"), emulator={"models": ["llama"]}),
-    "OCI: another deployment": Failure("model", "NotAuthorizedOrNotFound", "check the OCID", faults=(None, Fault("refuse", "not_found"))),
+    "OCI: another deployment": Failure("model", "NotAuthorizedOrNotFound", "check OCID and region", faults=(None, Fault("refuse", "not_found"))),
     "SageMaker: no such endpoint": Failure("model", "Endpoint nobody", "endpoint's name", "SageMaker nobody"),
     "GenAI: another compartment": Failure("model", "NotAuthorizedOrNotFound", "compartment", "OCI GenAI", more=("--compartment", "ocid1.compartment.oc1..other")),
     "no permission": Failure("authentication", "not allowed", "DATA_SCIENCE_MODEL_DEPLOYMENT_PREDICT", faults=(None, Fault("refuse", "not_allowed"))),

@@ -287,5 +287,5 @@ def test_a_stored_call_of_another_type_is_rejected(calls: Any) -> None:
     """The error names the type of an invalid call."""
     message = ChatMessage(role="assistant", content="t", additional_kwargs={"tool_calls": calls})
 
-    with pytest.raises(ValueError, match="a tool call must be a dictionary or a model, not a"):
+    with pytest.raises(ValueError, match="a tool call must be a dictionary or a model, not "):
         openai_messages([message])

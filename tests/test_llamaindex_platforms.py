@@ -276,7 +276,7 @@ MISSING: dict[str, tuple[type[MDStreamLLM], dict[str, Any], str]] = {
     "dialect": (OCIGenAI, {**GENAI, "dialect": "latin"}, "dialect='latin' is unknown"),
     "endpoint name": (SageMakerLLM, {}, "endpoint_name"),
     "empty endpoint name": (SageMakerLLM, {"endpoint_name": ""}, "endpoint_name is missing"),
-    "a bearer key": (SageMakerLLM, {"endpoint_name": "e", "api_key": "k"}, "drop api_key"),
+    "a bearer key": (SageMakerLLM, {"endpoint_name": "e", "api_key": "k"}, "remove api_key"),
     "long attributes": (SageMakerLLM, {"endpoint_name": "e", "custom_attributes": "x" * 1025}, "1024 at most"),
     "said twice": (SageMakerLLM, {"endpoint_name": "e", "model_kwargs": {}, "additional_kwargs": {}}, "model_kwargs"),
     "endpoint": (ModelArts, {}, "endpoint"),

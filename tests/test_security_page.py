@@ -22,7 +22,7 @@ from mdstream_core.wire import MAX_FRAME_BYTES, eventstream
 TEXT = PAGES["docs/security.md"]
 
 #: The second header cell of a table of limits.
-NUMBERED = ("most", "number")
+NUMBERED = ("maximum", "number")
 
 #: The first cell of a row: the constants that its second cell, or its first, shows. `()` is no constant of the code.
 LIMITS: dict[str, tuple[float, ...]] = {
