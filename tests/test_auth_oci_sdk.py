@@ -54,7 +54,7 @@ def api_key() -> Any:
 
 
 class Federation:
-    """What an X.509 federation client gives its signer; counts how often it is asked for a new token."""
+    """The interface of an X.509 federation client; counts requests for a new token."""
 
     def __init__(self) -> None:
         self.requested = 0

@@ -218,7 +218,7 @@ def test_a_query_may_contain_a_version(kind: Any) -> None:
 )
 def test_a_proxys_password_is_not_in_the_error(kind: Any, proxy: str) -> None:
     """
-    A proxy that is no URL is told at construction, without what was given.
+    A proxy that is not a URL is rejected at construction, without its value.
     """
     with pytest.raises(ValidationError, match="proxy is not the URL of a proxy") as caught:
         kind(endpoint=f"{URL}/ocid1.x", proxy=proxy)

@@ -186,7 +186,7 @@ def test_an_openai_request_has_the_compartment_in_headers(base: str) -> None:
 
 NESTED = json.dumps({"error": {"message": "Unsupported value", "param": "temperature", "code": "unsupported_value"}})
 
-#: name: (status, body, class, code, a word of the cure)
+#: name: (status, body, class, code, part of the hint)
 REFUSALS: dict[str, tuple[int, Any, type[ServiceError], str | None, str]] = {
     "wrong format": (400, {"code": "400", "message": "Please pass in correct format of request."}, InvalidRequest, None, "GENERIC"),
     "unknown field": (400, {"code": "CannotParseRequest", "message": "x"}, InvalidRequest, "CannotParseRequest", "camelCase"),

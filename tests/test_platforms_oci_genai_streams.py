@@ -332,7 +332,7 @@ def test_a_rejected_temperature_is_dropped_with_a_warning(emulator: Emulator, se
     assert "temperature" not in emulator.last.json["chatRequest"]
 
 
-#: name: (model, dialect, what is asked, class, words)
+#: name: (model, dialect, parameters, class of the error, part of its message)
 REFUSED: dict[str, tuple[str, str, str, type[MDStreamError], str]] = {
     "an unknown model": ("nobody.model", "oci-generic", "Hi", NotFound, "Entity with key nobody.model"),
     "another format": (

@@ -184,7 +184,7 @@ def envelope(code: str, message: str) -> bytes:
     return json.dumps({"code": code, "message": message}).encode()
 
 
-#: name: (status, body, class, code, a word of the service's, a word of the cure, may be asked again)
+#: name: (status, body, class, code, part of the service's message, part of the hint, retryable)
 REFUSALS: dict[str, tuple[int, bytes, type[ServiceError], str | None, str, str, bool]] = {
     "400": (400, envelope("InvalidParameter", "bad temperature"), InvalidRequest, "InvalidParameter", "bad temperature", "", False),
     "401": (401, envelope("NotAuthenticated", "The required information"), AuthenticationError, "NotAuthenticated", "The required", "clock", False),

@@ -371,7 +371,7 @@ def _with_tools(server: RawServer, **fields: Any) -> None:
     llamaindex("oci-model-deployment", server, **fields).chat_with_tools(tools, "2+3?", allow_parallel_tool_calls=False)
 
 
-#: name: (what is asked, the fields that want it unsaid)
+#: name: (a call that sets parallel_tool_calls, the fields whose None removes it)
 UNSAID: dict[str, tuple[Any, dict[str, Any]]] = {
     "bind_tools, model_kwargs": (_bound, {"model_kwargs": {"parallel_tool_calls": None}}),
     "bind_tools, extra_body": (_bound, {"extra_body": {"parallel_tool_calls": None}}),

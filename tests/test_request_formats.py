@@ -20,7 +20,7 @@ __all__ = ["emulator", "shared_emulator"]  # fixtures
 
 STATES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
 
-#: How servers report that there is no chat template, and in which form they are asked again.
+#: How servers report that there is no chat template, and the format of the second request.
 TEMPLATES: dict[str, str] = {
     "Template error: template not found": "inputs",
     "Cannot use chat template functions because tokenizer.chat_template is not set and no template argument was passed!": "prompt",

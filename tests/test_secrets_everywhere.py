@@ -111,7 +111,7 @@ def _silent(server: RawServer, peer: Peer) -> None:
 
 
 def _no_tls(server: RawServer, peer: Peer) -> None:
-    """A tunnel behind which nobody speaks TLS."""
+    """A tunnel to a server without TLS."""
     server.requests.append(peer.head())
     peer.send(b"HTTP/1.1 200 OK\r\n\r\n", b"no handshake at all\r\n\r\n")
 
@@ -213,7 +213,7 @@ MODELS: list[tuple[Any, str, Callable[[str], dict[str, Any]], dict[str, Any]]] =
 
 
 class Handler(BaseCallbackHandler):
-    """Keeps what LangChain tells a callback handler: what Langfuse and the like are told."""
+    """Records the arguments of all callbacks of LangChain, as Langfuse and similar handlers receive them."""
 
     def __init__(self, reported: list[Any]) -> None:
         self._reported = reported

@@ -339,7 +339,7 @@ def test_botocore_logs_no_credentials_of_a_signer() -> None:
         logger.setLevel(before)
 
 
-#: What the command line is asked, and how the server answers.
+#: Commands, and the response of the server.
 COMMANDS = {
     "chat": ["chat"],
     "chat --json": ["chat", "--json"],

@@ -201,7 +201,7 @@ VECTORS: dict[str, tuple[Options, str, Stated]] = {
     "mistral: a marker in prose": (MISTRAL, "The token [TOOL_CALLS] is [TOOL_, a [list]", ("The token [TOOL_CALLS] is [TOOL_, a [list]", "", [])),
     "mistral: an empty list": (MISTRAL, "[TOOL_CALLS] [ ].", ("[TOOL_CALLS] [ ].", "", [])),
     "mistral: a list of something else": (MISTRAL, "[TOOL_CALLS][1, 2]", ("[TOOL_CALLS][1, 2]", "", [])),
-    "mistral: a list that goes on with something else": (MISTRAL, f"[TOOL_CALLS][{F}, 2]", (", 2]", "", [FIRST])),
+    "mistral: a list with another value behind the call": (MISTRAL, f"[TOOL_CALLS][{F}, 2]", (", 2]", "", [FIRST])),
     "llama: a call": (LLAMA, '{"name": "f", "parameters": {"city": "Paris"}}', ("", "", [FIRST])),
     "llama: after the tag": (LLAMA, '<|python_tag|>{"name": "f", "parameters": {"city": "Paris"}}', ("", "", [FIRST])),
     "llama: after words and the tag": (LLAMA, f"Well. <|python_tag|> {F}", ("Well. ", "", [FIRST])),

@@ -31,7 +31,7 @@ both = pytest.mark.parametrize("model_class", [LangChain, LlamaIndex])
     ],
 )
 def test_each_dialect_of_a_literal_exists(literal: Any, find: Callable[[str], Any]) -> None:
-    """And is found whatever kind is asked for."""
+    """`dialect` finds it too."""
     assert [find(name).name for name in get_args(literal)] == list(get_args(literal))
     assert [dialect(name).name for name in get_args(literal)] == list(get_args(literal))
 
