@@ -268,7 +268,7 @@ def _config_file(data: bytes) -> None:
 
 
 def _config(data: bytes) -> None:
-    text = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace")
+    text = data.decode("utf-8", "surrogateescape" if data[:1] == b"\xed" else "replace")
     names = ("tenancy", "user", "fingerprint", "key_file", "security_token_file")
     for source in (APIKey, SessionToken):
         _check_value_error(source(ConfigFields(dict.fromkeys(names, text))).load)
