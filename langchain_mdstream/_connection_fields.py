@@ -24,7 +24,7 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, changed_fields
+from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, list_changed_fields
 
 #: The kind of a model; each platform has a default dialect for it.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
@@ -286,7 +286,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Fields of the repr: address, model name and changed fields, without LangChain's own."""
         names = dict.fromkeys([*self.address_fields, "model", *type(self).model_fields])
         own = self._own_fields()
-        return changed_fields(self, [name for name in names if name in own])
+        return list_changed_fields(self, [name for name in names if name in own])
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

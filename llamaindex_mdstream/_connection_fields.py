@@ -30,7 +30,7 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, changed_fields
+from mdstream_core.options import AsyncHTTPClient, HTTPClient, list_changed_fields
 
 
 class ConnectionFields(ConnectionAliases, PlatformFields):
@@ -130,15 +130,16 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         return self
 
     def __repr_args__(self) -> list[tuple[str, Any]]:
-        """Where the model is, its name, and what was changed: without core's own fields, in one line."""
-        own = {
-            name
-            for kind in type(self).__mro__
-            if kind.__module__.startswith("llamaindex_mdstream.")
-            for name in kind.__annotations__
-        }
+        """Address, model name and changed fields, in one line; the fields of LlamaIndex are left out."""
         names = dict.fromkeys(["endpoint", "endpoint_name", "model", "model_name", *type(self).model_fields])
-        return changed_fields(self, [name for name in names if name in own and name in type(self).model_fields])
+        own = self._own_fields()
+        return list_changed_fields(self, [name for name in names if name in own])
+
+    @classmethod
+    def _own_fields(cls) -> set[str]:
+        """Names of the fields that are not LlamaIndex's."""
+        names = {name for base in cls.__mro__ if issubclass(base, PlatformFields) for name in base.__annotations__}
+        return names & cls.model_fields.keys()
 
     def close(self) -> None:
         """Close the synchronous connections. The object stays usable and opens new ones."""
@@ -191,8 +192,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     def _hidden_fields(self) -> dict[str, Any]:
         """Defaults of the fields that are left out of serialized models: credentials, clients, hooks."""
         fields = type(self).model_fields
-        own = {name for base in type(self).__mro__ if issubclass(base, PlatformFields) for name in base.__annotations__}
-        return {name: fields[name].default for name in own & fields.keys() if fields[name].exclude}
+        return {name: fields[name].default for name in self._own_fields() if fields[name].exclude}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out credentials: the unpickled object resolves them again. A signer that can do so is included."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -26,17 +26,19 @@ def find_choice(field: str, value: Any, choices: Collection[Choice]) -> Choice:
     'api_key'
     """
     if isinstance(value, str):
+        if value in choices:  # each request looks up its dialect: an exact name costs one lookup
+            return cast("Choice", value)
         name = normalize_choice(value)
         if match := next((choice for choice in choices if normalize_choice(choice) == name), None):
             return match
-    near = suggestion(str(value), choices)
+    near = suggest_choice(str(value), choices)
     raise ValueError(f"{field}={value!r} is unknown{near} (hint: use one of {', '.join(choices)})")
 
 
-def suggestion(value: str, choices: Collection[str]) -> str:
+def suggest_choice(value: str, choices: Collection[str]) -> str:
     """Build the part of a message that suggests the choice nearest to `value`; empty if none is close.
 
-    >>> suggestion("temprature", ["temperature", "top_p"])
+    >>> suggest_choice("temprature", ["temperature", "top_p"])
     "; did you mean 'temperature'?"
     """
     by_spelling = {normalize_choice(choice): choice for choice in choices}

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError, extend_message
+from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError, extend_error
 
 #: How servers report that a model has no chat template: TGI, transformers (LMI, SGLang), vLLM.
 NO_CHAT_TEMPLATE = re.compile(
@@ -84,5 +84,5 @@ def add_hint(error: MDStreamError, dialect: str) -> MDStreamError:
     text = f"{error} {error.raw or ''}"
     hints = (hint.text for hint in _HINTS if dialect in hint.dialects and hint.pattern.search(text))
     if (hint := next(hints, None)) is not None:
-        error.args = (extend_message(str(error), hint=hint),)
+        extend_error(error, hint=hint)
     return error

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from mdstream_core._choices import suggestion
+from mdstream_core._choices import suggest_choice
 from mdstream_core._redaction import remove_credentials
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def without_inputs(error: "ValidationError", fields: Collection[str] = ()) -> "V
             remove_credentials(cause)
         message = detail["msg"]
         if detail["type"] == "extra_forbidden":
-            message += suggestion(str(detail["loc"][-1]), fields)
+            message += suggest_choice(str(detail["loc"][-1]), fields)
         kind = PydanticCustomError(detail["type"], "{message}", {"message": message, **context})
         details.append(InitErrorDetails(type=kind, loc=detail["loc"], input=None))
     return ValidationError.from_exception_data(error.title, details, hide_input=True)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from mdstream_core import _json
 from mdstream_core.attempt import Attempt
-from mdstream_core.errors import AuthenticationError, MDStreamError, extend_message
+from mdstream_core.errors import AuthenticationError, MDStreamError, extend_error
 from mdstream_core.events import ModelResponse
 from mdstream_core.hooks import (
     Abandoned,
@@ -228,7 +228,7 @@ class Call:
         """Take a retry from the quota. If it is used up, return `False` and add that to the error's message."""
         self._retried = self._quota is None or self._quota.spend()
         if not self._retried:
-            error.args = (extend_message(str(error), fact=f"not retried: {EMPTY_QUOTA}", hint=EMPTY_QUOTA_HINT),)
+            extend_error(error, fact=f"not retried: {EMPTY_QUOTA}", hint=EMPTY_QUOTA_HINT)
         return self._retried
 
     def record_success(self) -> None:

@@ -69,6 +69,7 @@ __all__ = [
     "describes_context_overflow",
     "error_class_for_status",
     "error_status",
+    "extend_error",
     "extend_message",
     "parse_error_body",
     "parse_error_object",
@@ -367,6 +368,11 @@ def extend_message(message: str, *, fact: str = "", hint: str = "") -> str:
     text, own_hint = split_hint(message)
     text, hints = "; ".join(filter(None, (text, fact))), "; ".join(filter(None, (own_hint, hint)))
     return f"{text} (hint: {hints})" if hints else text
+
+
+def extend_error(error: MDStreamError, *, fact: str = "", hint: str = "") -> None:
+    """Add a fact and a hint to the message of an error, see `extend_message`."""
+    error.args = (extend_message(str(error), fact=fact, hint=hint),)
 
 
 def to_context_overflow(error: MDStreamError) -> MDStreamError:

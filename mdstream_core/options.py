@@ -36,11 +36,11 @@ __all__ = [
     "OCIAuth",
     "OCIAuthType",
     "RerankDialect",
-    "changed_fields",
+    "list_changed_fields",
 ]
 
 
-def changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[str, Any]]:
+def list_changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[str, Any]]:
     """List the fields of a model that differ from their defaults, without those with `repr=False`.
 
     A model that is being validated may not have all of its fields yet.
@@ -52,8 +52,8 @@ def changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[str, An
     ]
 
 
-def _choice_of(field: str, choices: Any) -> BeforeValidator:
-    """The validator of a field that takes one of the names of a `Literal`, in any case, with `-` or `_`."""
+def _create_validator(field: str, choices: Any) -> BeforeValidator:
+    """Create the validator of a field that takes a name of a `Literal`, in any case, with `-` or `_`."""
     return BeforeValidator(partial(find_choice, field, choices=get_args(choices)))
 
 
@@ -61,28 +61,28 @@ _APIFormatName = Literal["GENERIC", "COHERE", "COHEREV2"]
 _FamilyName = Literal["cohere", "google", "openai", "meta", "generic"]
 
 #: `auth_type` of Oracle's services; see `mdstream_core.auth.oci.resolve_signer`.
-OCIAuthType = Annotated[OCIAuthTypeName, _choice_of("auth_type", OCIAuthTypeName)]
+OCIAuthType = Annotated[OCIAuthTypeName, _create_validator("auth_type", OCIAuthTypeName)]
 
 #: `auth_type` of Huawei ModelArts; see `mdstream_core.auth.huawei.resolve_signer`.
-HuaweiAuthType = Annotated[HuaweiAuthTypeName, _choice_of("auth_type", HuaweiAuthTypeName)]
+HuaweiAuthType = Annotated[HuaweiAuthTypeName, _create_validator("auth_type", HuaweiAuthTypeName)]
 
 #: `auth_type` of Amazon SageMaker: requests are signed with AWS credentials, or not at all.
-AWSAuthType = Annotated[Literal["none"], _choice_of("auth_type", Literal["none"])]
+AWSAuthType = Annotated[Literal["none"], _create_validator("auth_type", Literal["none"])]
 
 #: `api_format` of OCI Generative AI: the format of native chat requests.
-APIFormat = Annotated[_APIFormatName, _choice_of("api_format", _APIFormatName)]
+APIFormat = Annotated[_APIFormatName, _create_validator("api_format", _APIFormatName)]
 
 #: `family` of OCI Generative AI: whose model it is, where the model's name does not show it.
-ModelFamily = Annotated[_FamilyName, _choice_of("family", _FamilyName)]
+ModelFamily = Annotated[_FamilyName, _create_validator("family", _FamilyName)]
 
 #: `dialect` of chat and completion models.
-GenerationDialect = Annotated[GenerationDialectName, _choice_of("dialect", GenerationDialectName)]
+GenerationDialect = Annotated[GenerationDialectName, _create_validator("dialect", GenerationDialectName)]
 
 #: `dialect` of embeddings.
-EmbeddingDialect = Annotated[EmbeddingDialectName, _choice_of("dialect", EmbeddingDialectName)]
+EmbeddingDialect = Annotated[EmbeddingDialectName, _create_validator("dialect", EmbeddingDialectName)]
 
 #: `dialect` of rerankers.
-RerankDialect = Annotated[RerankDialectName, _choice_of("dialect", RerankDialectName)]
+RerankDialect = Annotated[RerankDialectName, _create_validator("dialect", RerankDialectName)]
 
 if TYPE_CHECKING:
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from mdstream_core import _fork
-from mdstream_core.errors import MDStreamError, StreamStalled, extend_message
+from mdstream_core.errors import MDStreamError, StreamStalled, extend_error
 
 #: Jitter on top of `Retry-After`: this fraction of it, and at most this many seconds. Without jitter, all clients that
 #: received the same `Retry-After` would retry at the same instant.
@@ -117,9 +117,7 @@ class Retry:
         if not self.retry_read_timeouts and isinstance(error, StreamStalled) and error.code != "WriteTimeout":
             error.retryable = False
             reason = "not retried, because the server may still be working on the request"
-            error.args = (
-                extend_message(str(error), fact=reason, hint="raise this timeout, or stream chat and completions"),
-            )
+            extend_error(error, fact=reason, hint="raise this timeout, or stream chat and completions")
         return error
 
     def should_retry(self, failures: int, error: MDStreamError) -> bool:

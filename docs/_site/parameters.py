@@ -110,12 +110,12 @@ def _from_pydantic(cls: type, name: str, info: Any) -> Parameter:
     owner = _owner(cls, name)
     annotation, _ = _field_sources(owner).get(name, ("", ""))
     default = "" if info.is_required() else _code(info.get_default(call_default_factory=True))
-    description = (describe(cls, name) or info.description or "") + _choices(annotation)
+    description = (describe(cls, name) or info.description or "") + _describe_choices(annotation)
     return Parameter(name, annotation or str(info.annotation), default, description, _is_ours(owner))
 
 
-def _choices(annotation: str) -> str:
-    """The values of a literal type of `mdstream_core.options` that an annotation names."""
+def _describe_choices(annotation: str) -> str:
+    """List the values of a literal type of `mdstream_core.options` that an annotation names."""
     types = (getattr(options, name, None) for name in re.findall(r"\w+", annotation))
     literals = (get_args(kind)[0] for kind in types if get_origin(kind) is Annotated)
     return "".join(f" One of {', '.join(f'`{value}`' for value in get_args(literal))}." for literal in literals)

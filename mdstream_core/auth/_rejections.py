@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 
-from mdstream_core.errors import MDStreamError, extend_message
+from mdstream_core.errors import MDStreamError, extend_error
 
 #: Seconds without a login after the first rejection, and at most; each pause is twice as long as the one before.
 #: The limit protects the account: IAM locks one after 5 wrong passwords within 15 minutes, and with these pauses there
@@ -62,5 +62,5 @@ class RejectionMemory:
         error.retry_after = remaining
         hint = "correct the credentials; a new signer or model object logs in at once"
         fact = f"no new login is attempted for {math.ceil(remaining)} s"
-        error.args = (extend_message(str(error), fact=fact, hint=hint),)
+        extend_error(error, fact=fact, hint=hint)
         raise error

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mdstream_core import _fork
 from mdstream_core._indices import describe_wrong_indices
-from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, extend_message
+from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, extend_error
 from mdstream_core.events import Embedding, ModelResponse, RerankScore, Usage
 
 
@@ -136,7 +136,7 @@ class BatchPlan:
         if empty and isinstance(error, InvalidRequest):
             listed = f"{', '.join(empty[:5])}{' …' if len(empty) > 5 else ''}"
             hint = f"remove the empty texts, which many servers reject: index {listed}"
-            error.args = (extend_message(str(error), hint=hint),)
+            extend_error(error, hint=hint)
         return error
 
     def add_response(self, span: range, response: ModelResponse) -> None:

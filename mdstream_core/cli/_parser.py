@@ -27,11 +27,11 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage, what is wrong and a hint, and exit with code 2."""
         message, hint = split_hint(message)
-        hint = hint or self._suggestion(message) or f"run '{self.prog} --help' for the options"
+        hint = hint or self._suggest_name(message) or f"run '{self.prog} --help' for the options"
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"{self.prog}: error: {message}\nhint: {hint}\n")
 
-    def _suggestion(self, message: str) -> str:
+    def _suggest_name(self, message: str) -> str:
         """Return a "did you mean" for an unknown command or option, or an empty text."""
         if match := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             near = get_close_matches(match[1], [name.strip(" '") for name in match[2].split(",")], 1)

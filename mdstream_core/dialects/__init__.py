@@ -129,6 +129,7 @@ _DIALECTS: dict[str, Dialect] = {
     **_EMBEDDINGS,
     **_RERANKERS,
 }
+_GENERATION: dict[str, Dialect] = {name: _DIALECTS[name] for name in get_args(GenerationDialectName)}
 
 
 def dialect(name: str) -> Dialect:
@@ -147,8 +148,8 @@ def dialect(name: str) -> Dialect:
 
 
 def generation_dialect(name: str) -> Dialect:
-    """The dialect of this name among those of chat and completion models."""
-    return _find({known: _DIALECTS[known] for known in get_args(GenerationDialectName)}, name)
+    """Return the dialect of this name for chat and completion models. Raises `ValueError` like `dialect`."""
+    return _find(_GENERATION, name)
 
 
 def embedding_dialect(name: str) -> ListDialect:
