@@ -48,11 +48,15 @@ def no_collector() -> Iterator[None]:
 
 
 async def settled(before: int) -> int:
-    """Return how many more files are open than before, once the servers have noticed."""
+    """Return how many more files are open than before, once the servers have noticed.
+
+    It returns the number that ended the wait: a server may still accept a connection that its client has closed long ago,
+    and a second count would see that as an open file.
+    """
     deadline = time.monotonic() + 5
-    while count() > before and time.monotonic() < deadline:  # noqa: ASYNC110 (there is no event for a closed file)
+    while (opened := count() - before) > 0 and time.monotonic() < deadline:
         await asyncio.sleep(0.005)
-    return count() - before
+    return opened
 
 
 ROUTES = {
