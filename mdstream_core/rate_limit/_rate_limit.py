@@ -53,8 +53,8 @@ class RateLimit:
         key: Name of the limit in its store: letters, digits, `.`, `_` and `-`. Default: `default`; in memory a name of
             its own, so that two limits without a name are separate.
         adaptive: Whether a rejected request (429, or any error with `Retry-After`) slows down all that share the limit:
-            the rate is lowered to 80 %, grows back by 2 % a second, and never exceeds `requests_per_second`; nothing is
-            sent before `Retry-After`, for at most 60 s.
+            the rate is lowered to 85 %, at most twice a second, grows back by 4 % a second, and never exceeds
+            `requests_per_second`; nothing is sent before `Retry-After`, for at most 60 s.
         tokens_per_minute: Maximum number of tokens, of prompts and responses together. Each request is estimated
             before it is sent and corrected when its usage is known.
         max_wait: Longest wait of a request in seconds; then `RateLimitTimeout` is raised.

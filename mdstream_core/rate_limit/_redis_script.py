@@ -62,7 +62,7 @@ if operation == 'slow_down' then
   local granted_at, retry_after = tonumber(ARGV[6]), tonumber(ARGV[7])
   updated = now
   paused_until = math.max(paused_until, now + math.min(retry_after, {_algorithm.MAX_PAUSE}))
-  if granted_at > rate_time then
+  if granted_at > rate_time and now >= rate_time + {_algorithm.DECREASE_INTERVAL} then
     peak = current_rate()
     if peak == HUGE then
       local elapsed = now - window

@@ -1,0 +1,142 @@
+"""Rate limits in several processes, as the service counts their requests: `python -m benchmarks.rate_limit`.
+
+`limiter` compares the stores: each process acquires in threads as fast as it can, and sends a datagram for each grant to a
+socket, which counts arrivals. `storm` sends embeddings to an emulator that rejects what exceeds its rate.
+"""
+
+import argparse
+import multiprocessing
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mdstream_core import RateLimit
+
+_DATAGRAM = struct.Struct("<i")
+
+
+def main() -> None:
+    """Parse the command line and run the sections."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rate_limit", description=__doc__)
+    parser.add_argument("--stores", nargs="+", default=["file", "redis"], choices=["file", "redis"])
+    parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=150.0)
+    parser.add_argument("--burst", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    options = parser.parse_args()
+    for store in options.stores:
+        with _store(store) as url:
+            print(measure_limiter(url, options), flush=True)
+
+
+def measure_limiter(store: str, options: argparse.Namespace) -> str:
+    """Run the processes, and return a line with the rate, the worst second, the shares and the CPU of an acquisition."""
+    context = multiprocessing.get_context("spawn")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
+        service.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        service.bind(("127.0.0.1", 0))
+        limit = RateLimit(options.rate, burst=options.burst, store=store, key="benchmark")
+        results = context.Queue()
+        barrier = context.Barrier(options.processes)
+        workers = [
+            context.Process(target=_work, args=(limit, number, options, service.getsockname(), barrier, results))
+            for number in range(options.processes)
+        ]
+        for worker in workers:
+            worker.start()
+        arrivals = _count_arrivals(service, workers)
+        for worker in workers:
+            worker.join()
+    cpu = [results.get() for _ in workers]
+    times = [at for at, _ in arrivals]
+    shares = sorted(Counter(number for _, number in arrivals).values())
+    span = times[-1] - times[0]
+    return (
+        f"{store.partition(':')[0]:6} {(len(times) - 1) / span:6.1f}/s of {options.rate:g}; worst second "
+        f"{_worst_second(times)}; shares {shares}; {sum(cpu) / len(times) * 1e6:.0f} µs CPU for each acquisition"
+    )
+
+
+def _work(limit: RateLimit, number: int, options: argparse.Namespace, service: Any, barrier: Any, results: Any) -> None:
+    limit.acquire()  # imports and connections
+    barrier.wait()
+    deadline = time.monotonic() + options.seconds
+    started = time.process_time()
+
+    def run() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            while True:
+                limit.acquire()
+                if time.monotonic() > deadline:
+                    return
+                client.sendto(_DATAGRAM.pack(number), service)
+
+    threads = [threading.Thread(target=run) for _ in range(options.threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    results.put(time.process_time() - started)
+
+
+def _count_arrivals(service: socket.socket, workers: list[Any]) -> list[tuple[float, int]]:
+    service.settimeout(0.2)
+    arrivals = []
+    while True:
+        try:
+            data = service.recv(16)
+        except TimeoutError:
+            if arrivals and not any(worker.is_alive() for worker in workers):
+                return arrivals
+            continue
+        arrivals.append((time.monotonic(), _DATAGRAM.unpack(data)[0]))
+
+
+def _worst_second(times: list[float]) -> int:
+    """Return the highest number of arrivals in any second."""
+    most = start = 0
+    for end, at in enumerate(times):
+        while times[start] <= at - 1:
+            start += 1
+        most = max(most, end - start + 1)
+    return most
+
+
+@contextmanager
+def _store(kind: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as directory:
+        if kind == "file":
+            yield f"file://{directory}"
+            return
+        path = Path(directory) / "redis.sock"
+        command = [
+            shutil.which("redis-server") or "valkey-server",
+            "--port",
+            "0",
+            "--unixsocket",
+            str(path),
+            "--save",
+            "",
+        ]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            while not path.exists():
+                time.sleep(0.01)
+            yield f"unix://{path}"
+        finally:
+            server.terminate()
+            server.wait()
+
+
+if __name__ == "__main__":
+    main()
