@@ -1,7 +1,7 @@
 """Rate limits in several processes, as the service counts their requests: `python -m benchmarks.rate_limit`.
 
-`limiter` compares the stores: each process acquires in threads as fast as it can, and sends a datagram for each grant to a
-socket, which counts arrivals. `storm` sends embeddings to an emulator that rejects what exceeds its rate.
+`limiter` compares the stores: each process acquires in threads as fast as it can, and sends a datagram for each grant
+to a socket, which counts arrivals. `storm` sends embeddings to an emulator that rejects what exceeds its rate.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def measure_limiter(store: str, options: argparse.Namespace) -> str:
-    """Run the processes, and return a line with the rate, the worst second, the shares and the CPU of an acquisition."""
+    """Run the processes; return the rate, the worst second, the shares and the CPU of an acquisition."""
     context = multiprocessing.get_context("spawn")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
         service.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

@@ -15,9 +15,9 @@ from typing import Self
 #: After a rejected request, the rate is this fraction of the rate before.
 DECREASE = 0.85
 
-#: Shortest time in seconds between two decreases. Services count in windows and buckets: those that are exhausted reject
-#: what follows as well, at any rate. In simulations of both, with a rate twice too high, no such time starved the
-#: callers (9 to 78 % of what the service allows); this one gives 95 to 100 %, with 14 % of 1,000 requests rejected.
+#: Shortest time in seconds between two decreases. Services count in windows and buckets: those that are exhausted
+#: reject what follows as well, at any rate. In simulations of both, with a rate twice too high, the callers got 9 to
+#: 78 % of what the service allows without such a time, and 95 to 100 % with it; 14 % of 1,000 requests were rejected.
 DECREASE_INTERVAL = 0.5
 
 #: By which fraction of the rate before the decrease the rate grows in a second.
