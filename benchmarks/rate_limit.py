@@ -1,10 +1,12 @@
 """Rate limits in several processes, as the service counts their requests: `python -m benchmarks.rate_limit`.
 
 `limiter` compares the stores: each process acquires in threads as fast as it can, and sends a datagram for each grant
-to a socket, which counts arrivals. `storm` sends embeddings to an emulator that rejects what exceeds its rate.
+to a socket, which counts arrivals. `storm` sends chats to an emulator that rejects what exceeds its rate: without a
+limit, with one just below the service's, and with one that is twice too high and adapts.
 """
 
 import argparse
+import asyncio
 import multiprocessing
 import shutil
 import socket
@@ -19,7 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from langchain_core.messages import BaseMessage
+
+from langchain_mdstream import ChatOCIModelDeployment
 from mdstream_core import RateLimit
+from mdstream_core.emulator import Emulator, RequestRateLimit
 
 _DATAGRAM = struct.Struct("<i")
 
@@ -27,16 +33,22 @@ _DATAGRAM = struct.Struct("<i")
 def main() -> None:
     """Parse the command line and run the sections."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rate_limit", description=__doc__)
+    parser.add_argument("sections", nargs="*", default=["limiter", "storm"], metavar="SECTION", help="limiter, storm")
     parser.add_argument("--stores", nargs="+", default=["file", "redis"], choices=["file", "redis"])
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--rate", type=float, default=150.0)
     parser.add_argument("--burst", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rows", type=int, default=3000, help="of the storm, all processes together")
     options = parser.parse_args()
     for store in options.stores:
         with _store(store) as url:
-            print(measure_limiter(url, options), flush=True)
+            if "limiter" in options.sections:
+                print(measure_limiter(url, options), flush=True)
+            if "storm" in options.sections:
+                for title, rate in (("no limit", None), ("limit", 0.95), ("limit twice too high", 2.0)):
+                    print(f"{title:20}", measure_storm(url, rate and rate * options.rate, options), flush=True)
 
 
 def measure_limiter(store: str, options: argparse.Namespace) -> str:
@@ -65,6 +77,44 @@ def measure_limiter(store: str, options: argparse.Namespace) -> str:
         f"{store.partition(':')[0]:6} {(len(times) - 1) / span:6.1f}/s of {options.rate:g}; worst second "
         f"{_worst_second(times)}; shares {shares}; {sum(cpu) / len(times) * 1e6:.0f} µs CPU for each acquisition"
     )
+
+
+def measure_storm(store: str, rate: float | None, options: argparse.Namespace) -> str:
+    """Send the rows from several processes; return how many were lost and rejected, and the time against the ideal."""
+    context = multiprocessing.get_context("spawn")
+    limit = None if rate is None else RateLimit(rate, burst=options.burst, store=store, key=f"storm-{rate:g}")
+    with Emulator(rate_limits=[RequestRateLimit(options.rate, burst=options.burst)]) as emulator:
+        results, barrier = context.Queue(), context.Barrier(options.processes + 1)
+        count = options.rows // options.processes
+        workers = [
+            context.Process(target=_send_rows, args=(emulator.endpoint, limit, count, barrier, results))
+            for _ in range(options.processes)
+        ]
+        for worker in workers:
+            worker.start()
+        barrier.wait()
+        emulator.ledger.clear()
+        started = time.monotonic()
+        lost = sum(results.get() for _ in workers)
+        seconds = time.monotonic() - started
+        for worker in workers:
+            worker.join()
+        ledger = emulator.ledger
+        ideal = count * options.processes / min(rate or options.rate, options.rate)
+        return (
+            f"{store.partition(':')[0]:6} {lost} of {options.rows} rows lost, "
+            f"{100 * ledger.rejected_count / ledger.request_count:.1f} % of requests rejected, "
+            f"{seconds:.1f} s, {seconds / ideal:.2f} x the ideal time"
+        )
+
+
+def _send_rows(endpoint: str, limit: RateLimit | None, count: int, barrier: Any, results: Any) -> None:
+    chat = ChatOCIModelDeployment(endpoint=endpoint, auth_type="none", rate_limit=limit)
+    chat.invoke("Hello")  # imports and connections
+    barrier.wait()
+    prompts = [f"Name three rivers, {number}." for number in range(count)]
+    outputs = asyncio.run(chat.abatch(prompts, {"max_concurrency": 16}, return_exceptions=True))
+    results.put(sum(not isinstance(output, BaseMessage) for output in outputs))
 
 
 def _work(limit: RateLimit, number: int, options: argparse.Namespace, service: Any, barrier: Any, results: Any) -> None:

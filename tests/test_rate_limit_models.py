@@ -21,7 +21,7 @@ from mdstream_core import Call, OCIModelDeployment, OpenAIChat, RateLimit, Retry
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import BearerSigner
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.errors import RateLimited, RateLimitTimeout
+from mdstream_core.errors import RateLimited, RateLimitTimeout, StreamInterrupted
 from mdstream_core.hooks import Failed, RateLimitWaited
 from mdstream_core.http import Request
 from mdstream_core.rate_limit import CallLimits, rate_limited
@@ -311,6 +311,21 @@ def test_without_retries_a_rejection_is_final() -> None:
     call = limited_call(RateLimit(1000), retry=Retry(0))
     with pytest.raises(RateLimited):
         call.handle_failure(call.create_attempt(), RateLimited("x"))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_continuation_that_may_not_be_sent_loses_nothing(is_async: bool, emulator: Emulator) -> None:
+    """The error is that of the interrupted stream, with its output."""
+    emulator.script(Fault("cut", after=3))
+    chat = langchain.ChatOCIModelDeployment(
+        endpoint=emulator.endpoint, auth_type="none", resume=True, rate_limit=RateLimit(1 / 3600, max_wait=0.01)
+    )
+    with pytest.raises(StreamInterrupted) as raised:
+        run(lambda model: _last(model.astream("Hi")) if is_async else list(model.stream("Hi")), chat)
+
+    assert raised.value.partial.text
+    assert isinstance(raised.value.__cause__, StreamInterrupted | RateLimitTimeout)
+    assert 1 == len(emulator.requests)
 
 
 class SlowLimiter:
