@@ -1,6 +1,6 @@
 """`Attempt`: one request of a call, and the decoding of its response. No sockets, no clock, no framework."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,11 @@ class Attempt:
     def record_refresh(self) -> None:
         """Record that the credentials were refreshed for this attempt, or that a refresh failed."""
         self._call.has_refreshed = True
+
+    def build_extensions(self, limits: Mapping[str, float | None]) -> dict[str, Any]:
+        """Build the extensions of the HTTP request: its timeouts, and the token that cancels it."""
+        token = self._call.cancel_token
+        return {"timeout": limits} if token is None else {"timeout": limits, "cancel_token": token}
 
     def start(self, head: ResponseHead) -> None:
         """Start the response: its status line and headers were received."""

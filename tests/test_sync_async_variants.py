@@ -88,11 +88,12 @@ class Stripped(ast.NodeTransformer):
 
     @staticmethod
     def _offloaded(node: ast.expr) -> ast.expr:
-        """`anyio.to_thread.run_sync(f, x)` waits for `f(x)`, and `anyio.sleep` sleeps."""
+        """`anyio.to_thread.run_sync(f, x)` waits for `f(x)`; a sleep ends with its task, or by the call's token."""
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "anyio.to_thread.run_sync":
             return ast.Call(node.args[0], node.args[1:], [])
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "anyio.sleep":
-            return ast.Call(ast.parse("time.sleep", mode="eval").body, node.args, node.keywords)
+            token = ast.parse("call.cancel_token", mode="eval").body
+            return ast.Call(ast.Name("sleep"), [*node.args, token], node.keywords)
         return node
 
 
