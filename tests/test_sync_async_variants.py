@@ -27,6 +27,11 @@ NAMES = {
     "aclose": "close",
     "__aiter__": "__iter__",
     "handle_async_request": "handle_request",
+    "TaskWorkers": "ThreadWorkers",
+    "astream": "stream",
+    "_aread": "_read",
+    "_aiter": "iter",
+    "anext": "next",
     "AsyncConnection": "Connection",
     "AsyncBody": "Body",
     "AsyncUpgradedStream": "UpgradedStream",
@@ -132,6 +137,19 @@ def test_the_transports_are_parallel() -> None:
     assert [node.name for node in classes[0]] == [NAMES.get(node.name, node.name) for node in classes[1]]
     for one, other in zip(*classes, strict=True):
         assert stripped(one) == stripped(other), one.name
+
+
+@pytest.mark.parametrize("name", ["astream", "_aread"])
+def test_the_streams_of_batches_are_parallel(name: str) -> None:
+    """`astream` also takes async iterables; its code is that of `stream`."""
+    tree = ast.parse((CORE / "batching" / "stream.py").read_text())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    bodies = [
+        stripped(ast.Module(node.body[bool(ast.get_docstring(node)) :], []))
+        for node in (functions[name], functions[NAMES[name]])
+    ]
+
+    assert bodies[0] == bodies[1]
 
 
 @pytest.mark.parametrize(

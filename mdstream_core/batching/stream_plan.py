@@ -96,6 +96,8 @@ class StreamPlan(BatchPlan):
         """Add the next input. Raises `TypeError`, which names its index, if it is no string."""
         size = measure_text(self._count, text)
         with self._lock:
+            if self._failures or self._stopped:  # a request failed while this input was read
+                return
             index = self._count
             self._texts[index], self._input_sizes[index] = text, size
             self._bytes += size
