@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import subprocess
 import sys
 import threading
@@ -19,10 +20,12 @@ from _embedding_platforms import EMBEDDING
 from _json_server import CLASSES, Embedder, responding
 from _llamaindex_embeddings import embedding_at
 from _platforms import PlatformCase, emulator, shared_emulator
-from _raw_server import Peer, RawServer, serving
+from _raw_server import Peer, RawServer, certificates, serving
 from test_batch_limits import limited, sizes
+from test_fork import fork
 from test_langchain_embeddings import embeddings_at
 
+from langchain_mdstream import OCIModelDeploymentEmbeddings
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, MissingExtra
 
@@ -126,6 +129,62 @@ def test_closing_cancels_the_requests(framework: str, style: str) -> None:
             assert server.noted.wait(LIMIT)
             assert [True] == server.notes
     assert len(read) <= 30
+
+
+def _respond_once(server: RawServer, peer: Peer) -> None:
+    """Respond to the first request of 5 texts, and note whether the client closes in the second."""
+    body = b'{"data":[%s]}' % b",".join(b'{"index":%d,"embedding":[1.0]}' % at for at in range(5))
+    while request := peer.request():
+        if b"text number 0" not in request:
+            server.requests.append(request)
+            server.note(peer.sees_end(LIMIT))
+            return
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body), body)
+
+
+def _wait_for_the_second(server: RawServer) -> None:
+    deadline = threading.Event()
+    while not server.requests:
+        deadline.wait(0.005)
+
+
+def test_closing_over_tls(tmp_path: Path) -> None:
+    """A thread that reads from an encrypted connection is interrupted too."""
+    server_context, _, authority = certificates(tmp_path)
+    with serving(_respond_once, tls=server_context) as server:
+        fields = {"endpoint": f"{server.url}/ocid1.x", "auth_type": "none", "verify": str(authority)}
+        model = OCIModelDeploymentEmbeddings(**fields, batch_size=5, max_concurrency=1)
+        for index, _ in model.embed_stream(counted(10**9)):
+            if index == 2:
+                _wait_for_the_second(server)
+                break
+        assert server.noted.wait(LIMIT)
+        assert [True] == server.notes
+    assert [] == worker_threads()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process() -> None:
+    """A stream of the parent is an error in the child, where closing it does not close the parent's sockets."""
+
+    def use_it() -> None:
+        with pytest.raises(RuntimeError, match="before the process was forked"):
+            for _ in stream:
+                pass
+        stream.close()
+
+    with serving(_respond_once) as server:
+        model = Embedder("LangChain", "OCI", server, batch_size=5, max_concurrency=1).model
+        stream = model.embed_stream(counted(10**9))
+        next(stream)
+        _wait_for_the_second(server)
+        assert 0 == fork(use_it)
+        assert [] == server.notes  # the parent still waits for the response
+        assert (1, [1.0]) == next(stream)
+        stream.close()
+        assert server.noted.wait(LIMIT)
+    assert [] == worker_threads()
 
 
 @each_framework
