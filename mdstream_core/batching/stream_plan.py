@@ -116,6 +116,8 @@ class StreamPlan(BatchPlan):
 
     def start_workers(self) -> int:
         """Return how many workers to start now for the batches that are ready. Each takes batches until none is."""
+        if self._workers >= self._max_workers or not self._pending:  # called for each result: the usual case is fast
+            return 0
         with self._lock:
             ready = len(self._pending)
             if ready and self._is_growing(self._pending[-1]):
