@@ -36,6 +36,34 @@ def ours_async(port: int) -> Embed:
     return lambda texts: asyncio.run(embeddings.aembed_documents(texts))
 
 
+def ours_stream(port: int) -> Embed:
+    """langchain_mdstream, `embed_stream`."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    embeddings = OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none")
+    return lambda texts: [vector for _, vector in embeddings.embed_stream(texts)]
+
+
+def ours_astream(port: int) -> Embed:
+    """langchain_mdstream, `aembed_stream`."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    embeddings = OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none")
+
+    async def embed(texts: list[str]) -> list[list[float]]:
+        return [vector async for _, vector in embeddings.aembed_stream(texts)]
+
+    return lambda texts: asyncio.run(embed(texts))
+
+
+def ours_arrays(port: int) -> Embed:
+    """langchain_mdstream, `embed_stream` with numpy arrays."""
+    from langchain_mdstream import OCIModelDeploymentEmbeddings
+
+    embeddings = OCIModelDeploymentEmbeddings(endpoint=_url(port), auth_type="none")
+    return lambda texts: [vector for _, vector in embeddings.embed_stream(texts, as_array=True)]
+
+
 def ours_floats(port: int) -> Embed:
     """langchain_mdstream with JSON numbers instead of base64."""
     from langchain_mdstream import OCIModelDeploymentEmbeddings
@@ -90,6 +118,9 @@ OURS = {
     "langchain_mdstream": ours,
     "langchain_mdstream, one request at a time": ours_sequential,
     "langchain_mdstream, async": ours_async,
+    "langchain_mdstream, embed_stream": ours_stream,
+    "langchain_mdstream, aembed_stream": ours_astream,
+    "langchain_mdstream, embed_stream, arrays": ours_arrays,
 }
 OPENAI = "langchain-openai OpenAIEmbeddings, base64"
 OCI_PEERS = {

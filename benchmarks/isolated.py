@@ -48,7 +48,29 @@ async def _run_streams(contender: Contender, source: Source, streams: int) -> di
     return {"lag": lag.worst, "median": lag.median, "peak": peak_memory(), "cost": cost}
 
 
-_JOBS: dict[str, Any] = {"growth": growth, "concurrent_streams": concurrent_streams}
+def embed_stream(entry: Entry, port: int, count: int, as_array: int) -> dict[str, float]:
+    """Embed texts of a generator without keeping the vectors; `entry` is not used, because only mdstream can do so."""
+    from benchmarks.embedders import SIZE  # noqa: PLC0415
+    from langchain_mdstream import OCIModelDeploymentEmbeddings  # noqa: PLC0415
+
+    url = f"http://127.0.0.1:{port}/embed/{SIZE}/openai"
+    embeddings = OCIModelDeploymentEmbeddings(endpoint=url, auth_type="none")
+
+    def run(number: int) -> None:
+        for _ in embeddings.embed_stream((f"text {index}" for index in range(number)), as_array=bool(as_array)):
+            pass
+
+    run(_WARMUP_CHUNKS)
+    started, cpu_started = time.perf_counter(), time.process_time()
+    run(count)
+    seconds, cpu_time = time.perf_counter() - started, time.process_time() - cpu_started
+    tracemalloc.start()
+    run(count)
+    peak = tracemalloc.get_traced_memory()[1] / 1024
+    return {"rate": count / seconds, "cost": cpu_time / count * 1e6, "peak": peak}
+
+
+_JOBS: dict[str, Any] = {"growth": growth, "concurrent_streams": concurrent_streams, "embed_stream": embed_stream}
 
 
 def main(job: str, name: str, factory: str, *arguments: str) -> None:

@@ -208,6 +208,25 @@ def embeddings(bench: Bench) -> Iterator[Table]:
         rows.append(Row(name, figures, *target))
     columns = ("ms", "x OpenAI's", "ours / its")
     yield Table(f"{len(texts):,} texts embedded in {embedders.SIZE:,} dimensions: CPU", columns, rows)
+    yield _embed_stream(bench)
+
+
+def _embed_stream(bench: Bench) -> Table:
+    """`embed_stream` over generators of two lengths: its memory must not depend on the length."""
+    short, long = (2_000, 10_000) if bench.quick else (10_000, 50_000)
+    rows = []
+    for name, as_array in (("lists", 0), ("numpy arrays", 1)):
+        base = None
+        for count in (short, long):
+            job = bench.run_isolated("embed_stream", all_contenders.LANGCHAIN, bench.server.port, count, as_array)
+            if job:
+                growth = None if base is None else job["peak"] / base
+                target = () if base is None else (3, 1.3)
+                base = base or job["peak"]
+                figures = (job["rate"], job["cost"], job["peak"], growth)
+                rows.append(Row(f"{count:,} texts, {name}", figures, *target))
+    columns = ("texts/s", "µs CPU a text", "peak KiB", "x the shorter")
+    return Table(f"embed_stream over a generator, {embedders.SIZE:,} dimensions, one process", columns, rows)
 
 
 def agent(bench: Bench) -> Iterator[Table]:

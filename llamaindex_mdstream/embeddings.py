@@ -1,6 +1,7 @@
 """Embedding classes, one per platform."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sequence
+from contextlib import aclosing, closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -77,6 +78,65 @@ class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
     async def aembed(self, texts: Sequence[str], input_type: str = "document") -> ModelResponse:
         """Async variant of `embed`."""
         return await self._agather(texts, self._build_params(input_type), self.batch_size)
+
+    def embed_stream(
+        self, texts: Iterable[str], input_type: str = "document", *, as_array: bool = False
+    ) -> Generator[tuple[int, Any]]:
+        """Embed the texts of an iterable of any length, and yield the index and the vector of each, in order.
+
+        `max_concurrency` requests are in progress while the iterable is read and vectors are yielded, so millions of
+        texts need no more memory than `4 * batch_size * max_concurrency`. Closing the generator, for example by leaving
+        its loop, cancels the requests in progress.
+
+        Args:
+            texts: The texts. A generator is read in the calling thread.
+            input_type: `document` or `query`; OCI Generative AI also accepts `CLASSIFICATION` and `CLUSTERING`.
+            as_array: Whether the vectors are numpy arrays of 32-bit floats; lists of floats by default.
+
+        Raises:
+            MDStreamError: A request failed after its retries. Everything before it was yielded; `partial.embeddings`
+                has the vectors after it that were received, each with the `index` of its text.
+            TypeError: A text is no string. Everything before it was yielded, also if `texts` raises an exception.
+            MissingExtra: `as_array`, and numpy is not installed.
+
+        Example:
+            >>> embedding = OCIDataScienceEmbedding(endpoint="http://127.0.0.1:1/ocid1.x", auth_type="none")
+            >>> for index, vector in embedding.embed_stream(text for text in []):
+            ...     print(index, len(vector))
+        """
+        params = self._build_params(input_type)
+        results = self._get_service().embed_stream(
+            self._resolve_dialect(),
+            params,
+            texts,
+            batch_size=self.batch_size,
+            max_concurrency=self.max_concurrency,
+            as_array=as_array,
+        )
+        with closing(results):
+            for result in results:  # noqa: UP028  # parallel to the async variant
+                yield result
+
+    async def aembed_stream(
+        self, texts: Iterable[str] | AsyncIterable[str], input_type: str = "document", *, as_array: bool = False
+    ) -> AsyncGenerator[tuple[int, Any]]:
+        """Async variant of `embed_stream`, which also takes async iterables.
+
+        Use `contextlib.aclosing` where the loop may be left early, so that the requests in progress end at once.
+        """
+        await self._prepare_service()
+        params = self._build_params(input_type)
+        results = self._get_service().aembed_stream(
+            self._resolve_dialect(),
+            params,
+            texts,
+            batch_size=self.batch_size,
+            max_concurrency=self.max_concurrency,
+            as_array=as_array,
+        )
+        async with aclosing(results):
+            async for result in results:
+                yield result
 
     def _get_query_embedding(self, query: str) -> Embedding:
         (vector,) = self._embed([query], "query")

@@ -7,11 +7,11 @@ from mdstream_core.errors import MissingExtra
 
 
 @contextmanager
-def progress_bar(total: int, unit: str, *, enabled: bool) -> Iterator[Callable[[int], object]]:
+def progress_bar(total: int | None, unit: str, *, enabled: bool) -> Iterator[Callable[[int], object]]:
     """Show a progress bar, and yield the function to call with the number of inputs just completed.
 
     Args:
-        total: The number of inputs.
+        total: The number of inputs; `None` if it is unknown.
         unit: Label of the bar, such as `Embedding`.
         enabled: Whether to show the bar.
 

@@ -1,6 +1,6 @@
 """`Attempt`: one request of a call, and the decoding of its response. No sockets, no clock, no framework."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,16 @@ class Attempt:
         """Record that the attempt has waited for its rate limits."""
         if self._call.has_hooks:
             self._call.notify(RateLimitWaited(seconds))
+
+    @property
+    def cancel_token(self) -> Any:
+        """The token with which another thread cancels the call; `None` if none does."""
+        return self._call.cancel_token
+
+    def build_extensions(self, limits: Mapping[str, float | None]) -> dict[str, Any]:
+        """Build the extensions of the HTTP request: its timeouts, and the token that cancels it."""
+        token = self.cancel_token
+        return {"timeout": limits} if token is None else {"timeout": limits, "cancel_token": token}
 
     def start(self, head: ResponseHead) -> None:
         """Start the response: its status line and headers were received."""

@@ -102,9 +102,13 @@ class Call:
         self._resume = resume
         #: Where the stream was interrupted, if the next attempt resumes it.
         self.resume_point: ResumePoint | None = None
+        #: Cancels the call if it runs in a thread: a `CancelToken` of `mdstream_core.transport`.
+        self.cancel_token: Any = None
 
     def create_attempt(self) -> "Attempt":
         """Build the request of the next attempt. Raises `InvalidRequest` if the service would reject it."""
+        if self.cancel_token is not None:
+            self.cancel_token.check()
         if self._hooks and not self._attempts:
             self._start_hooks()
         body = (
@@ -140,6 +144,8 @@ class Call:
         Raises:
             MDStreamError: There is no next attempt; the error has the details of the failed one.
         """
+        if self.cancel_token is not None:  # then the cancellation is what failed
+            self.cancel_token.check()
         partial = attempt.response()
         if not self.stream and attempt.request.content:
             error = self._retry.disable_timeout_retry(error)

@@ -5,7 +5,6 @@ stream, so threads and tasks can share it.
 """
 
 import inspect
-import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -31,6 +30,7 @@ from mdstream_core.http import (
 )
 from mdstream_core.rate_limit import arate_limited, rate_limited
 from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport._cancellation import sleep
 from mdstream_core.transport._fairness import acheckpoint, checkpoint
 from mdstream_core.transport._loop_bound import LoopBoundClient, call_soon, discard_closed_loops, running_loop
 from mdstream_core.transport.decompression import aiter_body, iter_body
@@ -74,7 +74,7 @@ class _BaseClient:
             signed.url,
             headers=dict(signed.headers),
             content=signed.content,
-            extensions={"timeout": budget.limits},
+            extensions=attempt.build_extensions(budget.limits),
         )
 
     def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
@@ -163,11 +163,10 @@ class Client(_BaseClient):
                         self._warn_if_trailers_invisible(attempt, response)
                         return
                 except MDStreamError as error:
-                    time.sleep(
-                        call.handle_failure(
-                            attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
-                        )
+                    delay = call.handle_failure(
+                        attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
                     )
+                    sleep(delay, call.cancel_token)
                     budget = TimeoutBudget(call.timeout) if attempt.started else budget
 
     def complete(self, call: Call) -> ModelResponse:
@@ -270,11 +269,10 @@ class AsyncClient(_BaseClient):
                             self._warn_if_trailers_invisible(attempt, response)
                             return
                 except MDStreamError as error:
-                    await anyio.sleep(
-                        call.handle_failure(
-                            attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
-                        )
+                    delay = call.handle_failure(
+                        attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
                     )
+                    await anyio.sleep(delay)
                     budget = TimeoutBudget(call.timeout) if attempt.started else budget
 
     async def complete(self, call: Call) -> ModelResponse:

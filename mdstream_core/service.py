@@ -1,13 +1,17 @@
 """`Service`: a platform with its authentication and both clients. Each model object of a framework holds one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from mdstream_core.batching.execute import ConcurrencyLimiter, agather, gather
-from mdstream_core.batching.plan import BatchPlan
+from mdstream_core.batching.plan import BatchPlan, measure_text
+from mdstream_core.batching.stream import TaskWorkers, ThreadWorkers, astream, stream
+from mdstream_core.batching.stream_plan import StreamPlan
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import (
+    ArrayDialect,
     BatchLimit,
     Dialect,
     ListDialect,
@@ -175,7 +179,9 @@ class Service:
         """
         negotiated = self._negotiate(dialect)
         plan = self._plan_batches(negotiated, inputs, batch_size, max_results, on_progress)
-        build_call = self._call_factory(negotiated, params, inputs, limiter_acquired)
+        build_call = self._call_factory(
+            negotiated, params, lambda span: inputs[span.start : span.stop], limiter_acquired=limiter_acquired
+        )
         return gather(self.client, build_call, plan, self._limiter(max_concurrency))
 
     async def agather(
@@ -193,8 +199,75 @@ class Service:
         """Async variant of `gather`."""
         negotiated = self._negotiate(dialect)
         plan = self._plan_batches(negotiated, inputs, batch_size, max_results, on_progress)
-        build_call = self._call_factory(negotiated, params, inputs, limiter_acquired)
+        build_call = self._call_factory(
+            negotiated, params, lambda span: inputs[span.start : span.stop], limiter_acquired=limiter_acquired
+        )
         return await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
+
+    def embed_stream(
+        self,
+        dialect: ListDialect,
+        params: Mapping[str, Any],
+        inputs: Iterable[str],
+        *,
+        batch_size: int | None = None,
+        max_concurrency: int = 1,
+        as_array: bool = False,
+        on_progress: Callable[[int], object] = lambda count: None,
+    ) -> Generator[tuple[int, Any]]:
+        """Embed the texts of an iterable, which is read while the vectors of earlier texts are yielded.
+
+        Closing the generator cancels the requests in progress. Nothing is read or sent before its first step.
+
+        Args:
+            dialect: API format of the endpoint.
+            params: Parameters of the requests, without the inputs.
+            inputs: Texts, or data URIs of images. At most `4 * batch_size * max_concurrency` are read ahead.
+            batch_size: Inputs of one request; by default, and at most, the limit of the service.
+            max_concurrency: Maximum number of concurrent requests of this service: in all threads together, and in all
+                tasks of an event loop.
+            as_array: Whether the vectors are numpy arrays of 32-bit floats; lists of floats by default.
+            on_progress: Called with the number of inputs of each completed request.
+
+        Yields:
+            The index of each text and its vector, in the order of the texts.
+
+        Raises:
+            MDStreamError: A request failed after its retries. The vectors before it were yielded; `partial` has those
+                that were received after it, with the indices of their inputs.
+            TypeError: A text is no string.
+            MissingExtra: `as_array`, and numpy is not installed.
+        """
+        _reject_single_text(inputs)
+        negotiated = self._negotiate(dialect)
+        plan = self._plan_stream(negotiated, batch_size, max_concurrency, on_progress)
+        build_call = self._call_factory(negotiated, params, plan.texts, as_array=as_array)
+        workers = ThreadWorkers(self.client, build_call, plan, self._limiter(max_concurrency))
+        yield from stream(workers, plan, inputs)
+
+    async def aembed_stream(
+        self,
+        dialect: ListDialect,
+        params: Mapping[str, Any],
+        inputs: Iterable[str] | AsyncIterable[str],
+        *,
+        batch_size: int | None = None,
+        max_concurrency: int = 1,
+        as_array: bool = False,
+        on_progress: Callable[[int], object] = lambda count: None,
+    ) -> AsyncGenerator[tuple[int, Any]]:
+        """Async variant of `embed_stream`, which also takes async iterables.
+
+        Close it with `contextlib.aclosing` where it may not be read to its end.
+        """
+        _reject_single_text(inputs)
+        negotiated = self._negotiate(dialect)
+        plan = self._plan_stream(negotiated, batch_size, max_concurrency, on_progress)
+        build_call = self._call_factory(negotiated, params, plan.texts, as_array=as_array)
+        workers = TaskWorkers(self.async_client, build_call, plan, self._limiter(max_concurrency))
+        async with aclosing(astream(workers, plan, inputs)) as results:
+            async for result in results:
+                yield result
 
     def _limiter(self, max_concurrency: int) -> ConcurrencyLimiter:
         return self._limiters.get(max_concurrency) or self._limiters.setdefault(
@@ -216,14 +289,10 @@ class Service:
         max_results: int | None,
         on_progress: Callable[[int], object],
     ) -> BatchPlan:
-        _check_texts(inputs)
-        max_bytes = self.platform.max_request_bytes
-        size = max_bytes and max_bytes // 2  # JSON escaping makes texts longer, and a request has other fields too
-        limit = negotiated.limit.combine(
-            BatchLimit(negotiated.max_batch_size if batch_size is None else batch_size, size)
-        )
+        _reject_single_text(inputs)
+        limit = self._batch_limit(negotiated, batch_size)
         return BatchPlan(
-            [len(text.encode("utf-8", "surrogatepass")) for text in inputs],
+            [measure_text(index, text) for index, text in enumerate(inputs)],
             max_batch_size=limit.inputs or 0,
             max_batch_bytes=limit.bytes,
             max_results=max_results,
@@ -231,15 +300,46 @@ class Service:
             learn_limit=negotiated.learn_limit,
         )
 
+    def _plan_stream(
+        self,
+        negotiated: NegotiatedDialect,
+        batch_size: int | None,
+        max_concurrency: int,
+        on_progress: Callable[[int], object],
+    ) -> StreamPlan:
+        limit = self._batch_limit(negotiated, batch_size)
+        return StreamPlan(
+            max_batch_size=limit.inputs or 0,
+            max_batch_bytes=limit.bytes,
+            max_concurrency=max_concurrency,
+            on_progress=on_progress,
+            learn_limit=negotiated.learn_limit,
+        )
+
+    def _batch_limit(self, negotiated: NegotiatedDialect, batch_size: int | None) -> BatchLimit:
+        """Return the limit of one request, of the caller, the service and earlier error responses."""
+        max_bytes = self.platform.max_request_bytes
+        size = max_bytes and max_bytes // 2  # JSON escaping makes texts longer, and a request has other fields too
+        return negotiated.limit.combine(
+            BatchLimit(negotiated.max_batch_size if batch_size is None else batch_size, size)
+        )
+
     def _call_factory(
-        self, negotiated: NegotiatedDialect, params: Mapping[str, Any], inputs: Sequence[str], limiter_acquired: bool
+        self,
+        negotiated: NegotiatedDialect,
+        params: Mapping[str, Any],
+        texts: Callable[[range], Sequence[str]],
+        *,
+        as_array: bool = False,
+        limiter_acquired: bool = False,
     ) -> Callable[[range], Call]:
+        dialect = ArrayDialect(negotiated) if as_array else negotiated
         acquired = iter([limiter_acquired])  # for the first call
 
         def build_call(span: range) -> Call:
             return self.call(
-                negotiated,
-                {**params, negotiated.input_field: inputs[span.start : span.stop]},
+                dialect,
+                {**params, negotiated.input_field: texts(span)},
                 stream=False,
                 limiter_acquired=next(acquired, False),
             )
@@ -255,9 +355,6 @@ class Service:
         await self.async_client.aclose()
 
 
-def _check_texts(inputs: Sequence[str]) -> None:
+def _reject_single_text(inputs: object) -> None:
     if isinstance(inputs, str):
         raise TypeError("the texts are a single string (hint: pass a list of strings)")
-    for index, text in enumerate(inputs):
-        if not isinstance(text, str):
-            raise TypeError(f"text {index} has the type {type(text).__name__} (hint: pass strings)")

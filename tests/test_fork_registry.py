@@ -38,6 +38,8 @@ ALLOWED = {
     "mdstream_core/auth/_signer.py": "Signer: the pending refresh is discarded in the child",
     "mdstream_core/batching/execute.py": "ConcurrencyLimiter.reset_after_fork; and the threads of one `gather`, which ends with it",
     "mdstream_core/rate_limit/_limiter.py": "Limiter.reset_after_fork: the queues of the tasks",
+    "mdstream_core/batching/stream.py": "ThreadWorkers.reset_after_fork; and the event of a loop's tasks, which are not in the child",
+    "mdstream_core/transport/_cancellation.py": "CancelToken.reset_after_fork",
     "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",

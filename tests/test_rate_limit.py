@@ -23,6 +23,7 @@ from mdstream_core import MissingExtra, RateLimit
 from mdstream_core.errors import RateLimitTimeout
 from mdstream_core.rate_limit import _fallback, _file_store, _rate_limit
 from mdstream_core.rate_limit._store import StoreError
+from mdstream_core.transport._cancellation import CancelToken, RequestCancelled
 
 #: One request an hour after a burst: whether a request waits does not depend on the speed of the machine.
 HOURLY = {"requests_per_second": 1 / 3600, "max_wait": 0.01}
@@ -428,3 +429,27 @@ def test_an_error_of_the_store_is_ours(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"^Redis: .*refused") as raised:
         limit._get_limiter()._store._store.slow_down(limit._limits, granted_at=0.0, retry_after=0.0)
     assert isinstance(raised.value.__cause__, redis.ConnectionError)
+
+
+def test_a_cancelled_token_ends_the_wait(store: str) -> None:
+    """Of the first in the queue, and of those behind it."""
+    limit = RateLimit(1 / 3600, store=store, key="k", max_wait=7200)
+    limit.acquire()
+    token = CancelToken()
+    ends: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            limit.acquire(cancellation=token)
+        except RequestCancelled as error:
+            ends.append(error)
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    token.cancel()
+    for thread in threads:
+        thread.join(30)
+
+    assert 3 == len(ends)

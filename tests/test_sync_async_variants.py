@@ -28,6 +28,11 @@ NAMES = {
     "aclose": "close",
     "__aiter__": "__iter__",
     "handle_async_request": "handle_request",
+    "TaskWorkers": "ThreadWorkers",
+    "astream": "stream",
+    "_aread": "_read",
+    "_aiter": "iter",
+    "anext": "next",
     "AsyncConnection": "Connection",
     "AsyncBody": "Body",
     "AsyncUpgradedStream": "UpgradedStream",
@@ -89,11 +94,12 @@ class Stripped(ast.NodeTransformer):
 
     @staticmethod
     def _offloaded(node: ast.expr) -> ast.expr:
-        """`anyio.to_thread.run_sync(f, x)` waits for `f(x)`, and `anyio.sleep` sleeps."""
+        """`anyio.to_thread.run_sync(f, x)` waits for `f(x)`; a sleep ends with its task, or by the call's token."""
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "anyio.to_thread.run_sync":
             return ast.Call(node.args[0], node.args[1:], [])
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "anyio.sleep":
-            return ast.Call(ast.parse("time.sleep", mode="eval").body, node.args, node.keywords)
+            token = ast.parse("call.cancel_token", mode="eval").body
+            return ast.Call(ast.Name("sleep"), [*node.args, token], node.keywords)
         return node
 
 
@@ -132,6 +138,19 @@ def test_the_transports_are_parallel() -> None:
     assert [node.name for node in classes[0]] == [NAMES.get(node.name, node.name) for node in classes[1]]
     for one, other in zip(*classes, strict=True):
         assert stripped(one) == stripped(other), one.name
+
+
+@pytest.mark.parametrize("name", ["astream", "_aread"])
+def test_the_streams_of_batches_are_parallel(name: str) -> None:
+    """`astream` also takes async iterables; its code is that of `stream`."""
+    tree = ast.parse((CORE / "batching" / "stream.py").read_text())
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    bodies = [
+        stripped(ast.Module(node.body[bool(ast.get_docstring(node)) :], []))
+        for node in (functions[name], functions[NAMES[name]])
+    ]
+
+    assert bodies[0] == bodies[1]
 
 
 @pytest.mark.parametrize(

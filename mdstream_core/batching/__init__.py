@@ -1,1 +1,5 @@
-"""Many inputs in several requests: `plan` splits the inputs into batches, `execute` sends the batches concurrently."""
+"""Many inputs in several requests.
+
+`plan` splits a list into batches, and `execute` sends them concurrently. `stream_plan` and `stream` do the same for an
+iterable, which is read while results are delivered.
+"""

@@ -1,8 +1,9 @@
 """Send the batches of a plan concurrently, in threads or tasks, with a limit of concurrent requests."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import count
 
@@ -14,9 +15,13 @@ from mdstream_core.batching.plan import BatchPlan
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.events import ModelResponse
+from mdstream_core.transport._cancellation import CancelToken
 
 #: Numbers for the names of `RunVar`s: older releases of anyio identify these by name, and an `id` may be reused.
 _LIMITER_NUMBERS = count()
+
+#: Seconds between the checks whether a thread that waits for other callers' requests was cancelled.
+_CANCEL_INTERVAL = 0.1
 
 
 class ConcurrencyLimiter:
@@ -37,6 +42,16 @@ class ConcurrencyLimiter:
         """Replace the limiters in a forked process: the parent's may be occupied by its requests."""
         self.threads = threading.BoundedSemaphore(self.max_concurrency)
         self._tasks: RunVar[anyio.CapacityLimiter] = RunVar(f"mdstream limiter {next(_LIMITER_NUMBERS)}")
+
+    @contextmanager
+    def hold_thread(self, token: CancelToken) -> Iterator[None]:
+        """Count the calling thread while it sends a request. Raises `RequestCancelled` if it is cancelled before."""
+        while not self.threads.acquire(timeout=_CANCEL_INTERVAL):
+            token.check()
+        try:
+            yield
+        finally:
+            self.threads.release()
 
     @property
     def tasks(self) -> anyio.CapacityLimiter:

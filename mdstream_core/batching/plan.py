@@ -5,7 +5,7 @@ are in the error's `partial`, each with the index of its input.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Protocol
@@ -53,7 +53,7 @@ class BatchPlan:
 
     def __init__(
         self,
-        sizes: Sequence[int],
+        sizes: Sequence[int] | Mapping[int, int],
         *,
         max_batch_size: int,
         max_batch_bytes: int | None = None,
@@ -111,7 +111,7 @@ class BatchPlan:
 
     def _split(self, span: range, error: MDStreamError) -> bool:
         """Split a batch and the pending ones to the limit that its error reports; return `False` if there is none."""
-        limit = self._learn_limit(error, len(span), sum(self._sizes[span.start : span.stop]))
+        limit = self._learn_limit(error, len(span), sum(self._sizes[index] for index in span))
         if limit is None:
             return False
         if len(list(_split_spans(self._sizes, span, limit.inputs, limit.bytes))) == 1:
@@ -122,13 +122,17 @@ class BatchPlan:
                     _lower_limit(self._max_batch_size, limit.inputs),
                     _lower_limit(self._max_batch_bytes, limit.bytes),
                 )
-                merged = _merge_spans(sorted([span, *self._pending], key=lambda pending: pending.start))
-                self._pending = deque(
-                    batch
-                    for rest in merged
-                    for batch in _split_spans(self._sizes, rest, self._max_batch_size, self._max_batch_bytes)
-                )
+                self._plan_again(span)
         return True
+
+    def _plan_again(self, span: range) -> None:
+        """Split a batch that was rejected, and the pending ones. Called with the lock held."""
+        merged = _merge_spans(sorted([span, *self._pending], key=lambda pending: pending.start))
+        self._pending = deque(
+            batch
+            for rest in merged
+            for batch in _split_spans(self._sizes, rest, self._max_batch_size, self._max_batch_bytes)
+        )
 
     def _with_hint(self, span: range, error: MDStreamError) -> MDStreamError:
         """Append a hint to the error of a rejected batch that has empty inputs."""
@@ -182,8 +186,15 @@ class BatchPlan:
         )
 
 
+def measure_text(index: int, text: object) -> int:
+    """Return the size of a text in bytes. Raises `TypeError`, which names the text's index, if it is no string."""
+    if not isinstance(text, str):
+        raise TypeError(f"text {index} has the type {type(text).__name__} (hint: pass strings)")
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def _split_spans(
-    sizes: Sequence[int], span: range, max_batch_size: int | None, max_batch_bytes: int | None
+    sizes: Sequence[int] | Mapping[int, int], span: range, max_batch_size: int | None, max_batch_bytes: int | None
 ) -> Iterator[range]:
     start, size = span.start, 0
     for at in span:

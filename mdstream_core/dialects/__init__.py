@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeVar, get_args
 
 from mdstream_core._choices import find_choice
+from mdstream_core.dialects._arrays import ArrayDialect
 from mdstream_core.dialects._batch_limits import BatchLimit
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._function_tools import function_tool, with_strict
@@ -41,6 +42,7 @@ from mdstream_core.dialects.tgi import TGI
 __all__ = [
     "LMI",
     "TGI",
+    "ArrayDialect",
     "Auto",
     "AutoEmbeddings",
     "AutoRerank",

@@ -38,6 +38,8 @@ _BYTE_RANGES = {
 
 _NUMBER_TYPES = {float, int}
 
+DecodeBase64 = Callable[[str, int], Any]
+
 
 class EmbeddingDecoder(JSONDocumentDecoder):
     """Decoder for embeddings in any of the shapes.
@@ -50,12 +52,14 @@ class EmbeddingDecoder(JSONDocumentDecoder):
     def __init__(self, *, check_count: bool = True) -> None:
         super().__init__()
         self._check_count = check_count
+        #: Decodes a vector in base64, of the text at an index; raises `InvalidDocument` if a number is not finite.
+        self.decode_base64: DecodeBase64 = _decode_base64
 
     def _is_response(self, document: Any) -> bool:
         return not isinstance(document, dict) or not _KEYS.isdisjoint(document)
 
     def _read(self, document: Any) -> list[Event]:
-        embeddings = sorted(_embeddings(document), key=lambda embedding: embedding.index)
+        embeddings = sorted(_embeddings(document, self.decode_base64), key=lambda embedding: embedding.index)
         indices = [embedding.index for embedding in embeddings]
         inputs = len(embeddings) if self._check_count else max(indices, default=0) + 1
         if wrong := describe_wrong_indices(indices, inputs, complete=self._check_count):
@@ -74,30 +78,33 @@ def read_usage(document: Mapping[str, Any]) -> list[Event]:
     return [Usage(tokens or total, 0, total)] if usage else []
 
 
-def _embeddings(document: Any) -> list[Embedding]:
+def _embeddings(document: Any, decode: DecodeBase64) -> list[Embedding]:
     if not isinstance(document, dict):
-        return _list(document)
+        return _list(document, decode)
     if "data" in document:
-        return _list(document["data"])
+        return _list(document["data"], decode)
     if by_type := document.get("embeddingsByType"):
-        return _first_type(by_type)
-    return _list(next((rows for name in _FIELDS if (rows := document.get(name))), None))
+        return _first_type(by_type, decode)
+    return _list(next((rows for name in _FIELDS if (rows := document.get(name))), None), decode)
 
 
-def _list(rows: Any) -> list[Embedding]:
+def _list(rows: Any, decode: DecodeBase64) -> list[Embedding]:
     """Read a list of vectors, one vector, or a list of objects with `embedding`."""
     if isinstance(rows, list) and rows and isinstance(rows[0], dict):
-        return _objects(rows)
-    return [Embedding(row, at) for at, row in enumerate(_vectors(rows))]
+        return _objects(rows, decode)
+    return [Embedding(row, at) for at, row in enumerate(_vectors(rows, decode))]
 
 
-def _objects(rows: list[Mapping[str, Any]]) -> list[Embedding]:
+def _objects(rows: list[Mapping[str, Any]], decode: DecodeBase64) -> list[Embedding]:
     if len(rows) == 1 and _nesting_depth(rows[0]["embedding"]) > 1:
-        return _list(rows[0]["embedding"])
-    return [Embedding(_vector(row["embedding"], at), parse_index(row.get("index"), at)) for at, row in enumerate(rows)]
+        return _list(rows[0]["embedding"], decode)
+    return [
+        Embedding(_vector(row["embedding"], at, decode), parse_index(row.get("index"), at))
+        for at, row in enumerate(rows)
+    ]
 
 
-def _first_type(by_type: Mapping[str, Any]) -> list[Embedding]:
+def _first_type(by_type: Mapping[str, Any], decode: DecodeBase64) -> list[Embedding]:
     """Return the float vectors of OCI's response, or else those of its first type."""
     names = sorted((name for name, rows in by_type.items() if rows), key=lambda name: name != "float")
     name = next(iter(names), "float")
@@ -107,35 +114,35 @@ def _first_type(by_type: Mapping[str, Any]) -> list[Embedding]:
             RuntimeWarning,
             stacklevel=2,
         )
-    vectors = _vectors(by_type.get(name))
+    vectors = _vectors(by_type.get(name), decode)
     for at, vector in enumerate(vectors):
         if name in _BYTE_RANGES and not _BYTE_RANGES[name].issuperset(vector):
             raise InvalidDocument(f"vector {at} has a number that is not of type {name}")
     return [Embedding(vector, at) for at, vector in enumerate(vectors)]
 
 
-def _vectors(rows: Any) -> list[list[float]]:
+def _vectors(rows: Any, decode: DecodeBase64) -> list[list[float]]:
     """Read vectors from nested lists of any depth."""
     if not isinstance(rows, list | str) or not rows:
         raise InvalidDocument("it has no vectors")
-    return [_vector(row, at) for at, row in enumerate([rows] if _nesting_depth(rows) == 1 else rows)]
+    return [_vector(row, at, decode) for at, row in enumerate([rows] if _nesting_depth(rows) == 1 else rows)]
 
 
 #: The nesting depth of the token vectors of one text.
 _TOKEN_VECTORS_DEPTH = 2
 
 
-def _vector(value: Any, at: int) -> list[float]:
+def _vector(value: Any, at: int, decode: DecodeBase64) -> list[float]:
     depth = _nesting_depth(value)
     if depth < _TOKEN_VECTORS_DEPTH:
-        return _numbers(value, at)
+        return _numbers(value, at, decode)
     if (
         depth == _TOKEN_VECTORS_DEPTH + 1 and len(value) == 1
     ):  # transformers' pipeline returns a batch of one for each text
         value = value[0]
     elif depth > _TOKEN_VECTORS_DEPTH:
         raise InvalidDocument(f"text {at} has {len(value)} lists of token vectors, {depth} levels deep, instead of one")
-    return _mean_pool([_numbers(row, at) for row in value], at)
+    return _mean_pool([_numbers(row, at, _decode_base64) for row in value], at)
 
 
 def _nesting_depth(value: Any) -> int:
@@ -157,19 +164,24 @@ def _mean_pool(tokens: list[list[float]], at: int) -> list[float]:
         RuntimeWarning,
         stacklevel=2,
     )
-    return _numbers([sum(column) / len(tokens) for column in zip(*tokens, strict=True)], at)
+    return _numbers([sum(column) / len(tokens) for column in zip(*tokens, strict=True)], at, _decode_base64)
 
 
-def _numbers(value: Any, at: int) -> list[float]:
+def _numbers(value: Any, at: int, decode: DecodeBase64) -> list[float]:
     """Return the numbers of a vector, a list or base64 of little-endian 32-bit floats. Each must be finite."""
-    vector = value if isinstance(value, list) else _decode_base64(value)
-    if not vector:
+    vector: list[float] = value if isinstance(value, list) else decode(value, at)
+    if not len(vector):  # an array has no truth value
         raise InvalidDocument(f"vector {at} has no numbers")
-    if isinstance(value, list) and not _are_numbers(vector):
-        raise InvalidDocument(_describe_first(vector, at, lambda number: type(number) not in _NUMBER_TYPES))
+    if isinstance(value, list):
+        if not _are_numbers(vector):
+            raise InvalidDocument(_describe_first(vector, at, lambda number: type(number) not in _NUMBER_TYPES))
+        _check_finite(vector, at)
+    return vector
+
+
+def _check_finite(vector: list[float], at: int) -> None:
     if not isfinite(sum(vector)) and not all(map(isfinite, vector)):  # a sum of finite numbers may overflow
         raise InvalidDocument(_describe_first(vector, at, lambda number: not isfinite(number)))
-    return vector
 
 
 def _are_numbers(vector: list[Any]) -> bool:
@@ -178,11 +190,13 @@ def _are_numbers(vector: list[Any]) -> bool:
     return is_uniform or _NUMBER_TYPES.issuperset(types)
 
 
-def _decode_base64(text: str) -> list[float]:
+def _decode_base64(text: str, at: int) -> list[float]:
     packed = array("f", a2b_base64(text, strict_mode=True))
     if sys.byteorder == "big":
         packed.byteswap()
-    return packed.tolist()
+    vector = packed.tolist()
+    _check_finite(vector, at)
+    return vector
 
 
 def _describe_first(vector: list[Any], at: int, is_wrong: Callable[[Any], bool]) -> str:

@@ -23,7 +23,7 @@ def rate_limited(attempt: "Attempt", budget: "TimeoutBudget") -> Iterator[None]:
         yield
         return
     with _track_wait(attempt, budget):
-        limits.acquire()
+        limits.acquire(attempt.cancel_token)
     try:
         yield
     except MDStreamError as error:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from mdstream_core.errors import MDStreamError, RateLimited
 from mdstream_core.events import Usage
-from mdstream_core.rate_limit._limiter import Grant
+from mdstream_core.rate_limit._limiter import Cancellation, Grant
 from mdstream_core.rate_limit._rate_limit import RateLimit
 
 
@@ -50,13 +50,13 @@ class CallLimits:
         """Whether a rejected request slows down all others that share the limit, so that a retry may wait its turn."""
         return self._rate_limit is not None and self._rate_limit.adaptive
 
-    def acquire(self) -> None:
-        """Wait until the next attempt may be sent. Raises `RateLimitTimeout`."""
+    def acquire(self, cancellation: Cancellation | None = None) -> None:
+        """Wait until the next attempt may be sent. Raises `RateLimitTimeout`, or what the cancellation raises."""
         acquired, self._acquired = self._acquired, False
         if self._rate_limiter is not None and not acquired:
             self._rate_limiter.acquire()
         if self._rate_limit is not None:
-            self._grant = self._rate_limit.acquire(self._params)
+            self._grant = self._rate_limit.acquire(self._params, cancellation=cancellation)
 
     async def aacquire(self) -> None:
         """Async variant of `acquire`."""

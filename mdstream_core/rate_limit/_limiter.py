@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -24,8 +25,23 @@ from mdstream_core.rate_limit._store import Store
 #: takes to wake up.
 _LOOKAHEAD = 0.05
 
+#: Seconds between two checks whether a request was cancelled that waits in the queue.
+_CANCELLATION_INTERVAL = 0.1
+
 #: Numbers for the names of `RunVar`s: older releases of anyio identify these by name.
 _QUEUE_NUMBERS = count()
+
+
+class Cancellation(Protocol):
+    """Cancels the wait of a thread from another one; see `mdstream_core.transport._cancellation.CancelToken`."""
+
+    def check(self) -> None:
+        """Raise an exception if the request was cancelled."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and raise an exception as soon as the request is cancelled."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,15 @@ class Limiter:
         self._queue = _fork.Lock()
         self._task_queue: RunVar[anyio.Lock] = RunVar(f"mdstream rate limit {next(_QUEUE_NUMBERS)}")
 
-    def acquire(self, limits: Limits, *, tokens: float, max_wait: float, processes: int | None) -> Grant:
+    def acquire(
+        self,
+        limits: Limits,
+        *,
+        tokens: float,
+        max_wait: float,
+        processes: int | None,
+        cancellation: Cancellation | None = None,
+    ) -> Grant:
         """Wait until a request may be sent.
 
         Args:
@@ -69,22 +93,25 @@ class Limiter:
             tokens: Tokens that the request is expected to use.
             max_wait: Longest acceptable wait in seconds.
             processes: Number of processes that share the limit, if it is known.
+            cancellation: How another thread ends the wait.
 
         Raises:
             RateLimitTimeout: The wait would be longer than `max_wait`.
         """
         started = time.monotonic()
-        if not self._queue.acquire(timeout=min(max_wait, threading.TIMEOUT_MAX)):
+        if not _wait_for(self._queue, max_wait, cancellation):
             raise self._timeout(max_wait)
         try:
+            if cancellation is not None:
+                cancellation.check()
             reserve = self._reserving(tokens, max_wait - (time.monotonic() - started))
             reservation = self._check(self._store.use(limits, processes, reserve), max_wait)
             if reservation.wait > _LOOKAHEAD:
-                time.sleep(reservation.wait - _LOOKAHEAD)
+                _sleep(reservation.wait - _LOOKAHEAD, cancellation)
         finally:
             self._queue.release()
         if reservation.wait > 0:
-            time.sleep(min(reservation.wait, _LOOKAHEAD))
+            _sleep(min(reservation.wait, _LOOKAHEAD), cancellation)
         return Grant(reservation.at, time.monotonic() - started, tokens)
 
     async def aacquire(self, limits: Limits, *, tokens: float, max_wait: float, processes: int | None) -> Grant:
@@ -168,6 +195,25 @@ def _slowing_down(grant: Grant, retry_after: float) -> Operation[None]:
         store.slow_down(limits, granted_at=grant.at, retry_after=retry_after, blocking=blocking)
 
     return slow_down
+
+
+def _wait_for(queue: _fork.Lock, timeout: float, cancellation: Cancellation | None) -> bool:
+    """Wait until this request is the first in its queue, and return whether that happened in time."""
+    deadline = time.monotonic() + timeout
+    while cancellation is not None:
+        cancellation.check()
+        if queue.acquire(timeout=max(0.0, min(_CANCELLATION_INTERVAL, deadline - time.monotonic()))):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+    return queue.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+
+
+def _sleep(seconds: float, cancellation: Cancellation | None) -> None:
+    if cancellation is None:
+        time.sleep(seconds)
+    else:
+        cancellation.sleep(seconds)
 
 
 async def _acquire_within(lock: anyio.Lock, timeout: float) -> bool:  # noqa: ASYNC109  # a timeout is no cancellation

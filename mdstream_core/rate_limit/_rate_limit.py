@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from mdstream_core import _fork
 from mdstream_core.rate_limit._algorithm import Limits
-from mdstream_core.rate_limit._limiter import Grant, Limiter
+from mdstream_core.rate_limit._limiter import Cancellation, Grant, Limiter
 from mdstream_core.rate_limit._location import StoreLocation
 from mdstream_core.rate_limit._tokens import estimate_input_tokens, is_without_output, max_output_tokens
 
@@ -131,13 +131,14 @@ class RateLimit:
         """Where the state is, without the password."""
         return self._location.url
 
-    def acquire(self, params: Mapping[str, Any] | None = None) -> Grant:
+    def acquire(self, params: Mapping[str, Any] | None = None, *, cancellation: Cancellation | None = None) -> Grant:
         """Wait until a request may be sent.
 
         Models call this for each of their requests. Call it before requests that others send for you, too.
 
         Args:
             params: Parameters of the request in the OpenAI JSON shape, to estimate its tokens.
+            cancellation: How another thread ends the wait; `None` if none does.
 
         Raises:
             RateLimitTimeout: No request may be sent within `max_wait`.
@@ -146,7 +147,11 @@ class RateLimit:
         True
         """
         return self._get_limiter().acquire(
-            self._limits, tokens=self._estimate_tokens(params), max_wait=self.max_wait, processes=self.processes
+            self._limits,
+            tokens=self._estimate_tokens(params),
+            max_wait=self.max_wait,
+            processes=self.processes,
+            cancellation=cancellation,
         )
 
     async def aacquire(self, params: Mapping[str, Any] | None = None) -> Grant:

@@ -6,7 +6,7 @@ time for a thousand streams. Here each step takes constant time.
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
@@ -25,6 +25,7 @@ class PooledConnection:
         self._route = route
         self._backend = backend
         self._stream: Any = None
+        self._cancel_token: Any = None
         self.origin = to_key(route.origin)
         #: Time when the connection became idle, on the clock of `time.monotonic`.
         self.idle_since = inf
@@ -32,6 +33,25 @@ class PooledConnection:
     def _is_closed_by_server(self) -> bool:
         """Whether the server has closed the idle connection: nothing else makes an idle connection readable."""
         return bool(self._stream.get_extra_info("is_readable"))
+
+    def watch(self, extensions: Mapping[str, Any]) -> None:
+        """Let the `cancel_token` of a request, if it has one, interrupt this connection until its response has ended.
+
+        Raises `RequestCancelled` if the token has cancelled the request already.
+        """
+        if (token := extensions.get("cancel_token")) is not None:
+            token.add(self)
+            self._cancel_token = token
+
+    def unwatch(self) -> None:
+        """Undo `watch`, because the response has ended."""
+        if self._cancel_token is not None:
+            self._cancel_token.remove(self)
+            self._cancel_token = None
+
+    def interrupt(self) -> None:
+        """Shut down the socket while another thread uses it."""
+        self._backend.interrupt(self._stream)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._route.origin}>"
@@ -121,6 +141,7 @@ class PoolState:
 
     def release(self, connection: Any, *, reusable: bool) -> list[Any]:
         """Release a connection whose response has ended; the request that has waited the longest may get it."""
+        connection.unwatch()
         self._released.append((connection, reusable))
         return self._process_released()
 

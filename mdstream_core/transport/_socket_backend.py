@@ -4,8 +4,10 @@ For each read httpcore sets the socket's timeout (an `ioctl`) and builds a mappi
 each token is one read, that is a tenth of the time per token.
 """
 
+import socket
 import ssl
 import threading
+from contextlib import suppress
 from typing import Any
 
 _UNKNOWN = object()
@@ -58,6 +60,12 @@ class SocketBackend:
 
     def close(self, stream: SocketStream) -> None:
         stream.close()
+
+    def interrupt(self, stream: SocketStream) -> None:
+        """Shut down the socket of a stream that another thread reads: the read ends, and that thread closes it."""
+        sock = stream.get_extra_info("socket")
+        with suppress(OSError):  # it is closed already
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # the method of `SSLSocket` would change its state
 
     def connect_tcp(self, *args: Any) -> SocketStream:
         return SocketStream(self._core, self._inner.connect_tcp(*args))
