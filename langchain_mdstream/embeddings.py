@@ -13,6 +13,7 @@ from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, r
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._rows import EmbeddingRows
 from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, data_uri, embedding_dialect, progress_bar
 from mdstream_core.options import EmbeddingDialect
@@ -23,7 +24,7 @@ InputType = Literal["document", "query"]
 Image = str | bytes | Path
 
 
-class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
+class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddings):
     """Base class of the embedding models. The platform's mixin adds the endpoint and the authentication.
 
     Texts are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The result has one

@@ -1,10 +1,13 @@
 """`Service`: a platform with its authentication and both clients. Each model object of a framework holds one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mdstream_core.batching.execute import ConcurrencyLimiter, agather, gather
 from mdstream_core.batching.plan import BatchPlan
+from mdstream_core.batching.row_plan import RowPlan
+from mdstream_core.batching.rows import RowCollector
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import (
@@ -74,9 +77,10 @@ class Service:
         self.async_client = AsyncClient(auth, http_async_client, **options)
         self._headers = headers
         self._timeout = Timeout.from_value(timeout)
-        self._retry = retry or Retry()
+        #: The retry policy of all calls.
+        self.retry = retry or Retry()
         #: The retry budget of all calls of this service; `None` if `retry` has no budget.
-        self.retry_quota = RetryQuota(self._retry.budget) if self._retry.budget else None
+        self.retry_quota = RetryQuota(self.retry.budget) if self.retry.budget else None
         self._hooks = hooks
         self._resume = resume
         self._limiters: dict[int, ConcurrencyLimiter] = {}
@@ -110,7 +114,7 @@ class Service:
             params,
             stream=stream,
             headers=self._merge_headers(headers),
-            retry=self._retry,
+            retry=self.retry,
             timeout=self._timeout,
             hooks=self._hooks,
             resume=self._resume,
@@ -178,6 +182,35 @@ class Service:
         build_call = self._call_factory(negotiated, params, inputs)
         return await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
 
+    async def agather_rows(
+        self,
+        dialect: ListDialect,
+        params: Mapping[str, Any],
+        inputs: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        max_concurrency: int = 1,
+        collector: RowCollector,
+    ) -> None:
+        """Embed inputs of which some may be bad: each gets its own result or its own error.
+
+        Args:
+            dialect: API format of the endpoint.
+            params: Parameters of the requests, without the inputs.
+            inputs: Texts.
+            batch_size: Inputs of one request; by default, and at most, the limit of the service.
+            max_concurrency: Maximum number of concurrent requests of this service.
+            collector: Receives the result or the error of each input, and decides which errors end the batch.
+
+        Raises:
+            MDStreamError: An error that ends the batch. The results before it were collected.
+        """
+        negotiated = self._negotiate(dialect)
+        build_plan = partial(RowPlan, collector)
+        plan = self._plan_batches(negotiated, inputs, batch_size, None, lambda count: None, build_plan=build_plan)
+        build_call = self._call_factory(negotiated, params, inputs)
+        await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
+
     def _limiter(self, max_concurrency: int) -> ConcurrencyLimiter:
         return self._limiters.get(max_concurrency) or self._limiters.setdefault(
             max_concurrency, ConcurrencyLimiter(max_concurrency)
@@ -197,6 +230,8 @@ class Service:
         batch_size: int | None,
         max_results: int | None,
         on_progress: Callable[[int], object],
+        *,
+        build_plan: Callable[..., BatchPlan] = BatchPlan,
     ) -> BatchPlan:
         _check_texts(inputs)
         max_bytes = self.platform.max_request_bytes
@@ -204,7 +239,7 @@ class Service:
         limit = negotiated.limit.combine(
             BatchLimit(negotiated.max_batch_size if batch_size is None else batch_size, size)
         )
-        return BatchPlan(
+        return build_plan(
             [len(text.encode("utf-8", "surrogatepass")) for text in inputs],
             max_batch_size=limit.inputs or 0,
             max_batch_bytes=limit.bytes,
