@@ -38,7 +38,7 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-def _answer(column: Any, batch: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def _run_column(column: Any, batch: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return os.getpid(), column(batch)
 
 
@@ -53,7 +53,9 @@ def test_a_column_runs_in_a_spawned_process(framework: str, emulator: Emulator) 
     ]
     expected = [column(PROMPT) for column in columns]
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
-        results = [future.result(LIMIT) for future in [processes.submit(_answer, column, PROMPT) for column in columns]]
+        results = [
+            future.result(LIMIT) for future in [processes.submit(_run_column, column, PROMPT) for column in columns]
+        ]
 
     assert {os.getpid()}.isdisjoint(pid for pid, _ in results)
     assert RIVERS == results[0][1]["answer"][0]
@@ -203,7 +205,7 @@ def test_a_closed_loop_starts_again() -> None:
 
 
 @in_both
-def test_a_pickle_has_no_secret_and_says_so(
+def test_a_pickle_has_no_secret_and_its_error_reports_it(
     framework: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
