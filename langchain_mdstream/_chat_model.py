@@ -22,13 +22,14 @@ from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._messages import openai_messages
 from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._responses import ChunkBuilder, build_result
+from langchain_mdstream._rows import ChatRows
 from langchain_mdstream._structured import Method, build_structured_output
 from langchain_mdstream._tools import Tool, openai_tool
 from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
 @hide_call_headers
-class ChatModel(GenerationFields, BaseChatModel):
+class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.

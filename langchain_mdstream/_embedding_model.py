@@ -10,11 +10,12 @@ from pydantic import ConfigDict, model_validator
 from langchain_mdstream._aliases import EmbeddingAliases
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reject_connection_options
 from langchain_mdstream._errors import map_errors
+from langchain_mdstream._rows import EmbeddingRows
 from mdstream_core import ListDialect, ModelResponse, embedding_dialect, progress_bar
 from mdstream_core.options import EmbeddingDialect
 
 
-class EmbeddingModel(EmbeddingAliases, ConnectionFields, Embeddings):
+class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddings):
     """Base class of the embedding models. The platform's mixin adds the endpoint and the authentication.
 
     Texts are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The result has one

@@ -21,6 +21,7 @@ from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from langchain_mdstream._registration import register_loadable
 from langchain_mdstream._responses import token_usage
+from langchain_mdstream._rows import CompletionRows
 from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import (
     Choice,
@@ -38,7 +39,7 @@ from mdstream_core import (
 
 
 @hide_call_headers
-class CompletionModel(GenerationFields, BaseLLM):
+class CompletionModel(CompletionRows, GenerationFields, BaseLLM):
     """Base class of the completion models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.

@@ -20,6 +20,7 @@ from llamaindex_mdstream._callbacks import observe_chat, observe_completion
 from llamaindex_mdstream._messages import openai_messages
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
+from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._structured import StructuredOutput
 from mdstream_core import Call, Dialect, ReasoningHistory, TextParsingDialect, dialect, has_assistant_messages
 
@@ -27,7 +28,7 @@ R = TypeVar("R", ChatResponse, CompletionResponse)
 
 
 @_requests.with_hidden_headers
-class MDStreamLLM(StructuredOutput):
+class MDStreamLLM(GenerationRows, StructuredOutput):
     """Base class of the LLMs of all platforms.
 
     Use the class of a platform: `OCIDataScience`, `OCIGenAI`, `SageMakerLLM` or `ModelArts`.

@@ -4,6 +4,7 @@ LlamaIndex's programs do not expose the response that they parse, nor its finish
 responses are parsed here, with LlamaIndex's functions for prompts, tools and partial objects.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,8 +87,13 @@ class StructuredOutputMethod:
         try:
             return self._parse(response, choice)
         except (ValueError, TypeError, MDStreamError) as error:
-            message = f"the response is not a {self.output_cls.__name__}: {error}"
+            message = f"the response is not a {self._output_name}: {error}"
             raise self._error(message, "InvalidOutput", response, choice) from error
+
+    @property
+    def _output_name(self) -> str:
+        """Name of the requested object, for error messages."""
+        return self.output_cls.__name__
 
     def _build_request(
         self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
@@ -125,6 +131,39 @@ class SchemaMethod(StructuredOutputMethod):
 
     def _parse(self, response: Any, choice: Choice) -> Any:
         return self.output_cls.model_validate_json(choice.text)
+
+
+@dataclass
+class JSONSchemaMethod(SchemaMethod):
+    """`response_format` with a JSON schema that has no class; the object is a dictionary.
+
+    Args:
+        schema: The JSON schema.
+    """
+
+    schema: Mapping[str, Any]
+
+    @property
+    def _output_name(self) -> str:
+        return str(self.schema.get("title", "output"))
+
+    def _build_request(
+        self, prompt: BasePromptTemplate, options: dict[str, Any], prompt_args: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        schema = dict(self.schema)
+        json_schema = {
+            "name": re.sub(r"[^a-zA-Z0-9_-]", "_", self._output_name),
+            "schema": strict_schema(schema, nullable=False) if self.llm.strict else schema,
+            "strict": self.llm.strict,
+        }
+        options["response_format"] = {"type": "json_schema", "json_schema": json_schema}
+        return {"messages": self._messages(prompt, prompt_args), **options}
+
+    def _parse(self, response: Any, choice: Choice) -> Any:
+        value = json.loads(choice.text)
+        if not isinstance(value, dict) and self.schema.get("type", "object") == "object":
+            raise ValueError("it is no JSON object")
+        return value
 
 
 class ToolMethod(StructuredOutputMethod):

@@ -16,12 +16,13 @@ from llamaindex_mdstream._aliases import EmbeddingAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from llamaindex_mdstream._rows import EmbeddingRows
 from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, data_uri, embedding_dialect
 from mdstream_core.options import EmbeddingDialect
 
 
-class MDStreamEmbedding(EmbeddingAliases, ConnectionFields, BaseEmbedding):
+class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, BaseEmbedding):
     """Base class of the embedding models of all platforms: one vector per text, in order, or an error.
 
     LlamaIndex passes `embed_batch_size` texts at a time. They are split into batches of the size that the service

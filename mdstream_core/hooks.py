@@ -12,7 +12,9 @@ calls: it creates a separate callback for each. The last event of each started c
 `Failed` or `Abandoned`; ignore events after it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -132,6 +134,7 @@ Hook = Callable[[CallEvent], None] | CallHook
 
 _global_hooks: tuple[Hook, ...] = ()
 _lock = _fork.Lock()
+_local_hooks: ContextVar[tuple[Hook, ...]] = ContextVar("mdstream local hooks", default=())
 
 
 def add_global_hook(hook: Hook) -> Callable[[], None]:
@@ -158,8 +161,26 @@ def add_global_hook(hook: Hook) -> Callable[[], None]:
     return remove
 
 
+@contextmanager
+def local_hook(hook: Hook) -> Iterator[None]:
+    """Add a hook for the calls that this task or thread, or a task that it starts, creates in a `with` block.
+
+    >>> with local_hook(print):
+    ...     pass
+    """
+    token = _local_hooks.set((*_local_hooks.get(), hook))
+    try:
+        yield
+    finally:
+        _local_hooks.reset(token)
+
+
 def active_hooks(hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
-    """Return `hooks` and the global hooks, without global `CallHook`s of a class that `hooks` contains."""
+    """Return `hooks`, the hooks of the context and the global hooks.
+
+    Global `CallHook`s of a class that `hooks` contains are left out.
+    """
+    hooks = (*hooks, *_local_hooks.get())
     if not _global_hooks:
         return hooks
     own_classes = {type(hook) for hook in hooks if isinstance(hook, CallHook)}

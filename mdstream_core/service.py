@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from mdstream_core.batching.execute import ConcurrencyLimiter, agather, gather
 from mdstream_core.batching.plan import BatchPlan, measure_text
+from mdstream_core.batching.row_plan import RowPlan
+from mdstream_core.batching.rows import RowCollector
 from mdstream_core.batching.stream import TaskWorkers, ThreadWorkers, astream, stream
 from mdstream_core.batching.stream_plan import StreamPlan
 from mdstream_core.call import Call
@@ -83,9 +86,10 @@ class Service:
         self.async_client = AsyncClient(auth, http_async_client, **options)
         self._headers = headers
         self._timeout = Timeout.from_value(timeout)
-        self._retry = retry or Retry()
+        #: The retry policy of all calls.
+        self.retry = retry or Retry()
         #: The retry budget of all calls of this service; `None` if `retry` has no budget.
-        self.retry_quota = RetryQuota(self._retry.budget) if self._retry.budget else None
+        self.retry_quota = RetryQuota(self.retry.budget) if self.retry.budget else None
         self._hooks = hooks
         self._resume = resume
         self._rate_limit = rate_limit
@@ -123,7 +127,7 @@ class Service:
             params,
             stream=stream,
             headers=self._merge_headers(headers),
-            retry=self._retry,
+            retry=self.retry,
             timeout=self._timeout,
             hooks=self._hooks,
             resume=self._resume,
@@ -203,6 +207,35 @@ class Service:
             negotiated, params, lambda span: inputs[span.start : span.stop], limiter_acquired=limiter_acquired
         )
         return await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
+
+    async def agather_rows(
+        self,
+        dialect: ListDialect,
+        params: Mapping[str, Any],
+        inputs: Sequence[str],
+        *,
+        batch_size: int | None = None,
+        max_concurrency: int = 1,
+        collector: RowCollector,
+    ) -> None:
+        """Embed inputs of which some may be bad: each gets its own result or its own error.
+
+        Args:
+            dialect: API format of the endpoint.
+            params: Parameters of the requests, without the inputs.
+            inputs: Texts.
+            batch_size: Inputs of one request; by default, and at most, the limit of the service.
+            max_concurrency: Maximum number of concurrent requests of this service.
+            collector: Receives the result or the error of each input, and decides which errors end the batch.
+
+        Raises:
+            MDStreamError: An error that ends the batch. The results before it were collected.
+        """
+        negotiated = self._negotiate(dialect)
+        build_plan = partial(RowPlan, collector)
+        plan = self._plan_batches(negotiated, inputs, batch_size, None, lambda count: None, build_plan=build_plan)
+        build_call = self._call_factory(negotiated, params, lambda span: inputs[span.start : span.stop])
+        await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
 
     def embed_stream(
         self,
@@ -288,10 +321,12 @@ class Service:
         batch_size: int | None,
         max_results: int | None,
         on_progress: Callable[[int], object],
+        *,
+        build_plan: Callable[..., BatchPlan] = BatchPlan,
     ) -> BatchPlan:
         _reject_single_text(inputs)
         limit = self._batch_limit(negotiated, batch_size)
-        return BatchPlan(
+        return build_plan(
             [measure_text(index, text) for index, text in enumerate(inputs)],
             max_batch_size=limit.inputs or 0,
             max_batch_bytes=limit.bytes,

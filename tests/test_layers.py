@@ -47,7 +47,11 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "call": ("_json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork http errors wire", "anyio httpx httpcore httptools"),
     "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
-    "batching": ("_fork _indices call client errors events transport", "anyio"),
+    "batching": (
+        "_choices _fork _indices _json call client errors events hooks retry transport",
+        "anyio numpy pandas pyarrow",
+    ),
+    "batch": ("batching", ""),
     "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich IPython"),
@@ -65,7 +69,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
 #: What the framework packages may import from the core beside its public names.
 FRAMEWORK_IMPORTS = {
     f"mdstream_core.{route}"
-    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "errors", "http", "hooks", "options")
+    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "batch", "errors", "http", "hooks", "options")
 }
 
 #: And what the conformance suites may import, which run against the emulator.

@@ -84,6 +84,10 @@ class SyncTransformer(ast.NodeTransformer):
         return ast.Attribute(node.value, _to_sync_name(node.attr), node.ctx)
 
 
+#: Columns of tables run their requests on one event loop, whether the caller is synchronous or not.
+_ASYNC_ONLY = {"_rows.py"}
+
+
 def _functions(tree: ast.AST) -> dict[str, Any]:
     found = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     return {node.name: node for node in found}
@@ -97,7 +101,7 @@ def _variants() -> dict[str, tuple[ast.AST, ast.AST]]:
         pairs |= {
             f"{path.name}: {n}": (functions.get(_to_sync_name(n), node), node)
             for n, node in coroutines.items()
-            if n not in {"call", "_prepare_service"}
+            if n not in {"call", "_prepare_service"} and path.name not in _ASYNC_ONLY
         }
     return pairs
 
