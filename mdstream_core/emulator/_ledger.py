@@ -21,7 +21,7 @@ class LedgerEntry:
         time: When the request was received completely, in seconds of the emulator's monotonic clock.
         service: Service that received it, e.g. `sagemaker`.
         endpoint: Endpoint, deployment or model that it was sent to; empty if it named none.
-        client: Value of its header `X-Emulator-Client`, or of `User-Agent`; at most 200 characters.
+        client: Its `User-Agent`, at most 200 characters; a test sets it with `default_headers`.
         accepted: Whether it was within the rate limits. Without limits every request is.
     """
 

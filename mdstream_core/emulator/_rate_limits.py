@@ -16,7 +16,6 @@ from mdstream_core.emulator._ledger import (
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget, ServiceName
 
-CLIENT_HEADER = "x-emulator-client"
 _MIN_RATE, _MAX_RATE = 1e-9, 100_000  # requests per second
 _MAX_BURST = 100_000  # requests; the times of as many are stored
 _MAX_COUNTED_ENDPOINTS = 10_000  # whose requests are counted at the same time; a security limit
@@ -233,7 +232,7 @@ class RateEnforcer:
 
     def admit(self, target: RequestTarget, http_request: RecordedRequest) -> RateRejection | None:
         """Count a request that just arrived; return a rejection if it exceeds a limit."""
-        client = http_request.headers.get(CLIENT_HEADER) or http_request.headers.get("user-agent", "")
+        client = http_request.headers.get("user-agent", "")
         target = RequestTarget(target.service, target.endpoint[:MAX_ENDPOINT_CHARACTERS])
         with self._lock:
             now = self._clock()
