@@ -18,6 +18,7 @@ _SYNC_NAMES = {
     "__aexit__": "__exit__",
     "anext": "next",
     "async_acquire": "acquire",
+    "aacquire": "acquire",
     "async_client": "client",
     "AsyncGenerator": "Generator",
     "ChatResponseAsyncGen": "ChatResponseGen",
