@@ -1,6 +1,7 @@
 """Pages of documentation for tests: their code blocks, and the endpoints in them that the emulator replaces."""
 
 import contextlib
+import importlib.util
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ PAGES = {
 
 _BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<skip_reason>[^>]+?) -->\n+)?"
+    r"(?:<!-- needs: (?P<needs>[\w, ]+?) -->\n+)?"
     r"```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?[^\n]*\n(?P<code>.*?)^```$(?P<blank_lines>\n*)",
     re.DOTALL | re.MULTILINE,
 )
@@ -34,6 +36,7 @@ class Block:
         line: The number of its first line.
         title: The name of the file that it is; empty if it is none.
         skip_reason: Why it is not run; empty if it is run.
+        needs: Names of modules; where one of them is not installed, the block is only compiled.
         output: The text block directly after it, which is what it prints.
     """
 
@@ -42,6 +45,7 @@ class Block:
     line: int
     title: str = ""
     skip_reason: str = ""
+    needs: tuple[str, ...] = ()
     output: str | None = None
 
 
@@ -55,6 +59,7 @@ def blocks(page: str, language: str) -> list[Block]:
             page.count("\n", 0, match.start()) + 1,
             match["title"] or "",
             match["skip_reason"] or "",
+            tuple(re.findall(r"\w+", match["needs"] or "")),
             _output(match, matches[index + 1 :]),
         )
         for index, match in enumerate(matches)
@@ -120,7 +125,10 @@ def run_page(
         code = "\n" * block.line + block.code
         for pattern, address in {**addresses(emulator), **(replacements or {})}.items():
             code = re.sub(pattern, address, code)
+        compiled = compile(code, "page", "exec")
+        if not all(map(importlib.util.find_spec, block.needs)):
+            continue
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            exec(compile(code, "page", "exec"), namespace)
+            exec(compiled, namespace)
         yield block, output.getvalue()
