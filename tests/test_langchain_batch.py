@@ -26,11 +26,11 @@ models = pytest.mark.parametrize("kind", [ChatOCIModelDeployment, OCIModelDeploy
 
 
 def respond(request: dict[str, Any]) -> str:
-    """Return the number that the prompt ends with; a prompt with `bad` is rejected."""
+    """Return the number in the prompt, which no other prompt starts with; a prompt with `bad` is rejected."""
     prompt = str(request["messages"][-1]["content"])
     if "bad" in prompt:
         raise ValueError("the prompt is bad")
-    return f"<{prompt.rsplit(maxsplit=1)[-1]}>"
+    return f"<{prompt.split()[1]}>"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_no_input_of_a_batch_is_lost(kind: Any, call: str, emulator: Emulator) -
     """
     emulator.script(*(FAULTS[index // 33 % len(FAULTS)] if index % 33 == 0 else None for index in range(COUNT)))
     model = kind(endpoint=emulator.endpoint, auth_type="none")
-    prompts = [f"number {index}" for index in range(COUNT)]
+    prompts = [f"number {index} ." for index in range(COUNT)]
 
     assert [f"<{index}>" for index in range(COUNT)] == run_batch(model, prompts, {"max_concurrency": 16}, call)
     assert len(emulator.requests) > COUNT
@@ -72,7 +72,7 @@ def test_an_error_of_a_batch_belongs_to_its_input(
     """
     The other inputs have their outputs, those of the same group too.
     """
-    prompts = [f"number {index}" for index in range(20)]
+    prompts = [f"number {index} ." for index in range(20)]
     prompts[7] = "bad"
     results = run_batch(kind(endpoint=emulator.endpoint, auth_type="none"), prompts, config, call)
 
@@ -89,9 +89,9 @@ def test_a_batch_without_exceptions_raises_the_error(kind: Any, emulator: Emulat
     model = kind(endpoint=emulator.endpoint, auth_type="none")
 
     with pytest.raises(InvalidRequest, match="the prompt is bad"):
-        model.batch(["number 1", "bad"])
+        model.batch(["number 1 .", "bad"])
     with pytest.raises(InvalidRequest, match="the prompt is bad"):
-        asyncio.run(model.abatch(["number 1", "bad"], {"max_concurrency": 2}))
+        asyncio.run(model.abatch(["number 1 .", "bad"], {"max_concurrency": 2}))
     assert [] == model.batch([])
     assert [] == asyncio.run(model.abatch([]))
 
@@ -106,7 +106,7 @@ def test_the_requests_of_a_batch_are_concurrent(kind: Any, call: str, emulator: 
     emulator.always(Fault("slow_head", seconds=LIMIT, until=released))
     model = kind(endpoint=emulator.endpoint, auth_type="none")
     with ThreadPoolExecutor(1) as threads:
-        results = threads.submit(run_batch, model, ["number 1"] * 8, {"max_concurrency": 4}, call)
+        results = threads.submit(run_batch, model, ["number 1 ."] * 8, {"max_concurrency": 4}, call)
         deadline = monotonic() + LIMIT
         while len(emulator.requests) < 4 and monotonic() < deadline:
             sleep(0.01)
