@@ -36,6 +36,7 @@ class BackgroundLoop:
 
     def reset_after_fork(self) -> None:
         """Drop the loop in a forked process, where its thread does not run."""
+        self._inherited = getattr(self, "_loop", None)  # stays referenced: it must not be finalized in the child
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

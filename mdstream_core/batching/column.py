@@ -8,7 +8,7 @@ from mdstream_core._choices import find_choice, suggest_choice
 from mdstream_core.batching.background_loop import background_loop
 from mdstream_core.batching.rows import OnError, RowCollector, RowError, RowResult
 from mdstream_core.batching.tables import ColumnType, Table, arrow_type, open_table
-from mdstream_core.errors import MDStreamError
+from mdstream_core.errors import AuthenticationError, MDStreamError, extend_message
 
 #: Default of `max_concurrency`.
 MAX_CONCURRENCY = 16
@@ -41,6 +41,7 @@ class Column:
         self.prefix = prefix
         self.max_concurrency = max_concurrency
         self.on_error = find_choice("on_error", on_error, get_args(OnError))
+        self._is_unpickled = False
         self._result_names = {name: f"{prefix}{name}" for name in _RESULT_COLUMNS}
         if repeated := {column, into} & set(self._result_names.values()) or {column} & {into}:
             raise ValueError(
@@ -65,7 +66,7 @@ class Column:
         table, rows, collector = self._open(batch)
         if rows:
             try:
-                background_loop.run(self._process(rows, collector))
+                background_loop.run(self._process_all(rows, collector))
             except MDStreamError as error:
                 self._attach_batch(error, table, collector)
                 raise
@@ -76,7 +77,7 @@ class Column:
         table, rows, collector = self._open(batch)
         if rows:
             try:
-                await asyncio.wrap_future(background_loop.submit(self._process(rows, collector)))
+                await asyncio.wrap_future(background_loop.submit(self._process_all(rows, collector)))
             except MDStreamError as error:
                 self._attach_batch(error, table, collector)
                 raise
@@ -118,15 +119,19 @@ class Column:
         table = open_table(pd.DataFrame() if frame is None else frame.iloc[:0])
         return self._build_batch(table, RowCollector(0, self.on_error))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the arguments; the model's pickle has no credentials."""
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "_is_unpickled": True})
+
     def _open(self, batch: Any) -> tuple[Table, dict[int, Any], RowCollector]:
         """Read a batch: the values of the rows to process, and the results of those that are finished."""
         table = open_table(batch)
         names = table.names
-        if self.column not in names:
-            near = suggest_choice(self.column, [str(name) for name in names])
-            raise ValueError(
-                f"the batch has no column {self.column!r}{near} (hint: its columns are {', '.join(map(str, names))})"
-            )
+        if names.count(self.column) != 1:
+            raise _wrong_column(self.column, names)
         values = table.read(self.column)
         collector = RowCollector(len(values), self.on_error)
         self._read_finished(table, collector)
@@ -189,12 +194,32 @@ class Column:
         """Return the error of a value that cannot be sent."""
         raise NotImplementedError
 
+    async def _process_all(self, rows: Mapping[int, Any], collector: RowCollector) -> None:
+        try:
+            await self._process(rows, collector)
+        except (AuthenticationError, ValueError) as error:
+            if self._is_unpickled:
+                error.args = (extend_message(str(error), hint=_PICKLE_HINT), *error.args[1:])
+            raise
+
     async def _process(self, rows: Mapping[int, Any], collector: RowCollector) -> None:
         raise NotImplementedError
 
 
 #: The result of a row that was not sent because an error ended the batch.
 _NOT_SENT = RowResult(error="RowError NotSent: another row's error ended the batch before this row was finished")
+
+
+#: Added to errors of credentials in another process.
+_PICKLE_HINT = "a pickled model holds no secrets: set them in the environment of this process"
+
+
+def _wrong_column(column: str, names: list[str]) -> ValueError:
+    """Create the error of a column that is missing or that exists several times."""
+    if column in names:
+        return ValueError(f"the batch has {names.count(column)} columns {column!r} (hint: rename the others)")
+    near = suggest_choice(column, [str(name) for name in names])
+    return ValueError(f"the batch has no column {column!r}{near} (hint: its columns are {', '.join(map(str, names))})")
 
 
 def missing_value(column: str) -> RowError:

@@ -9,6 +9,7 @@ from mdstream_core.batching.execute import ConcurrencyLimiter
 from mdstream_core.batching.rows import CallRecorder, OnError, RowCollector, RowError, RowResult
 from mdstream_core.batching.tables import ColumnType, to_json_text
 from mdstream_core.errors import MDStreamError
+from mdstream_core.events import ModelResponse, describe_incomplete
 from mdstream_core.hooks import local_hook
 
 #: Sends the request of one row and returns its text or structured output.
@@ -91,7 +92,7 @@ class GenerateColumn(Column):
             )
         super().__init__(column, into, prefix, max_concurrency, on_error)
         self.model = model
-        self.schema = schema
+        self.schema = _named_schema(schema)
         self.as_json = as_json
         self.system = system
         self.streaming = streaming
@@ -102,10 +103,11 @@ class GenerateColumn(Column):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the limit of concurrent requests, which belongs to this process."""
-        return {**self.__dict__, "_limiter": None}
+        return {**super().__getstate__(), "_limiter": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({**state, "_limiter": ConcurrencyLimiter(state["max_concurrency"])})
+        super().__setstate__(state)
+        self._limiter = ConcurrencyLimiter(self.max_concurrency)
 
     @property
     def _value_type(self) -> ColumnType:  # type: ignore[override]
@@ -148,11 +150,11 @@ class GenerateColumn(Column):
         try:
             with local_hook(recorder):
                 output = await generate(value)
+                _check_response(recorder.response, output)
         except MDStreamError as error:
             if collector.is_fatal(error):
                 raise
-            error.request_id = error.request_id or recorder.request_id
-            collector.add_error(index, error, recorder.usage)
+            collector.add_error(index, error, recorder)
             return
         usage = recorder.usage
         collector.add(
@@ -164,6 +166,28 @@ class GenerateColumn(Column):
                 request_id=recorder.request_id,
             ),
         )
+
+
+def _named_schema(schema: Any) -> Any:
+    """Return the schema; a JSON schema gets a title, which APIs require as its name."""
+    if isinstance(schema, Mapping):
+        return {"title": "output", **schema}
+    if schema is not None and not isinstance(schema, type):
+        raise ValueError(
+            f"schema={schema!r} has the type {type(schema).__name__} (hint: pass a Pydantic class or a JSON schema)"
+        )
+    return schema
+
+
+def _check_response(response: ModelResponse | None, output: Any) -> None:
+    """Raise `RowError` for a response that is no output, which nobody would notice among many rows."""
+    if response is None:  # from a cache of the framework
+        return
+    if response.refusal and not output:
+        raise RowError(f"the model refused: {response.refusal}", code="ModelRefusal")
+    reason = describe_incomplete(response.finish_reason)
+    if "content filter" in reason:
+        raise RowError(f"the output was {reason}", code="ContentFiltered")
 
 
 def _to_list(value: Any) -> Any:

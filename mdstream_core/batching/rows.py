@@ -31,8 +31,16 @@ T = TypeVar("T")
 class RowError(MDStreamError):
     """A row cannot be processed, or its output is not what was requested.
 
-    `code` is `MissingValue` (the value is null), `InvalidValue` (it is neither text nor, for chats, a list of messages)
-    or `InvalidOutput` (the output does not follow the schema; `partial` has the text).
+    `code` is one of:
+
+    | code | meaning |
+    |---|---|
+    | `MissingValue` | the value is null |
+    | `InvalidValue` | the value is neither text nor, for generation, a list of messages |
+    | `InvalidOutput` | the output does not follow the schema; `partial` has the text |
+    | `ModelRefusal` | the model refused; `partial` has its explanation |
+    | `ContentFiltered` | a content filter stopped the output; `partial` has the text before |
+    | `NotSent` | the error of another row ended the batch |
     """
 
 
@@ -70,15 +78,15 @@ class RowCollector:
         """Add the result of a row."""
         self.results[index] = result
 
-    def add_error(self, index: int, error: MDStreamError, usage: Usage | None = None) -> None:
-        """Add the error of a row."""
-        partial = error.partial.text if isinstance(error.partial, ModelResponse) else None
+    def add_error(self, index: int, error: MDStreamError, recorder: "CallRecorder | None" = None) -> None:
+        """Add the error of a row, with what its last call received."""
+        recorder = recorder or CallRecorder()
         self.results[index] = RowResult(
             error=describe_error(error),
-            partial=partial or None,
-            input_tokens=usage.input if usage else None,
-            output_tokens=usage.output if usage else None,
-            request_id=error.request_id,
+            partial=_partial_text(error.partial) or _partial_text(recorder.response),
+            input_tokens=recorder.usage.input if recorder.usage else None,
+            output_tokens=recorder.usage.output if recorder.usage else None,
+            request_id=error.request_id or recorder.request_id,
         )
 
     def is_fatal(self, error: MDStreamError) -> bool:
@@ -101,6 +109,13 @@ def describe_error(error: MDStreamError) -> str:
     """
     text = f"{' '.join(filter(None, (type(error).__name__, error.code)))}: {error}"
     return text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"
+
+
+def _partial_text(response: Any) -> str | None:
+    """Return what was received: text, the arguments of tool calls, or a refusal."""
+    if not isinstance(response, ModelResponse):
+        return None
+    return response.text or "".join(call.arguments for call in response.tool_calls) or response.refusal or None
 
 
 class CallRecorder:

@@ -112,7 +112,7 @@ class PandasTable:
     @property
     def names(self) -> list[str]:
         """Names of the columns."""
-        return [str(name) for name in self._frame.columns]
+        return list(self._frame.columns)
 
     def read(self, name: str) -> list[Any]:
         """Return the values of a column."""

@@ -12,7 +12,12 @@ from mdstream_core.emulator._bounds import (
 )
 from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
 from mdstream_core.emulator.model import embed, relevances, split_tokens
-from mdstream_core.emulator.model_server._errors import ModelServerError, ServerLimits, too_many_texts_error
+from mdstream_core.emulator.model_server._errors import (
+    ModelServerError,
+    ServerLimits,
+    prompt_too_long_error,
+    too_many_texts_error,
+)
 from mdstream_core.emulator.model_server._flavours import Json
 
 CREATED = 1_795_188_570
@@ -43,6 +48,7 @@ def build_embeddings(request: Json, limits: ServerLimits) -> ResponsePlan:
         raise ModelServerError(400, text, param="dimensions")
     texts = _inputs(request.get("input"))
     _check_batch(texts, limits.max_batch_size)
+    _check_context(texts, limits.context)
     check_cost(texts, dimensions)
     vectors = [embed(text, dimensions) for text in texts]
     is_base64 = request.get("encoding_format") == "base64"
@@ -61,6 +67,13 @@ def build_embeddings(request: Json, limits: ServerLimits) -> ResponsePlan:
 def _check_batch(texts: list[Any], limit: int | None) -> None:
     if limit is not None and len(texts) > limit:
         raise too_many_texts_error(len(texts), limit)
+
+
+def _check_context(texts: list[str], limit: int | None) -> None:
+    """Reject a text that is longer than the context window, with vLLM's error."""
+    longest = max(len(split_tokens(text)) for text in texts) if limit is not None else 0
+    if limit is not None and longest > limit:
+        raise prompt_too_long_error(longest, limit)
 
 
 def check_cost(texts: list[str], size: int, max_texts: int = MAX_MESSAGES) -> None:
@@ -91,6 +104,10 @@ def handle_tei(request: Json, limits: ServerLimits) -> ResponsePlan:
     limit = limits.max_batch_size or TEI_MAX_BATCH_SIZE
     if len(texts) > limit:
         return json_plan(422, {"error": str(too_many_texts_error(len(texts), limit)), "error_type": "validation"})
+    longest = max(len(split_tokens(text)) for text in texts)
+    if limits.context is not None and longest > limits.context:
+        error = f"`inputs` must have less than {limits.context} tokens. Given: {longest}"
+        return json_plan(413, {"error": error, "error_type": "Validation"})
     return build_rerank(request, limits) if "query" in request else build_vectors(texts, limits.embedding_size)
 
 
