@@ -6,7 +6,7 @@ A stream that failed raises an error with the output so far; it is never reporte
 >>> chat = ChatOCIModelDeployment(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
 """
 
-from mdstream_core import MissingExtra, __version__
+from mdstream_core import MissingExtra, RateLimit, __version__
 
 try:
     import langchain_core  # noqa: F401
@@ -65,6 +65,7 @@ __all__ = [
     "OCIModelDeploymentRerank",
     "OCIModelDeploymentTGI",
     "OCIModelDeploymentVLLM",
+    "RateLimit",
     "SagemakerEndpoint",
     "SagemakerEndpointEmbeddings",
     "SagemakerEndpointRerank",

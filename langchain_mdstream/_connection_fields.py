@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from langchain_mdstream._aliases import ConnectionAliases
 from langchain_mdstream._errors import map_errors
-from mdstream_core import Call, Dialect, Platform, Retry, Service, Timeout, __version__, dialect
+from langchain_mdstream._rate_limiter import FrameworkRateLimiter
+from mdstream_core import Call, Dialect, Platform, RateLimit, Retry, Service, Timeout, __version__, dialect
 from mdstream_core._fork import Lock
 from mdstream_core.auth import Signer
 from mdstream_core.hooks import Hook
@@ -109,6 +111,14 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
     trust_env: bool = True
     """Whether to use the proxy settings of the environment (`HTTPS_PROXY`, `NO_PROXY` …)."""
+
+    rate_limit: RateLimit | None = Field(default=None, exclude=True)
+    """Limit of requests per second and tokens per minute, which each HTTP request acquires before it is sent, retries
+    included. Several models, processes and hosts can share it. Example: `RateLimit(142, store="redis://…", key="oci")`.
+    """
+
+    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True, repr=False)
+    """Rate limiter of LangChain, which each HTTP request acquires, retries included. `rate_limit` can do more."""
 
     hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False)
     """Hooks that are called for the events of each request: attempts, retries, the first event, the end. See
@@ -228,6 +238,8 @@ class ConnectionFields(ConnectionAliases, BaseModel):
             retry=self._build_retry(),
             hooks=self.hooks,
             resume=self._max_resumes,
+            rate_limit=self.rate_limit,
+            rate_limiter=FrameworkRateLimiter(self.rate_limiter) if self.rate_limiter else None,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             verify=self.verify,
@@ -271,7 +283,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Return what a pickle holds of a field."""
         field = type(self).model_fields.get(name)
         is_own = name in self._own_fields()
-        if field is None or not is_own or isinstance(value, Signer):
+        if field is None or not is_own or isinstance(value, Signer | RateLimit):
             return value
         if name == "default_headers":  # without values; an error can then name the missing ones
             return dict.fromkeys(value, HIDDEN)
@@ -338,7 +350,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         params = self._adapt_params(params)
         with map_errors():
             resolved = self._with_history(self._resolve_dialect(params, stream=stream), params)
-            return self.service.call(resolved, params, stream=stream, headers=headers)
+            return self.service.call(
+                resolved, params, stream=stream, headers=headers, limiter_acquired=self.model_kind == "chat"
+            )
 
     def _adapt_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add what the platform's own fields contribute to a request."""

@@ -17,6 +17,10 @@ class ConnectionFailed(errors.ConnectionFailed, langchain.ModelConnectionError):
     """The connection to the service failed."""
 
 
+class RateLimitTimeout(errors.RateLimitTimeout, langchain.ModelRateLimitError, ValueError):
+    """A `RateLimit` allowed no request within its `max_wait`."""
+
+
 class ServiceError(errors.ServiceError, langchain.ModelError, ValueError):
     """The service returned an error status that has no class of its own."""
 
@@ -81,6 +85,7 @@ _LANGCHAIN_CLASSES: dict[type[MDStreamError], type[MDStreamError]] = {
     cls.__mro__[1]: cls
     for cls in (
         ConnectionFailed,
+        RateLimitTimeout,
         ServiceError,
         AuthenticationError,
         PermissionDenied,

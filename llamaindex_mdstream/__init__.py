@@ -10,7 +10,7 @@ Example:
 
 from importlib.util import find_spec
 
-from mdstream_core import MissingExtra
+from mdstream_core import MissingExtra, RateLimit
 
 if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
@@ -46,6 +46,7 @@ __all__ = [
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
+    "RateLimit",
     "RequestNotSent",
     "SageMakerEmbedding",
     "SageMakerLLM",

@@ -209,8 +209,6 @@ def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., 
         observer = _CallObserver(kind, llm, *get_inputs(llm, *args, **kwargs))
         with observer.manager.as_trace(kind.trace):
             with _RequestScope(observer), map_value_errors():
-                if llm.rate_limiter is not None:
-                    llm.rate_limiter.acquire()
                 result = method(llm, *args, **kwargs)
             if isinstance(result, Generator):
                 return start_generator(_observe_stream(observer, result))
@@ -228,8 +226,6 @@ def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Ca
         observer = _CallObserver(kind, llm, *get_inputs(llm, *args, **kwargs))
         with observer.manager.as_trace(kind.trace):
             with _RequestScope(observer), map_value_errors():
-                if llm.rate_limiter is not None:
-                    await llm.rate_limiter.async_acquire()
                 result = await method(llm, *args, **kwargs)
             if isinstance(result, AsyncGenerator):
                 return await astart_generator(_observe_astream(observer, result))

@@ -16,8 +16,9 @@ from pydantic import (
 
 from llamaindex_mdstream._aliases import ConnectionAliases
 from llamaindex_mdstream._platform_fields import PlatformFields
+from llamaindex_mdstream._rate_limiter import FrameworkRateLimiter
 from llamaindex_mdstream._service_cache import ServiceCache, ServiceKey
-from mdstream_core import Retry, Service, Timeout
+from mdstream_core import RateLimit, Retry, Service, Timeout
 from mdstream_core.auth import Signer
 from mdstream_core.hooks import Hook
 from mdstream_core.http import (
@@ -92,6 +93,20 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     trust_env: bool = Field(
         default=True, description="Whether environment variables such as `HTTPS_PROXY` and `NO_PROXY` are used."
     )
+    rate_limit: RateLimit | None = Field(
+        default=None,
+        exclude=True,
+        description="Limit of requests per second and tokens per minute, which each HTTP request acquires before it is "
+        "sent, retries included. Several models, processes and hosts can share it. Example: `RateLimit(142, "
+        'store="redis://…", key="oci")`.',
+    )
+    rate_limiter: Any = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Rate limiter of LlamaIndex, which each HTTP request acquires, retries included. `rate_limit` "
+        "can do more.",
+    )
     hooks: tuple[Hook, ...] = Field(
         default=(),
         exclude=True,
@@ -152,7 +167,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     def _get_service(self) -> Service:
         proxy = self.proxy and SecretText(self.proxy)
         connection = (self.http_client, self.http_async_client, self.verify, proxy, self.trust_env)
-        policy = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks)
+        limits = (self.rate_limit, self.rate_limiter)
+        policy = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks, *limits)
         # A generator and no list: tracebacks may show local variables.
         address = (getattr(self, name) for name in self._address_fields)
         return self._services.get(ServiceKey((*address, *connection, *policy)), self._build_service)
@@ -178,6 +194,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
             retry=Retry(self.max_retries),
             hooks=self.hooks,
             resume=self._max_resumes,
+            rate_limit=self.rate_limit,
+            rate_limiter=FrameworkRateLimiter(self.rate_limiter) if self.rate_limiter else None,
             http_client=self.http_client,
             http_async_client=self.http_async_client,
             verify=self.verify,
@@ -198,7 +216,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         """Leave out credentials: the unpickled object resolves them again. A signer that can do so is included."""
         auth = self.auth if isinstance(self.auth, Signer) else None
         headers = self._serialize_headers(self.default_headers)
-        redacted = self.model_copy(update={**self._hidden_fields(), "auth": auth, "default_headers": headers})
+        retained = {"auth": auth, "default_headers": headers, "rate_limit": self.rate_limit}
+        redacted = self.model_copy(update={**self._hidden_fields(), **retained})
         # LlamaIndex's `__getstate__` removes attributes that cannot be pickled from the object that it is called for.
         return super(ConnectionFields, redacted).__getstate__()
 

@@ -80,36 +80,60 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, BaseE
         return await self._agather(texts, self._build_params(input_type), self.batch_size)
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        (vector,) = _vectors(self.embed([query], "query"))
+        (vector,) = self._embed([query], "query")
         return vector
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        (vector,) = _vectors(await self.aembed([query], "query"))
+        (vector,) = await self._aembed([query], "query")
         return vector
 
     def _get_text_embedding(self, text: str) -> Embedding:
-        (vector,) = _vectors(self.embed([text]))
+        (vector,) = self._embed([text])
         return vector
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        (vector,) = _vectors(await self.aembed([text]))
+        (vector,) = await self._aembed([text])
         return vector
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return _vectors(self.embed(texts))
+        return self._embed(texts)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return _vectors(await self.aembed(texts))
+        return await self._aembed(texts)
 
-    def _gather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    def _embed(self, texts: list[str], input_type: str = "document") -> list[Embedding]:
+        """Embed texts for LlamaIndex, which has acquired `rate_limiter` for the first request."""
+        params = self._build_params(input_type)
+        return _vectors(self._gather(texts, params, self.batch_size, limiter_acquired=True))
+
+    async def _aembed(self, texts: list[str], input_type: str = "document") -> list[Embedding]:
+        """Async variant of `_embed`."""
+        params = self._build_params(input_type)
+        return _vectors(await self._agather(texts, params, self.batch_size, limiter_acquired=True))
+
+    def _gather(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, *, limiter_acquired: bool = False
+    ) -> ModelResponse:
         return self._get_service().gather(
-            self._resolve_dialect(), params, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
+            self._resolve_dialect(),
+            params,
+            inputs,
+            batch_size=batch_size,
+            max_concurrency=self.max_concurrency,
+            limiter_acquired=limiter_acquired,
         )
 
-    async def _agather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    async def _agather(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, *, limiter_acquired: bool = False
+    ) -> ModelResponse:
         await self._prepare_service()
         return await self._get_service().agather(
-            self._resolve_dialect(), params, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
+            self._resolve_dialect(),
+            params,
+            inputs,
+            batch_size=batch_size,
+            max_concurrency=self.max_concurrency,
+            limiter_acquired=limiter_acquired,
         )
 
     def _build_params(self, input_type: str) -> dict[str, Any]:

@@ -50,6 +50,7 @@ from mdstream_core.events import (
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
+from mdstream_core.rate_limit import RateLimit
 from mdstream_core.retry import Retry, RetryBudget
 from mdstream_core.service import Service
 
@@ -74,6 +75,7 @@ __all__ = [
     "OpenAICompletions",
     "Platform",
     "ProviderData",
+    "RateLimit",
     "ReasoningDelta",
     "ReasoningHistory",
     "RefusalDelta",

@@ -59,9 +59,14 @@ class Lock:
         """Replace the lock by an unlocked one."""
         self._lock = threading.Lock()
 
-    def acquire(self, *, blocking: bool = True) -> bool:
-        """Acquire the lock, and return whether that succeeded; without `blocking` do not wait."""
-        return self._lock.acquire(blocking)
+    def acquire(self, *, blocking: bool = True, timeout: float = -1) -> bool:
+        """Acquire the lock, and return whether that succeeded.
+
+        Args:
+            blocking: Whether to wait.
+            timeout: Longest wait in seconds; -1 waits without a limit.
+        """
+        return self._lock.acquire(blocking, timeout)
 
     def release(self) -> None:
         """Release the lock."""

@@ -19,12 +19,13 @@ from mdstream_core.errors import (
     unexpected_shape,
 )
 from mdstream_core.events import Event, ModelResponse, ResponseAccumulator
-from mdstream_core.hooks import Completed, FirstEvent, ResponseStarted
+from mdstream_core.hooks import Completed, FirstEvent, RateLimitWaited, ResponseStarted
 from mdstream_core.http import Request, ResponseHead, redact_headers
 from mdstream_core.resume import ContinuationDecoder
 
 if TYPE_CHECKING:
     from mdstream_core.call import Call
+    from mdstream_core.rate_limit import CallLimits
     from mdstream_core.wire import Frame
 
 #: Maximum number of bytes read of an error response's body.
@@ -82,6 +83,16 @@ class Attempt:
     def record_refresh(self) -> None:
         """Record that the credentials were refreshed for this attempt, or that a refresh failed."""
         self._call.has_refreshed = True
+
+    @property
+    def rate_limits(self) -> "CallLimits | None":
+        """The rate limits of the call."""
+        return self._call.rate_limits
+
+    def record_wait(self, seconds: float) -> None:
+        """Record that the attempt has waited for its rate limits."""
+        if self._call.has_hooks:
+            self._call.notify(RateLimitWaited(seconds))
 
     def start(self, head: ResponseHead) -> None:
         """Start the response: its status line and headers were received."""

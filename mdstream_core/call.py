@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from mdstream_core import _json
 from mdstream_core.attempt import Attempt
-from mdstream_core.errors import AuthenticationError, MDStreamError, extend_error
+from mdstream_core.errors import AuthenticationError, MDStreamError, RateLimited, extend_error
 from mdstream_core.events import ModelResponse
 from mdstream_core.hooks import (
     Abandoned,
@@ -27,12 +27,19 @@ from mdstream_core.hooks import (
     active_hooks,
 )
 from mdstream_core.http import RequestHeaders, Timeout, scrub_credentials
+from mdstream_core.rate_limit import CallLimits
 from mdstream_core.resume import ResumePoint, is_resumable
 from mdstream_core.retry import EMPTY_QUOTA, EMPTY_QUOTA_HINT, Retry, RetryQuota
 
 #: How many times a rejected request is sent again with a changed payload: a server may reject several parameters, one
 #: per response.
 _MAX_RELAXATIONS = 10
+
+#: How many times a request that was rejected for its rate is sent again, if it has a rate limit that adapts.
+_MAX_REJECTIONS = 10
+
+#: After how many of them the delay grows no further: the limit itself slows all requests down.
+_MAX_REJECTION_DOUBLINGS = 4
 
 _RETRY = Retry()
 _TIMEOUT = Timeout()
@@ -52,6 +59,7 @@ class Call:
         hooks: Hooks that receive the events of this call; see `mdstream_core.hooks`.
         resume: How many times an interrupted stream is resumed, if that is possible; see `mdstream_core.resume`.
         quota: Retry budget shared with other calls; `None` is unlimited.
+        rate_limits: Rate limits that each attempt acquires before it is signed; `None` if there are none.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Call:
         hooks: tuple[Hook, ...] = (),
         resume: int = 0,
         quota: RetryQuota | None = None,
+        rate_limits: CallLimits | None = None,
     ) -> None:
         self.platform = platform
         self.dialect = dialect
@@ -86,6 +95,8 @@ class Call:
         #: Whether this call has refreshed the credentials, or tried to.
         self.has_refreshed = False
         self._quota = quota
+        self.rate_limits = rate_limits
+        self._rejections = 0
         self._retried = False
         self._relaxations = 0
         self._resume = resume
@@ -218,11 +229,28 @@ class Call:
             self._payload = relaxed
             self._relaxations += 1
             return 0.0
-        self._failures += 1
-        if not self._retry.should_retry(self._failures, error):
-            return None
-        delay = self._retry.delay(self._failures, error)
+        if self._waits_its_turn(error):
+            self._rejections += 1
+            delay = self._retry.delay(min(self._rejections, _MAX_REJECTION_DOUBLINGS), error)
+        else:
+            self._failures += 1
+            if not self._retry.should_retry(self._failures, error):
+                return None
+            delay = self._retry.delay(self._failures, error)
         return delay if delay < remaining and self._can_spend(error) else None
+
+    def _waits_its_turn(self, error: MDStreamError) -> bool:
+        """Whether a request that was rejected for its rate is sent again, and not counted as a retry.
+
+        All that share its rate limit have slowed down, so that it succeeds soon.
+        """
+        return (
+            isinstance(error, RateLimited)
+            and self.rate_limits is not None
+            and self.rate_limits.is_adaptive
+            and self._rejections < _MAX_REJECTIONS
+            and self._retry.should_retry(1, error)
+        )
 
     def _can_spend(self, error: MDStreamError) -> bool:
         """Take a retry from the quota. If it is used up, return `False` and add that to the error's message."""

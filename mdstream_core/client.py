@@ -4,7 +4,6 @@ The sync and async variants differ only in awaiting. A client holds a connection
 stream, so threads and tasks can share it.
 """
 
-import asyncio
 import inspect
 import time
 import warnings
@@ -30,9 +29,10 @@ from mdstream_core.http import (
     scrub_credentials,
     sendable_headers,
 )
+from mdstream_core.rate_limit import arate_limited, rate_limited
 from mdstream_core.transport import async_http_client, http_client
 from mdstream_core.transport._fairness import acheckpoint, checkpoint
-from mdstream_core.transport._loop_bound import LoopBoundClient, discard_closed_loops, running_loop
+from mdstream_core.transport._loop_bound import LoopBoundClient, call_soon, discard_closed_loops, running_loop
 from mdstream_core.transport.decompression import aiter_body, iter_body
 from mdstream_core.transport.exceptions import map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
@@ -135,7 +135,11 @@ class Client(_BaseClient):
             while True:
                 attempt = call.create_attempt()
                 try:
-                    with map_exceptions(budget), self._open_response(attempt, budget) as response:
+                    with (
+                        map_exceptions(budget),
+                        rate_limited(attempt, budget),
+                        self._open_response(attempt, budget) as response,
+                    ):
                         with _ignore_errors_when_final(attempt, budget):
                             for data in iter_body(response):
                                 while True:
@@ -242,7 +246,7 @@ class AsyncClient(_BaseClient):
                 attempt = call.create_attempt()
                 try:
                     with map_exceptions(budget):
-                        async with self._open_response(attempt, budget) as response:
+                        async with arate_limited(attempt, budget), self._open_response(attempt, budget) as response:
                             with _ignore_errors_when_final(attempt, budget):
                                 async for data in aiter_body(response):
                                     while True:
@@ -376,18 +380,12 @@ async def _arefresh(signer: Signer, expired: int, budget: TimeoutBudget) -> None
     if pending is None:
         return
     done = anyio.Event()
-    pending.add_done_callback(partial(_set_event, _call_soon(), done))
+    pending.add_done_callback(partial(_set_event, call_soon(), done))
     with anyio.move_on_after(signer.refresh_timeout) as scope:
         await done.wait()
     if scope.cancelled_caught:
         raise ConnectionFailed(f"no new credential within {signer.refresh_timeout:g} s")
     raise_refresh_error(pending)
-
-
-def _call_soon() -> Callable[[Callable[[], None]], Any]:
-    """Return the function that schedules a callback on the running event loop from any thread."""
-    loop = running_loop()
-    return loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
 
 
 def _set_event(call_soon: Callable[[Callable[[], None]], Any], done: anyio.Event, _: object) -> None:

@@ -2,6 +2,7 @@
 
 * MDStreamError
   * ConnectionFailed         the service could not be reached: DNS, TCP, TLS, no free connection
+  * RateLimitTimeout         no request was sent, because a `RateLimit` allowed none within its `max_wait`
   * ServiceError             the service returned an error status
     * AuthenticationError    401
     * PermissionDenied       403
@@ -58,6 +59,7 @@ __all__ = [
     "MissingExtra",
     "NotFound",
     "PermissionDenied",
+    "RateLimitTimeout",
     "RateLimited",
     "ServerError",
     "ServiceError",
@@ -187,6 +189,10 @@ class ConnectionFailed(MDStreamError):
     """The service could not be reached."""
 
     retryable = True
+
+
+class RateLimitTimeout(MDStreamError):
+    """A `RateLimit` allowed no request within its `max_wait`. Nothing was sent."""
 
 
 class ServiceError(MDStreamError):

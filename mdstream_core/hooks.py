@@ -35,6 +35,14 @@ class RequestSent:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitWaited:
+    """A request has waited for a rate limit, after `RequestSent` and before its bytes are sent."""
+
+    seconds: float
+    """How long it has waited."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseStarted:
     """The status line and the headers of a response were received."""
 
@@ -85,7 +93,9 @@ class Abandoned:
     """The exception of a signer, a hook or other code that is not a failure of the service; else `None`."""
 
 
-CallEvent = RequestSent | ResponseStarted | FirstEvent | RetryScheduled | Completed | Failed | Abandoned
+CallEvent = (
+    RequestSent | RateLimitWaited | ResponseStarted | FirstEvent | RetryScheduled | Completed | Failed | Abandoned
+)
 
 
 @dataclass(frozen=True, slots=True)

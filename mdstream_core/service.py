@@ -31,6 +31,7 @@ from mdstream_core.http import (
     sendable_headers,
 )
 from mdstream_core.platforms import Platform
+from mdstream_core.rate_limit import CallLimits, RateLimit, RateLimiter
 from mdstream_core.retry import Retry, RetryQuota
 
 
@@ -45,6 +46,8 @@ class Service:
         timeout: Timeouts in seconds; a number is the `read` timeout. The platform has defaults for the others.
         retry: Retry policy; its budget is shared by all calls of this service.
         hooks: Hooks that receive the events of each call.
+        rate_limit: Limit that each request acquires before it is sent.
+        rate_limiter: Rate limiter of a framework, for the same purpose.
         resume: How many times an interrupted stream is resumed.
         http_client: The user's own `httpx.Client`.
         http_async_client: The user's own `httpx.AsyncClient`.
@@ -66,6 +69,8 @@ class Service:
         retry: Retry | None = None,
         hooks: tuple[Hook, ...] = (),
         resume: int = 0,
+        rate_limit: RateLimit | None = None,
+        rate_limiter: RateLimiter | None = None,
         http_client: Any = None,
         http_async_client: Any = None,
         **options: Any,
@@ -83,6 +88,8 @@ class Service:
         self.retry_quota = RetryQuota(self.retry.budget) if self.retry.budget else None
         self._hooks = hooks
         self._resume = resume
+        self._rate_limit = rate_limit
+        self._rate_limiter = rate_limiter
         self._limiters: dict[int, ConcurrencyLimiter] = {}
         self._negotiated: NegotiatedDialect | None = None
         #: Whether to send the reasoning of earlier messages, as error responses required; by the model's name.
@@ -96,6 +103,7 @@ class Service:
         *,
         stream: bool = True,
         headers: Mapping[str, str] | None = None,
+        limiter_acquired: bool = False,
     ) -> Call:
         """Create a call to this endpoint.
 
@@ -104,6 +112,7 @@ class Service:
             params: Parameters of the request in the OpenAI JSON shape.
             stream: Whether the response is streamed.
             headers: Additional headers of this request; the framework packages pass a `SecretHeaders`.
+            limiter_acquired: Whether the framework has acquired `rate_limiter` for the first request of the call.
 
         Raises:
             InvalidRequest: A header cannot be sent; the message names it without its value.
@@ -119,7 +128,13 @@ class Service:
             hooks=self._hooks,
             resume=self._resume,
             quota=self.retry_quota,
+            rate_limits=self._create_limits(params, limiter_acquired),
         )
+
+    def _create_limits(self, params: Mapping[str, Any], acquired: bool) -> CallLimits | None:
+        if self._rate_limit is None and self._rate_limiter is None:
+            return None
+        return CallLimits(self._rate_limit, self._rate_limiter, acquired=acquired, params=params)
 
     def _merge_headers(self, headers: Mapping[str, str] | None) -> Mapping[str, str]:
         """Merge the headers of each request with those of one call."""
@@ -143,6 +158,7 @@ class Service:
         max_concurrency: int = 1,
         max_results: int | None = None,
         on_progress: Callable[[int], object] = lambda count: None,
+        limiter_acquired: bool = False,
     ) -> ModelResponse:
         """Embed or rerank any number of inputs, in as many requests as needed.
 
@@ -155,6 +171,7 @@ class Service:
                 tasks of an event loop.
             max_results: How many of the best scores to return; `None` returns all.
             on_progress: Called with the number of inputs of each completed request.
+            limiter_acquired: Whether the framework has acquired `rate_limiter` for one of the requests.
 
         Raises:
             MDStreamError: A request failed after its retries; `partial` has the results of the others, with the indices
@@ -162,7 +179,7 @@ class Service:
         """
         negotiated = self._negotiate(dialect)
         plan = self._plan_batches(negotiated, inputs, batch_size, max_results, on_progress)
-        build_call = self._call_factory(negotiated, params, inputs)
+        build_call = self._call_factory(negotiated, params, inputs, limiter_acquired)
         return gather(self.client, build_call, plan, self._limiter(max_concurrency))
 
     async def agather(
@@ -175,11 +192,12 @@ class Service:
         max_concurrency: int = 1,
         max_results: int | None = None,
         on_progress: Callable[[int], object] = lambda count: None,
+        limiter_acquired: bool = False,
     ) -> ModelResponse:
         """Async variant of `gather`."""
         negotiated = self._negotiate(dialect)
         plan = self._plan_batches(negotiated, inputs, batch_size, max_results, on_progress)
-        build_call = self._call_factory(negotiated, params, inputs)
+        build_call = self._call_factory(negotiated, params, inputs, limiter_acquired)
         return await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
 
     async def agather_rows(
@@ -249,11 +267,16 @@ class Service:
         )
 
     def _call_factory(
-        self, negotiated: NegotiatedDialect, params: Mapping[str, Any], inputs: Sequence[str]
+        self, negotiated: NegotiatedDialect, params: Mapping[str, Any], inputs: Sequence[str], limiter_acquired: bool
     ) -> Callable[[range], Call]:
+        acquired = iter([limiter_acquired])  # for the first call
+
         def build_call(span: range) -> Call:
             return self.call(
-                negotiated, {**params, negotiated.input_field: inputs[span.start : span.stop]}, stream=False
+                negotiated,
+                {**params, negotiated.input_field: inputs[span.start : span.stop]},
+                stream=False,
+                limiter_acquired=next(acquired, False),
             )
 
         return build_call

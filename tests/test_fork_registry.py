@@ -37,6 +37,7 @@ ALLOWED = {
     "mdstream_core/_fork.py": "the registry itself",
     "mdstream_core/auth/_signer.py": "Signer: the pending refresh is discarded in the child",
     "mdstream_core/batching/execute.py": "ConcurrencyLimiter.reset_after_fork; and the threads of one `gather`, which ends with it",
+    "mdstream_core/rate_limit/_limiter.py": "Limiter.reset_after_fork: the queues of the tasks",
     "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",

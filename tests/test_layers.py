@@ -40,15 +40,16 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "options": ("_choices auth dialects", "pydantic"),
     "retry": ("_fork errors", ""),
     "hooks": ("_fork errors events http", ""),
+    "rate_limit": ("_fork _redaction errors events", "anyio redis"),
     "otel": ("_fork _json _version errors events http hooks", "opentelemetry"),
     "resume": ("errors events", ""),
-    "attempt": ("_hints _json errors events http resume hooks", ""),
-    "call": ("_json attempt errors events http resume retry hooks", ""),
+    "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
+    "call": ("_json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork http errors wire", "anyio httpx httpcore httptools"),
-    "client": ("_fork attempt auth call events errors http transport", "anyio httpx"),
+    "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
     "batching": ("_choices _fork _indices _json call client errors events hooks retry", "anyio numpy pandas pyarrow"),
     "batch": ("batching", ""),
-    "service": ("batching call client dialects errors events http platforms retry hooks", ""),
+    "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
     "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich IPython"),
     "cli": (
@@ -57,7 +58,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     ),
     "testing": ("", ""),
     "__init__": (
-        "_images _json _progress _version call client dialects errors events http platforms retry service",
+        "_images _json _progress _version call client dialects errors events http platforms rate_limit retry service",
         "",
     ),
 }
@@ -72,7 +73,7 @@ FRAMEWORK_IMPORTS = {
 TESTING_IMPORTS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
 #: The modules that may wait.
-WAITING = {"transport", "client", "batching", "emulator", "auth", "cli"}
+WAITING = {"transport", "client", "batching", "rate_limit", "emulator", "auth", "cli"}
 
 FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}

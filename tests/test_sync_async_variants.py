@@ -24,6 +24,7 @@ NAMES = {
     "acheckpoint": "checkpoint",
     "_atrack_refresh": "_track_refresh",
     "_arefresh": "_refresh",
+    "arate_limited": "rate_limited",
     "aclose": "close",
     "__aiter__": "__iter__",
     "handle_async_request": "handle_request",

@@ -15,6 +15,7 @@ from mdstream_core.hooks import (
     Completed,
     Failed,
     FirstEvent,
+    RateLimitWaited,
     RequestSent,
     ResponseStarted,
     RetryScheduled,
@@ -76,6 +77,9 @@ class SpanRecorder:
             return
         self._identity |= attributes.server_attributes(call_event.request)
         self._start_span().set_attribute("url.full", attributes.url_without_secrets(call_event.request))
+
+    def _on_rate_limit_waited(self, call_event: RateLimitWaited) -> None:
+        self._start_span().add_event("mdstream.rate_limit_wait", {"mdstream.seconds": call_event.seconds})
 
     def _on_response_started(self, call_event: ResponseStarted) -> None:
         span = self._start_span()
@@ -150,6 +154,7 @@ class SpanRecorder:
 
 _HANDLERS: dict[type[Any], Callable[[SpanRecorder, Any], None]] = {
     RequestSent: SpanRecorder._on_request_sent,
+    RateLimitWaited: SpanRecorder._on_rate_limit_waited,
     ResponseStarted: SpanRecorder._on_response_started,
     FirstEvent: SpanRecorder._on_first_event,
     RetryScheduled: SpanRecorder._on_retry_scheduled,

@@ -50,3 +50,9 @@ def running_loop() -> Any:
     if runs_on_trio():  # checked first, because trio's guest mode runs inside an asyncio loop
         return sys.modules["trio"].lowlevel.current_trio_token()
     return asyncio.get_running_loop()
+
+
+def call_soon() -> Callable[[Callable[[], None]], Any]:
+    """Return the function that schedules a callback on the running event loop from any thread."""
+    loop = running_loop()
+    return loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon

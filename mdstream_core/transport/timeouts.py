@@ -35,6 +35,10 @@ class TimeoutBudget:
         self.limits: dict[str, float | None] = {name: _to_limit(seconds) for name, seconds in steps.items()}
         self.limits["deadline"] = None
 
+    def extend(self, seconds: float) -> None:
+        """Move the total deadline: this time is not part of the call."""
+        self._deadline += seconds
+
     def start(self) -> None:
         """Start the deadlines of an attempt."""
         now = time.monotonic()
