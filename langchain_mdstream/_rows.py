@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import BaseMessage, SystemMessage, convert_to_messages
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, convert_to_messages
 from pydantic import BaseModel
 
 from langchain_mdstream._errors import map_errors
@@ -34,7 +34,6 @@ class ChatRows:
 
         async def generate(value: Value) -> Any:
             messages = _to_messages(value, system)
-            _check_messages(messages)
             if schema is None:
                 message = await resend_interrupted(lambda: model.ainvoke(messages, **options), service)
                 return message.text
@@ -100,19 +99,15 @@ class EmbeddingRows:
 
 def _to_messages(value: Value, system: str | None) -> list[BaseMessage]:
     """Convert the value of a row. Raises `RowError` if a message is invalid."""
+    start: list[BaseMessage] = [SystemMessage(system)] if system else []
+    if isinstance(value, str):
+        return [*start, HumanMessage(value)]
     try:
-        messages = convert_to_messages([("user", value)] if isinstance(value, str) else value)
+        messages = convert_to_messages(value)
+        openai_messages(messages)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
-    return [SystemMessage(system), *messages] if system else messages
-
-
-def _check_messages(messages: Sequence[BaseMessage]) -> None:
-    """Raise `RowError` if the messages cannot be sent, which is not an error of all rows."""
-    try:
-        openai_messages(messages)
-    except (TypeError, ValueError) as error:
-        raise RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
+    return [*start, *messages]
 
 
 def _to_plain(output: Any) -> Any:

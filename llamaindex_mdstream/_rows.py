@@ -118,12 +118,15 @@ def _parse(method: StructuredOutputMethod, response: Any) -> Any:
 
 def _to_messages(value: Value, system: str | None) -> list[ChatMessage]:
     """Convert the value of a row. Raises `RowError` if a message is invalid."""
+    start = [ChatMessage(system, role=MessageRole.SYSTEM)] if system else []
+    if isinstance(value, str):
+        return [*start, ChatMessage(value)]
     try:
-        messages = [ChatMessage(value)] if isinstance(value, str) else [_to_message(message) for message in value]
+        messages = [_to_message(message) for message in value]
         openai_messages(messages)
     except (TypeError, ValueError) as error:
         raise RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
-    return [ChatMessage(system, role=MessageRole.SYSTEM), *messages] if system else messages
+    return [*start, *messages]
 
 
 def _to_message(message: Mapping[str, Any]) -> ChatMessage:

@@ -226,7 +226,7 @@ class Service:
         negotiated = self._negotiate(dialect)
         build_plan = partial(RowPlan, collector)
         plan = self._plan_batches(negotiated, inputs, batch_size, None, lambda count: None, build_plan=build_plan)
-        build_call = self._call_factory(negotiated, params, inputs)
+        build_call = self._call_factory(negotiated, params, inputs, limiter_acquired=False)
         await agather(self.async_client, build_call, plan, self._limiter(max_concurrency))
 
     def _limiter(self, max_concurrency: int) -> ConcurrencyLimiter:

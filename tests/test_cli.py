@@ -113,6 +113,27 @@ def test_the_emulator_imitates_another_model_server(options: list[str], content_
     assert done is response.body.endswith(b"data: [DONE]\n\n")
 
 
+def test_the_emulator_enforces_a_rate_and_prints_its_totals() -> None:
+    """The third request exceeds the burst; the totals are printed at the end."""
+    options = "--requests-per-second 0.0003 --burst 2 --retry-after 9 --rate-limit-scope endpoint --delay 0".split()
+    process = subprocess.Popen([*MDSTREAM, "emulate", *options], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = _read_url(process.stdout, "oci-model-deployment") + STREAM
+        responses = [send_request(url, HELLO) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+    finally:
+        process.kill()
+        process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr]
+
+    assert [200, 200, 429] == [response.status for response in responses]
+    assert "9" == responses[-1].headers["retry-after"]
+    assert "LB bandwidth" in responses[-1].json["message"]
+    assert "\n3 requests: 2 accepted, 1 rejected by a rate limit; at most " in output
+
+
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints it."""
     with pytest.raises(SystemExit) as exit_info:
@@ -150,6 +171,12 @@ def test_help_imports_nothing_slow() -> None:
         (["--upstream", "here"], "--upstream here is not an http://"),
         (["--flavour", "vlm"], "--flavour='vlm' is unknown\nhint: use one of vllm, "),
         (["--flavour", ""], "--flavour='' is unknown\nhint: use one of vllm, "),
+        (["--requests-per-second", "0"], "--requests-per-second=0.0 is out of range\nhint: pass more than 0"),
+        (["--requests-per-second", "1", "--burst", "0"], "--burst=0 is out of range\nhint: pass how many requests"),
+        (["--burst", "2"], "--burst has no rate limit to apply to\nhint: add --requests-per-second"),
+        (["--rate-limit-scope", "endpoint"], "--rate-limit-scope has no rate limit to apply to\nhint: add"),
+        (["--requests-per-second", "1", "--retry-after", "soon"], "--retry-after soon is not a number of seconds"),
+        (["--requests-per-second", "1", "--retry-after", "-1"], "--retry-after=-1.0 is out of range"),
     ],
 )
 def test_an_invalid_option_of_the_emulator_is_a_usage_error(

@@ -117,6 +117,35 @@ def test_the_marker_scripts_and_configures(project: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
 
 
+def test_the_marker_sets_rate_limits(project: pytest.Pytester) -> None:
+    """
+    Each test starts with the marker's limits, with nothing counted, whatever the test before changed.
+    """
+    result = run_pytest(
+        project,
+        """
+        import httpx, pytest
+        from mdstream_core.emulator import RequestRateLimit
+
+        pytestmark = pytest.mark.mdstream(rate_limits=[RequestRateLimit(1 / 3600, burst=2)])
+
+        def statuses(emulator):
+            return [httpx.get(f"{emulator.openai_url}/models").status_code for _ in range(3)]
+
+        def test_one(mdstream_emulator):
+            assert [200, 200, 429] == statuses(mdstream_emulator)
+            mdstream_emulator.rate_limits = []
+            assert [200, 200, 200] == statuses(mdstream_emulator)
+
+        def test_two(mdstream_emulator):
+            assert [200, 200, 429] == statuses(mdstream_emulator)
+            assert 1 == mdstream_emulator.ledger.rejected_count
+        """,
+    )
+
+    result.assert_outcomes(passed=2)
+
+
 def test_an_unknown_option_is_an_error(project: pytest.Pytester) -> None:
     """
     A misspelt keyword is an error of that test, with Python's message.

@@ -20,7 +20,7 @@ in_both = pytest.mark.parametrize("framework", FRAMEWORKS)
 each_platform = pytest.mark.parametrize("case", CHAT_CASES.values(), ids=CHAT_CASES)
 
 #: A message without usage before it, and one in the middle of which the stream breaks.
-CUT = Fault("cut", after=3)
+INTERRUPTED = Fault("cut", after=3)
 
 
 class Person(BaseModel):
@@ -57,7 +57,7 @@ def emulator(shared_emulator: Emulator) -> Emulator:
 @in_both
 @each_platform
 @pytest.mark.parametrize("streaming", [False, True])
-def test_each_prompt_gets_its_answer(framework: str, case: Any, streaming: bool, emulator: Emulator) -> None:
+def test_each_prompt_gets_its_output(framework: str, case: Any, streaming: bool, emulator: Emulator) -> None:
     """
     With token counts and request id; prompts and messages.
     """
@@ -78,7 +78,7 @@ def test_an_interrupted_stream_is_sent_again(framework: str, case: Any, emulator
     As a whole, because nobody has read it.
     """
     chat = chat_of(framework, emulator, case, max_retries=1)
-    emulator.script(CUT)
+    emulator.script(INTERRUPTED)
     out = GenerateColumn(chat, "prompt", streaming=True, max_concurrency=1)({"prompt": ["one two three four five"]})
 
     assert ["one two three four five"] == out["answer"]
@@ -93,7 +93,7 @@ def test_the_last_interruption_is_the_error_of_the_row(framework: str, case: Any
     `partial` has the text that was received; other rows are not affected.
     """
     chat = chat_of(framework, emulator, case, max_retries=1)
-    emulator.script(CUT, CUT)
+    emulator.script(INTERRUPTED, INTERRUPTED)
     prompts = ["one two three four five", "six"]
     out = GenerateColumn(chat, "prompt", streaming=True, max_concurrency=1)({"prompt": prompts})
 
@@ -142,7 +142,7 @@ def test_rejected_rows_do_not_affect_others(framework: str, emulator: Emulator) 
 
 
 @in_both
-def test_a_refusal_is_no_answer(framework: str) -> None:
+def test_a_refusal_is_no_output(framework: str) -> None:
     """
     Its text is in `partial`.
     """

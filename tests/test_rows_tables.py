@@ -142,7 +142,7 @@ def test_the_output_of_an_earlier_run_is_completed(framework: str, kind: str) ->
 
 
 @in_both
-def test_messages_survive_the_way_through_tables(framework: str) -> None:
+def test_messages_survive_tables(framework: str) -> None:
     """
     Arrow fills fields that a message lacks with null, and pandas returns arrays.
     """
@@ -151,9 +151,9 @@ def test_messages_survive_the_way_through_tables(framework: str) -> None:
     table = pa.table({"messages": [messages]})
     with emulator_of_rows() as emulator:
         column = GenerateColumn(chat_of(framework, emulator, temperature=0), "messages")
-        answers = [column(table)["answer"][0].as_py(), column(table.to_pandas())["answer"][0]]
+        outputs = [column(table)["answer"][0].as_py(), column(table.to_pandas())["answer"][0]]
 
-    assert ["The Nile, the Amazon and the Danube."] * 2 == answers
+    assert ["The Nile, the Amazon and the Danube."] * 2 == outputs
 
 
 def test_the_index_of_a_frame_is_kept() -> None:

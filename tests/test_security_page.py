@@ -11,7 +11,7 @@ from mdstream_core.auth import _rejections
 from mdstream_core.auth._oci_sdk import SDKSigner
 from mdstream_core.auth._signer import Signer
 from mdstream_core.dialects import _choice_decoder, _limits
-from mdstream_core.emulator import Emulator
+from mdstream_core.emulator import Emulator, _ledger, _rate_limits
 from mdstream_core.emulator import _bounds as emulator
 from mdstream_core.emulator import _listener as site
 from mdstream_core.emulator.services import _modelarts_websocket
@@ -60,6 +60,12 @@ LIMITS: dict[str, tuple[float, ...]] = {
     ),
     "recorded requests (`emulator.requests`), all together": (emulator.MAX_RECORD_BYTES,),
     "recorded requests": (site._MAX_RECORDS,),
+    "requests of the ledger (`emulator.ledger`)": (_ledger.MAX_LEDGER_ENTRIES,),
+    "name of a client or endpoint in the ledger": (
+        _ledger.MAX_CLIENT_CHARACTERS,
+        _ledger.MAX_ENDPOINT_CHARACTERS,
+    ),
+    "endpoints whose rate is counted": (_rate_limits._MAX_COUNTED_ENDPOINTS,),
     "nesting of a JSON document": (emulator.MAX_JSON_DEPTH,),
     "one text of a request": (emulator.MAX_STRING_CHARACTERS,),
     "all texts of a request": (emulator.MAX_TEXT_CHARACTERS,),

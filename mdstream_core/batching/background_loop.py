@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future, wait
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mdstream_core import _fork
 
@@ -46,20 +46,24 @@ class BackgroundLoop:
         Raises:
             RuntimeError: It is called on the loop's own thread, where waiting for the result would never end.
         """
+        return self._submit(_Job(coroutine))
+
+    def _submit(self, job: "_Job[T]") -> "Future[T]":
         if threading.current_thread() is self._thread:
-            coroutine.close()
+            job.coroutine.close()
             raise RuntimeError("a column is called inside of a request of a column (hint: call it from other code)")
-        return asyncio.run_coroutine_threadsafe(_run_in_context(coroutine, copy_context()), self._running_loop())
+        return asyncio.run_coroutine_threadsafe(job.run(), self._running_loop())
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and wait for its result. An exception of the wait, such as Ctrl-C, cancels it."""
-        future = self.submit(coroutine)
+        """Run a coroutine and wait for its result. Ctrl-C cancels it, whenever it arrives."""
+        job = _Job(coroutine)
         try:
+            future = self._submit(job)
             while not wait([future], _SIGNAL_INTERVAL).done:
                 pass
             return future.result()
         except BaseException:
-            future.cancel()
+            job.cancel()
             raise
 
     def close(self) -> None:
@@ -96,8 +100,28 @@ async def _cancel_tasks() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _run_in_context(coroutine: Coroutine[Any, Any, T], context: Any) -> T:
-    return await asyncio.get_running_loop().create_task(coroutine, context=context)
+class _Job(Generic[T]):
+    """A coroutine for the loop, in a copy of the caller's context. It can be cancelled before it has started."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self.coroutine = coroutine
+        self._context = copy_context()
+        self._is_cancelled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[T] | None = None
+
+    async def run(self) -> T:
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self.coroutine, context=self._context)
+        if self._is_cancelled:  # `cancel` has not seen the task
+            self._task.cancel()
+        return await self._task
+
+    def cancel(self) -> None:
+        """Cancel the task, from any thread."""
+        self._is_cancelled = True
+        if self._task is not None and self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._task.cancel)
 
 
 background_loop = BackgroundLoop()

@@ -138,8 +138,8 @@ class GenerateColumn(Column):
         pending = iter(rows.items())
 
         async def run_worker() -> None:
-            for index, value in pending:
-                async with self._limiter.tasks:
+            async with self._limiter.tasks:  # for several rows: once per row would take longer than the rest
+                for index, value in pending:
                     await self._process_row(index, _to_list(value), generate, collector)
 
         try:

@@ -3,13 +3,16 @@
 import asyncio
 import sys
 import warnings
+from typing import Any
 
 from mdstream_core._terminal import Terminal
 from mdstream_core.cli._options import Options, UsageError
 from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
-from mdstream_core.emulator import Emulator
+from mdstream_core.emulator import Emulator, RequestRateLimit
 from mdstream_core.emulator.emulator import exposure
 
+#: Option to the parameter of `RequestRateLimit`.
+_RATE_LIMIT_OPTIONS = {"burst": "burst", "rate_limit_scope": "scope", "retry_after": "retry_after"}
 _OPTIONS = ("host", "port", "upstream", "delay", "flavour", "oci_genai_ending")
 
 _LABEL_WIDTH = 22
@@ -33,6 +36,9 @@ def run(options: Options) -> int:
             f"cannot listen on --host {options.host} --port {options.port}: {reason} "
             "(hint: choose another port, or 0 for a free one)"
         ) from None
+    finally:
+        if emulator.ledger.request_count:
+            Terminal().write(f"{emulator.ledger.summarize()}\n")
     return 0
 
 
@@ -56,6 +62,31 @@ def _create_emulator(options: Options) -> Emulator:
     try:
         with warnings.catch_warnings():  # `run` prints the warning about --host in one line
             warnings.simplefilter("ignore", RuntimeWarning)
-            return Emulator(**{name: getattr(options, name) for name in _OPTIONS})
+            parameters = {name: getattr(options, name) for name in _OPTIONS}
+            return Emulator(**parameters, rate_limits=_create_rate_limits(options))
     except ValueError as error:  # the message begins with the parameter, such as `flavour='x' is unknown`
-        raise UsageError(f"--{error}") from None
+        name, _, reason = str(error).partition("=")
+        raise UsageError(f"--{name.replace('_', '-')}={reason}") from None
+
+
+def _create_rate_limits(options: Options) -> list[RequestRateLimit]:
+    """Build the rate limit that the options describe; none without `--requests-per-second`."""
+    given: dict[str, Any] = {name: getattr(options, name) for name in _RATE_LIMIT_OPTIONS}
+    parameters = {_RATE_LIMIT_OPTIONS[name]: value for name, value in given.items() if value is not None}
+    if options.requests_per_second is None:
+        if parameters:
+            name = next(name for name, value in given.items() if value is not None)
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no rate limit to apply to (hint: add --requests-per-second)"
+            )
+        return []
+    if parameters.get("retry_after", "exact") != "exact":
+        parameters["retry_after"] = _parse_seconds(parameters["retry_after"])
+    return [RequestRateLimit(options.requests_per_second, **parameters)]
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--retry-after {text} is not a number of seconds (hint: pass seconds, or exact)") from None

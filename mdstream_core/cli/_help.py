@@ -69,7 +69,8 @@ EMULATE = """\
 Examples:
   mdstream emulate --port 8080
   mdstream emulate --flavour tgi --delay 0
-  mdstream emulate --upstream http://127.0.0.1:11434/v1"""
+  mdstream emulate --upstream http://127.0.0.1:11434/v1
+  mdstream emulate --delay 0 --requests-per-second 150 --burst 20"""
 
 COMPLETION = """\
 Examples:

@@ -73,6 +73,10 @@ class Options(argparse.Namespace):
     flavour: str
     oci_genai_ending: str
     delay: float
+    requests_per_second: float | None
+    burst: int | None
+    rate_limit_scope: str | None
+    retry_after: str | None
     # completion
     shell: str
 

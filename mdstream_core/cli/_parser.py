@@ -192,7 +192,34 @@ def _add_emulate_command(commands: Any) -> None:
     model.add_argument(
         "--delay", type=float, default=0.02, metavar="SECONDS", help="Pause between tokens, in seconds (default: 0.02)."
     )
+    _add_rate_limit_options(command)
     _add_output_options(command)
+
+
+def _add_rate_limit_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("Rate limit")
+    group.add_argument(
+        "--requests-per-second",
+        dest="requests_per_second",
+        type=float,
+        metavar="N",
+        help="Requests that each service accepts per second; others get its throttling error (default: no limit).",
+    )
+    group.add_argument(
+        "--burst", type=int, metavar="N", help="Requests that are accepted at once (default: those of one second)."
+    )
+    group.add_argument(
+        "--rate-limit-scope",
+        dest="rate_limit_scope",
+        choices=("tenancy", "endpoint"),
+        help="Count the requests of each service together, or those of each endpoint (default: tenancy).",
+    )
+    group.add_argument(
+        "--retry-after",
+        dest="retry_after",
+        metavar="SECONDS",
+        help="Retry-After header of throttling errors: seconds, or exact (default: no header).",
+    )
 
 
 def _add_completion_command(commands: Any) -> None:

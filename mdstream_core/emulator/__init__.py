@@ -7,7 +7,9 @@
         emulator.script((Fault("crlf"), Fault("trailer")))            # two faults in one response
         emulator.requests, emulator.last, emulator.connections        # `RecordedRequest`s, the newest, a count
         emulator.last.client_closed.wait(5)                           # the client disconnected during the response
-        emulator.reset()                                              # clear the recorded requests and the script
+        emulator.rate_limits = [RequestRateLimit(150)]                # more than 150 requests/s get the service's 429
+        emulator.ledger.max_in_window(1.0, accepted=True)             # requests accepted within one second, at most
+        emulator.reset()                                              # clear requests, script and ledger
 
 Addresses:
     emulator.endpoint, emulator.oci_model_deployment.endpoint         # OCI model deployment, without `/predict`
@@ -37,6 +39,8 @@ try:
 except ImportError as error:
     raise MissingExtra(error.name or "h11", "emulator") from None
 
+from mdstream_core.emulator._ledger import LedgerEntry, RequestLedger
+from mdstream_core.emulator._rate_limits import RequestRateLimit
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._sigv4 import AWSKey
 from mdstream_core.emulator.emulator import Emulator, serve
@@ -56,8 +60,11 @@ __all__ = [
     "Emulator",
     "Fault",
     "HuaweiAccount",
+    "LedgerEntry",
     "ModelOutput",
     "RecordedRequest",
+    "RequestLedger",
+    "RequestRateLimit",
     "ToolCall",
     "serve",
 ]

@@ -13,7 +13,9 @@ from typing import Protocol
 
 from mdstream_core.emulator._bounds import MAX_CONNECTIONS, MAX_RECORD_BYTES
 from mdstream_core.emulator._connection import Connection
+from mdstream_core.emulator._rate_limits import RateEnforcer
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget
 from mdstream_core.emulator._response_plan import ResponsePlan, collect_chunks, merge_chunks
 from mdstream_core.emulator._upgrade import UpgradePlan
 from mdstream_core.emulator.faults import Fault, apply_fault
@@ -32,6 +34,14 @@ class Service(Protocol):
         """Return whether the service serves this path."""
         ...
 
+    def find_target(self, http_request: RecordedRequest) -> RequestTarget | None:
+        """Return what the request counts towards; `None` if it has no rate limit."""
+        ...
+
+    def build_throttling_response(self, target: RequestTarget, scope: RateLimitScope) -> ResponsePlan:
+        """Build the error response to a request that exceeds a rate limit."""
+        ...
+
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """Build the healthy response to a request."""
         ...
@@ -43,6 +53,7 @@ class Listener:
     def __init__(
         self,
         services: Sequence[Service],
+        rate_enforcer: RateEnforcer,
         *,
         delay: float = 0.0,
         events_per_chunk: int = 1,
@@ -51,6 +62,7 @@ class Listener:
     ) -> None:
         self._idle = idle
         self._services = services
+        self._rate_enforcer = rate_enforcer
         self._clock = clock
         self._delay = delay
         self._events_per_chunk = events_per_chunk
@@ -89,7 +101,8 @@ class Listener:
             return self._connection_count
 
     def reset(self) -> None:
-        """Clear the records and the script."""
+        """Clear the records, the script and the ledger; restore the first rate limits."""
+        self._rate_enforcer.reset()
         with self._lock:
             self._recorded.clear()
             self._recorded_size = 0
@@ -133,8 +146,11 @@ class Listener:
     async def _handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         with self._lock:
             self._record(http_request)
-            step = self._script.popleft() if self._script else self._default_step
         service = next(service for service in self._services if service.matches(http_request.path))
+        if (rejection := self._apply_rate_limits(service, http_request)) is not None:
+            return self._add_common_headers(rejection, http_request)
+        with self._lock:
+            step = self._script.popleft() if self._script else self._default_step
         plan = self._add_common_headers(await service.handle_request(http_request), http_request)
         faults = (step,) if isinstance(step, Fault) else step or ()
         if isinstance(plan, UpgradePlan):
@@ -144,6 +160,15 @@ class Listener:
         for fault in faults:
             plan = apply_fault(fault, plan)
         return merge_chunks(self._add_common_headers(plan, http_request), self._events_per_chunk)
+
+    def _apply_rate_limits(self, service: Service, http_request: RecordedRequest) -> ResponsePlan | None:
+        """Build the error response if the request exceeds a rate limit."""
+        target = service.find_target(http_request)
+        rejection = None if target is None else self._rate_enforcer.admit(target, http_request)
+        if target is None or rejection is None:
+            return None
+        plan = service.build_throttling_response(target, rejection.scope)
+        return plan if rejection.retry_after is None else plan.with_headers(("Retry-After", rejection.retry_after))
 
     def _add_common_headers(self, plan: ResponsePlan, http_request: RecordedRequest) -> ResponsePlan:
         """Add the headers that every response has (date, request id), and the delay of a stream."""

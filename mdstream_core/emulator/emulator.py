@@ -8,14 +8,16 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from types import TracebackType
 from typing import Any, Self
 
 from mdstream_core.emulator import model as built_in_model
+from mdstream_core.emulator._ledger import RequestLedger
 from mdstream_core.emulator._listener import Listener, Step
 from mdstream_core.emulator._oci_authentication import Keys, OCIAuthenticator, SessionTokenIssuer
 from mdstream_core.emulator._oci_signatures import load_public_key
+from mdstream_core.emulator._rate_limits import RateEnforcer, RequestRateLimit
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._tls import server_context
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
@@ -122,7 +124,10 @@ class Emulator:
             server does not stream.
         delay: Seconds between two events of a stream.
         events_per_chunk: Number of events in each HTTP chunk.
+        rate_limits: Rates that the services enforce, `RequestRateLimit`s; a request that exceeds one of them gets the
+            service's own throttling error. Default: no limit.
         clock: The services' clock, in seconds since 1970: for `Date` headers and for the dates of signatures.
+        monotonic_clock: The clock of the rate limits and of the ledger, in seconds; it must never go back.
         tls: Serve HTTPS, with a certificate for localhost whose authority is in `ca_file`.
         host: Address to listen on. An address that other machines can reach causes a `RuntimeWarning`, because requests
             without credentials are accepted by default.
@@ -131,6 +136,7 @@ class Emulator:
             of the last response; then the connection is closed.
 
     Raises:
+        TypeError: A rate limit is no `RequestRateLimit`.
         ValueError: The flavour, the ending or a key is invalid.
     """
 
@@ -157,7 +163,9 @@ class Emulator:
         strict: bool = True,
         delay: float = 0.0,
         events_per_chunk: int = 1,
+        rate_limits: Iterable[RequestRateLimit] = (),
         clock: Callable[[], float] = time,
+        monotonic_clock: Callable[[], float] = monotonic,
         tls: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -181,8 +189,9 @@ class Emulator:
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
         services = (deployment, generative_ai, self._modelarts, sagemaker, openai_compatible)
+        self._rate_enforcer = RateEnforcer(rate_limits, monotonic_clock)
         self._listener = Listener(
-            services, delay=delay, events_per_chunk=events_per_chunk, clock=clock, idle=keep_alive
+            services, self._rate_enforcer, delay=delay, events_per_chunk=events_per_chunk, clock=clock, idle=keep_alive
         )
         self._tls = tls
         self._host, self._port = host, port
@@ -303,7 +312,7 @@ class Emulator:
         self._listener.always(step)
 
     def reset(self) -> None:
-        """Clear the recorded requests, the queued steps and the default step."""
+        """Clear recorded requests, queued steps, default step and ledger; restore the constructor's rate limits."""
         self._listener.reset()
 
     def issue_token(self, public_pem: str | bytes, seconds: float = 3600) -> str:
@@ -318,6 +327,25 @@ class Emulator:
     def expire_tokens(self) -> None:
         """Reject every session token that was issued so far."""
         self._tokens.expire_all()
+
+    # Rate limits
+
+    @property
+    def rate_limits(self) -> tuple[RequestRateLimit, ...]:
+        """The rates that the services enforce; assign a list to change them, also while requests arrive.
+
+        New limits count from zero: what was accepted before does not count towards them.
+        """
+        return self._rate_enforcer.limits
+
+    @rate_limits.setter
+    def rate_limits(self, limits: Iterable[RequestRateLimit]) -> None:
+        self._rate_enforcer.limits = limits
+
+    @property
+    def ledger(self) -> RequestLedger:
+        """The requests that were counted, with their times and clients; without rate limits all are accepted."""
+        return self._rate_enforcer.ledger
 
     # Recorded requests
 

@@ -16,6 +16,7 @@ from time import time
 
 from mdstream_core import _json
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget, read_model_name
 from mdstream_core.emulator._response_plan import ResponsePlan
 from mdstream_core.emulator._upgrade import UpgradePlan
 from mdstream_core.emulator.faults.error_responses import ERROR_RESPONSES, ErrorResponse
@@ -30,6 +31,13 @@ from mdstream_core.errors import MissingExtra
 SERVICE_ID = "8e1bb6be-1111-2222-3333-abcdefabcdef"
 MAX_REQUEST_BYTES = 12 * 1024 * 1024  # bytes that API Gateway accepts
 
+#: Service and scope of a rate limit to the error response of a request that exceeds it.
+_THROTTLING_RESPONSES: dict[tuple[str, RateLimitScope], str] = {
+    ("modelarts", "tenancy"): "apig_throttled",
+    ("modelarts", "endpoint"): "modelarts_traffic",
+    ("maas", "tenancy"): "maas_rpm",
+    ("maas", "endpoint"): "maas_rpm",
+}
 _INFERS, _MAAS, _IAM = "/v1/infers/", "/maas/", "/v3/auth/tokens"
 
 
@@ -96,6 +104,19 @@ class ModelArtsService:
     def matches(self, path: str) -> bool:
         """Return whether a path belongs to ModelArts."""
         return path.startswith((_INFERS, _MAAS, _IAM))
+
+    def find_target(self, http_request: RecordedRequest) -> RequestTarget | None:
+        """Return the real-time service or MaaS's model that the request counts towards; `None` for IAM."""
+        if http_request.path == _IAM:
+            return None
+        if http_request.path.startswith(_MAAS):
+            return RequestTarget("maas", read_model_name(http_request))
+        return RequestTarget("modelarts", http_request.path.removeprefix(_INFERS).partition("/")[0])
+
+    def build_throttling_response(self, target: RequestTarget, scope: RateLimitScope) -> ResponsePlan:
+        """Build the gateway's error response, that of the real-time service, or that of MaaS."""
+        plan = MODELARTS_ERROR_RESPONSES[_THROTTLING_RESPONSES[target.service, scope]].build_response()
+        return plan.with_headers(("X-Request-Id", f"{next(self._ids):032x}"))
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """Build the response, with its request id."""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget
 from mdstream_core.emulator._response_plan import Fields, ResponsePlan, collect_chunks
-from mdstream_core.emulator.faults.error_responses import oci_error_response
+from mdstream_core.emulator.faults.error_responses import ERROR_RESPONSES, oci_error_response
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
 
@@ -66,6 +67,14 @@ class ModelDeploymentService:
     def matches(self, path: str) -> bool:
         """Return whether a path belongs to a deployment."""
         return path.startswith("/ocid1.datasciencemodeldeployment")
+
+    def find_target(self, http_request: RecordedRequest) -> RequestTarget:
+        """Return the deployment that the request counts towards."""
+        return RequestTarget("oci-model-deployment", http_request.path.split("/", 2)[1])
+
+    def build_throttling_response(self, target: RequestTarget, scope: RateLimitScope) -> ResponsePlan:
+        """Build the error response for a rate above the tenancy's limit, or above that of the load balancer."""
+        return ERROR_RESPONSES["tenancy_rate" if scope == "tenancy" else "lb_bandwidth"].build_response()
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """Build the response."""

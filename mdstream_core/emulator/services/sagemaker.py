@@ -13,9 +13,10 @@ from typing import Any
 from mdstream_core.emulator._bounds import read_json
 from mdstream_core.emulator._event_stream import EVENT_STREAM, encode_part
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget
 from mdstream_core.emulator._response_plan import ResponsePlan, collect_chunks, json_plan
 from mdstream_core.emulator._sigv4 import AWSKey, SignatureRejected, SigV4Verifier
-from mdstream_core.emulator.faults._frames import aws_error_response, model_error_response
+from mdstream_core.emulator.faults._frames import AWS_ERROR_RESPONSES, aws_error_response, model_error_response
 from mdstream_core.emulator.model import ModelFunction
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ModelServerUnreachable, ServerLimits
 from mdstream_core.emulator.model_server._errors import ModelServerError
@@ -59,6 +60,14 @@ class SageMakerService:
     def matches(self, path: str) -> bool:
         """Return whether a path belongs to an endpoint."""
         return path.startswith("/endpoints/")
+
+    def find_target(self, http_request: RecordedRequest) -> RequestTarget:
+        """Return the endpoint that the request counts towards."""
+        return RequestTarget("sagemaker", http_request.path.split("/", 3)[2])
+
+    def build_throttling_response(self, target: RequestTarget, scope: RateLimitScope) -> ResponsePlan:
+        """Build the error response for too many requests."""
+        return AWS_ERROR_RESPONSES["ThrottlingException"].with_headers(("x-amzn-RequestId", str(uuid.uuid4())))
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """Build the response."""

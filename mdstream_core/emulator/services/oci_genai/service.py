@@ -13,6 +13,11 @@ from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._bounds import run_heavy
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._request_target import (
+    RateLimitScope,
+    RequestTarget,
+    read_json_object,
+)
 from mdstream_core.emulator._response_plan import (
     ChunkOrPause,
     Pause,
@@ -38,6 +43,9 @@ COMPARTMENT = "ocid1.compartment.oc1..emulated"
 _ACTIONS = "/20231130/actions/"
 _OPENAI = ("/openai/v1/", "/20231130/actions/v1/")
 _NOT_FOUND_MESSAGE = "Authorization failed or requested resource not found."
+_TOO_MANY_MESSAGE = (
+    "You have issued too many requests to the Oracle Cloud Infrastructure APIs in too short of an amount of time."
+)
 _ENDINGS: dict[str, tuple[ChunkOrPause, ...]] = {"eof": (), "done": (_sse.DONE,), "hang": (Pause(),)}
 _DEFAULT_ENDINGS = {"meta.": "done"}
 _DEDICATED_PREFIX = "ocid1.generativeaiendpoint."
@@ -83,6 +91,17 @@ class GenerativeAIService:
     def matches(self, path: str) -> bool:
         """Return whether a path belongs to the service."""
         return path.startswith(("/20231130/", "/openai/"))
+
+    def find_target(self, http_request: RecordedRequest) -> RequestTarget:
+        """Return the model or the dedicated endpoint that the request counts towards."""
+        match read_json_object(http_request):
+            case {"servingMode": {"modelId": str(model)} | {"endpointId": str(model)}} | {"model": str(model)}:
+                return RequestTarget("oci-genai", model)
+        return RequestTarget("oci-genai", "")
+
+    def build_throttling_response(self, target: RequestTarget, scope: RateLimitScope) -> ResponsePlan:
+        """Build the error response for too many requests."""
+        return oci_error_response(429, "TooManyRequests", _TOO_MANY_MESSAGE)
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """Build the response."""
