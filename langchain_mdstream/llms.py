@@ -14,6 +14,7 @@ from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import ConfigDict
 
 from langchain_mdstream._call_headers import hide_call_headers
+from langchain_mdstream._completion_batch import CompletionBatch
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
@@ -39,7 +40,7 @@ from mdstream_core import (
 
 
 @hide_call_headers
-class CompletionModel(CompletionRows, GenerationFields, BaseLLM):
+class CompletionModel(CompletionBatch, CompletionRows, GenerationFields, BaseLLM):
     """Base class of the completion models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.

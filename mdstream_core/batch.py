@@ -7,6 +7,7 @@ are reused.
 """
 
 from mdstream_core.batching.embed_column import EmbedColumn, RowEmbedder
+from mdstream_core.batching.finished_rows import finished_ids, remaining_rows
 from mdstream_core.batching.generate_column import GenerateColumn, GenerateRow, RowGenerator
 from mdstream_core.batching.rows import OnError, RowCollector, RowError, RowResult, resend_interrupted
 from mdstream_core.batching.summary import BatchSummary, summarize
@@ -22,6 +23,8 @@ __all__ = [
     "RowError",
     "RowGenerator",
     "RowResult",
+    "finished_ids",
+    "remaining_rows",
     "resend_interrupted",
     "summarize",
 ]

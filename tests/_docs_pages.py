@@ -1,6 +1,7 @@
 """Pages of documentation for tests: their code blocks, and the endpoints in them that the emulator replaces."""
 
 import contextlib
+import importlib.util
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ PAGES = {
 
 _BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<skip_reason>[^>]+?) -->\n+)?"
+    r"(?:<!-- run by: (?P<test>[^>]+?) -->\n+)?"
+    r"(?:<!-- needs: (?P<needs>[\w, ]+?) -->\n+)?"
     r"```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?[^\n]*\n(?P<code>.*?)^```$(?P<blank_lines>\n*)",
     re.DOTALL | re.MULTILINE,
 )
@@ -34,6 +37,8 @@ class Block:
         line: The number of its first line.
         title: The name of the file that it is; empty if it is none.
         skip_reason: Why it is not run; empty if it is run.
+        test: The test file that runs it, for recipes that need an engine; here it is only compiled.
+        needs: Names of modules; where one of them is not installed, the block is only compiled.
         output: The text block directly after it, which is what it prints.
     """
 
@@ -42,6 +47,8 @@ class Block:
     line: int
     title: str = ""
     skip_reason: str = ""
+    test: str = ""
+    needs: tuple[str, ...] = ()
     output: str | None = None
 
 
@@ -55,6 +62,8 @@ def blocks(page: str, language: str) -> list[Block]:
             page.count("\n", 0, match.start()) + 1,
             match["title"] or "",
             match["skip_reason"] or "",
+            match["test"] or "",
+            tuple(re.findall(r"\w+", match["needs"] or "")),
             _output(match, matches[index + 1 :]),
         )
         for index, match in enumerate(matches)
@@ -120,7 +129,10 @@ def run_page(
         code = "\n" * block.line + block.code
         for pattern, address in {**addresses(emulator), **(replacements or {})}.items():
             code = re.sub(pattern, address, code)
+        compiled = compile(code, "page", "exec")
+        if block.test or not all(map(importlib.util.find_spec, block.needs)):
+            continue
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            exec(compile(code, "page", "exec"), namespace)
+            exec(compiled, namespace)
         yield block, output.getvalue()

@@ -125,6 +125,16 @@ def test_few_blocks_are_not_run() -> None:
     assert len(skipped) <= 3, skipped
 
 
+def test_the_recipes_for_engines_are_run_by_tests() -> None:
+    """
+    Blocks that only `.ci/run` runs, in the environment with the engines: their test files exist and read the page.
+    """
+    files = {block.test for text in PAGES.values() for block in blocks(text, "python") if block.test}
+
+    assert files
+    assert [] == [name for name in files if "recipe(" not in (ROOT / name).read_text(encoding="utf-8")]
+
+
 @with_blocks("sh")
 def test_the_commands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     """

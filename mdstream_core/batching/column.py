@@ -8,6 +8,7 @@ from mdstream_core._choices import find_choice, suggest_choice
 from mdstream_core.batching.background_loop import background_loop
 from mdstream_core.batching.rows import OnError, RowCollector, RowError, RowResult
 from mdstream_core.batching.tables import ColumnType, Table, arrow_type, open_table
+from mdstream_core.batching.unpickled import compute_digest, shared_objects
 from mdstream_core.errors import AuthenticationError, MDStreamError, extend_message
 
 #: Default of `max_concurrency`.
@@ -28,6 +29,9 @@ class Column:
 
     _value_type: ClassVar[ColumnType]
 
+    #: Name of the attribute with the model.
+    _model_attribute: ClassVar[str]
+
     def __init__(self, column: str, into: str, prefix: str, max_concurrency: int, on_error: OnError) -> None:
         for name, value in (("column", column), ("into", into)):
             if not isinstance(value, str) or not value:
@@ -42,6 +46,7 @@ class Column:
         self.max_concurrency = max_concurrency
         self.on_error = find_choice("on_error", on_error, get_args(OnError))
         self._is_unpickled = False
+        self._digest: bytes | None = None
         self._result_names = {name: f"{prefix}{name}" for name in _RESULT_COLUMNS}
         if repeated := {column, into} & set(self._result_names.values()) or {column} & {into}:
             raise ValueError(
@@ -121,10 +126,11 @@ class Column:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the arguments; the model's pickle has no credentials."""
-        return dict(self.__dict__)
+        return {**self.__dict__, "_digest": compute_digest(self.__dict__[self._model_attribute])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({**state, "_is_unpickled": True})
+        model = shared_objects.share(state["_digest"], state[self._model_attribute])
+        self.__dict__.update({**state, self._model_attribute: model, "_is_unpickled": True})
 
     def _open(self, batch: Any) -> tuple[Table, dict[int, Any], RowCollector]:
         """Read a batch: the values of the rows to process, and the results of those that are finished."""

@@ -62,6 +62,7 @@ class EmbedColumn(Column):
     """
 
     _value_type = "vector"
+    _model_attribute = "embeddings"
 
     def __init__(
         self,

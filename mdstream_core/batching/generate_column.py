@@ -8,6 +8,7 @@ from mdstream_core.batching.column import MAX_CONCURRENCY, Column, missing_value
 from mdstream_core.batching.execute import ConcurrencyLimiter
 from mdstream_core.batching.rows import CallRecorder, OnError, RowCollector, RowError, RowResult
 from mdstream_core.batching.tables import ColumnType, to_json_text
+from mdstream_core.batching.unpickled import shared_objects
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import ModelResponse, describe_incomplete
 from mdstream_core.hooks import local_hook
@@ -71,6 +72,8 @@ class GenerateColumn(Column):
         ```
     """
 
+    _model_attribute = "model"
+
     def __init__(
         self,
         model: RowGenerator,
@@ -107,7 +110,8 @@ class GenerateColumn(Column):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._limiter = ConcurrencyLimiter(self.max_concurrency)
+        key = (self._digest, self.max_concurrency) if self._digest else None
+        self._limiter = shared_objects.share(key, ConcurrencyLimiter(self.max_concurrency))
 
     @property
     def _value_type(self) -> ColumnType:  # type: ignore[override]

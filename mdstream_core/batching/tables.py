@@ -30,6 +30,10 @@ class Table(Protocol):
         """Return a new table of the same kind with further columns; those with the same name are replaced."""
         ...
 
+    def select_rows(self, indices: Sequence[int]) -> Any:
+        """Return a new table of the same kind with some of the rows."""
+        ...
+
 
 def open_table(batch: Any) -> Table:
     """Wrap a batch of any kind.
@@ -91,6 +95,13 @@ class DictTable:
             return {**self._columns, **{name: list(values) for name, (_, values) in columns.items()}}
         return {**self._columns, **{name: _object_array(kind, values) for name, (kind, values) in columns.items()}}
 
+    def select_rows(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Return a new dictionary with some of the rows."""
+        return {
+            name: values[list(indices)] if hasattr(values, "dtype") else [values[index] for index in indices]
+            for name, values in self._columns.items()
+        }
+
 
 class PandasTable:
     """A pandas DataFrame. Vectors are numpy arrays of 32-bit floats; texts and integers have nullable types."""
@@ -119,6 +130,10 @@ class PandasTable:
             frame[name] = pd.Series(data, index=frame.index)
         return frame
 
+    def select_rows(self, indices: Sequence[int]) -> Any:
+        """Return a new frame with some of the rows, and their index."""
+        return self._frame.iloc[list(indices)]
+
 
 class ArrowTable:
     """A pyarrow Table or RecordBatch. Structured output is JSON text, so that the schema is the same in each batch."""
@@ -143,6 +158,12 @@ class ArrowTable:
             index = table.schema.get_field_index(name)
             table = table.append_column(name, array) if index < 0 else table.set_column(index, name, array)
         return table
+
+    def select_rows(self, indices: Sequence[int]) -> Any:
+        """Return a new table with some of the rows."""
+        import pyarrow as pa  # noqa: PLC0415  # optional
+
+        return self._table.take(pa.array(indices, type=pa.int64()))
 
 
 def arrow_type(kind: ColumnType) -> Any:
