@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format type fuzz soak audit bench conformance demo picture docs dist
+.PHONY: help install test lint format type fuzz soak audit bench conformance demo engines picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -54,6 +54,11 @@ demo:  ## Stream a response, and an interrupted one
 
 picture:  ## Draw the README's picture
 	$(BIN)/python tools/picture.py
+
+engines:  ## Run the tests on Ray, Spark and Dask, in a separate environment
+	test -x .engines/bin/python || $(PYTHON) -m venv .engines
+	.engines/bin/pip install -q -c constraints.txt -e ".[engines]"
+	.engines/bin/pytest tests/engines tests/test_rows_finished.py tests/test_rows_tables.py tests/test_notebooks.py
 
 docs:  ## Build the documentation into build/site, strictly
 	test -x .docs/bin/python || $(PYTHON) -m venv .docs

@@ -96,11 +96,13 @@ def test_no_framework_installs_the_other() -> None:
 
 
 def test_every_extra_is_tested_on_its_own() -> None:
-    """`make dist` runs a program for each extra, except for collections and for `oci` (288 MB) and `ads`."""
+    """`make dist` runs a program for each extra, except for collections, the engines, `oci` (288 MB) and `ads`."""
     tested = set(re.findall(r'^    "([\w-]*)": ', (ROOT / "tools/smoke.py").read_text(encoding="utf-8"), re.MULTILINE))
-    collections = {"all", "test", "reference-clients", "notebooks", "lint", "bench", "conformance", "docs"}
+    collections = {"all", "test", "reference-clients", "notebooks", "lint", "bench", "conformance", "docs", "engines"}
 
-    assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads"} == tested - {""}
+    assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads", "ray", "spark", "dask"} == tested - {
+        ""
+    }
 
 
 def test_the_version_is_defined_once() -> None:

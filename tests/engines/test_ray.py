@@ -50,7 +50,7 @@ class Runs:
     """What two runs have requested and written."""
 
     vectors: Any
-    answers: Any
+    outputs: Any
     finished: set[int]
     prompts: list[Counter[str]]
     texts: list[Counter[str]]
@@ -136,8 +136,8 @@ def test_no_row_is_missing_after_the_resume(runs: Runs) -> None:
     Every id has an output; those that failed first have their error too.
     """
     finished = finished_ids(runs.folder / "answers", "id")
-    results = {row["id"]: row for row in runs.answers.to_pylist() if row["error"] is None}
-    failed = runs.answers.filter(pa.compute.is_valid(runs.answers["error"]))
+    results = {row["id"]: row for row in runs.outputs.to_pylist() if row["error"] is None}
+    failed = runs.outputs.filter(pa.compute.is_valid(runs.outputs["error"]))
 
     assert list(range(ROWS)) == sorted(finished.to_pylist()) == sorted(results)
     assert TEXTS == [results[id]["answer"].removeprefix("The Nile is in: ") for id in range(ROWS)]
