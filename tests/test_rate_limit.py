@@ -299,8 +299,9 @@ def test_a_forked_process_has_its_own_lock_of_the_file(tmp_path: Path) -> None:
     assert is_separate
 
 
-def test_a_deleted_file_is_created_again(tmp_path: Path) -> None:
-    """All processes go on with the same new one."""
+def test_a_deleted_file_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All processes go on with the same new one, within a second."""
+    monkeypatch.setattr(_file_store, "_CHECK_INTERVAL", 0.0)
     limit = RateLimit(**HOURLY, store=f"file://{tmp_path}", key="k")
     assert 1 == burst_of(limit)
     (tmp_path / "k.limit").unlink()

@@ -7,10 +7,11 @@ bursts, has come. So one operation both reserves a request and returns how long 
 `_redis_script.py` has the same algorithm in Lua; a test compares the two.
 """
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from math import inf, isfinite
+from operator import attrgetter
 from struct import Struct
-from typing import Self
+from typing import NamedTuple, Self
 
 #: After a rejected request, the rate is this fraction of the rate before.
 DECREASE = 0.85
@@ -63,8 +64,7 @@ class Limits:
         return Limits(rate, max(1, int(self.burst * share)), self.token_rate * share, self.adaptive)
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """When a request may be sent."""
 
     wait: float
@@ -110,10 +110,12 @@ class State:
 
     def pack(self) -> bytes:
         """Return the state as bytes of constant size."""
-        return _FORMAT.pack(*astuple(self))
+        return _FORMAT.pack(*_get_values(self))
 
 
-_FORMAT = Struct(f"<{len(fields(State))}d")
+_NAMES = tuple(field.name for field in fields(State))
+_FORMAT = Struct(f"<{len(_NAMES)}d")
+_get_values = attrgetter(*_NAMES)
 
 #: Size of a packed state in bytes.
 STATE_SIZE = _FORMAT.size
@@ -205,6 +207,6 @@ def _measured_rate(state: State, now: float) -> float:
 def _update_time(state: State, now: float) -> None:
     """Record the time of an operation. Start anew if the clock has: the system was restarted."""
     if state.updated > now + MAX_CLOCK_STEP:
-        for field in fields(state):
-            setattr(state, field.name, 0.0)
+        for name in _NAMES:
+            setattr(state, name, 0.0)
     state.updated = now

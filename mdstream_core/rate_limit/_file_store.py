@@ -22,6 +22,9 @@ IS_SUPPORTED = fcntl is not None
 
 T = TypeVar("T")
 
+#: Seconds between two checks whether the file still exists.
+_CHECK_INTERVAL = 1.0
+
 #: First and longest time in seconds between two attempts to get the lock, which others hold for microseconds.
 _FIRST_PAUSE, _MAX_PAUSE = 0.0002, 0.01
 
@@ -43,6 +46,7 @@ class FileStore:
         self._path = directory / f"{key}.limit"
         self._map: mmap.mmap | None = None
         self._file = -1
+        self._next_check = 0.0
         self._lock = _fork.Lock()
         _fork.register(self)
 
@@ -109,8 +113,13 @@ class FileStore:
 
     def _open(self) -> mmap.mmap:
         """Return the mapped file; map it if that is not done, or if the file was deleted."""
-        if self._map is not None and os.fstat(self._file).st_nlink:
-            return self._map
+        if self._map is not None:
+            now = time.monotonic()
+            if now < self._next_check:
+                return self._map
+            self._next_check = now + _CHECK_INTERVAL
+            if os.fstat(self._file).st_nlink:
+                return self._map
         self._close()
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,9 +8,8 @@ however many of its requests wait.
 
 import threading
 import time
-from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -21,9 +20,9 @@ from mdstream_core.rate_limit._algorithm import Limits, Reservation
 from mdstream_core.rate_limit._fallback import FallbackStore, Operation
 from mdstream_core.rate_limit._store import Store
 
-#: Seconds before its time at which a request lets the next one in its queue use the store. They hide how long a thread
-#: takes to wake up.
-_LOOKAHEAD = 0.05
+#: Seconds before its time at which a request lets the next one in its queue use the store. So a request that waits for
+#: less sleeps once, and no wake-up of a thread delays the next one; but it does not notice that the rate was lowered.
+_LOOKAHEAD = 0.15
 
 #: Seconds between two checks whether a request was cancelled that waits in the queue.
 _CANCELLATION_INTERVAL = 0.1
@@ -44,8 +43,7 @@ class Cancellation(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Permission to send one request."""
 
     at: float
