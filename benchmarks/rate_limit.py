@@ -2,7 +2,8 @@
 
 `limiter` compares the stores: each process acquires in threads as fast as it can, and sends a datagram for each grant
 to a socket, which counts arrivals. `storm` sends chats to an emulator that rejects what exceeds its rate: without a
-limit, with one just below the service's, and with one that is twice too high and adapts.
+limit, with one just below the service's, and with one that is twice too high and adapts. `outage` is the storm with a
+limit in Redis, which is killed for three seconds.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ _DATAGRAM = struct.Struct("<i")
 def main() -> None:
     """Parse the command line and run the sections."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rate_limit", description=__doc__)
-    parser.add_argument("sections", nargs="*", default=["limiter", "storm"], metavar="SECTION", help="limiter, storm")
+    parser.add_argument(
+        "sections", nargs="*", default=["limiter", "storm"], metavar="SECTION", help="limiter, storm, outage"
+    )
     parser.add_argument("--stores", nargs="+", default=["file", "redis"], choices=["file", "redis"])
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--threads", type=int, default=4)
@@ -49,6 +52,8 @@ def main() -> None:
             if "storm" in options.sections:
                 for title, rate in (("no limit", None), ("limit", 0.95), ("limit twice too high", 2.0)):
                     print(f"{title:20}", measure_storm(url, rate and rate * options.rate, options), flush=True)
+    if "outage" in options.sections:
+        print(f"{'outage of 3 s':20}", measure_outage(options), flush=True)
 
 
 def measure_limiter(store: str, options: argparse.Namespace) -> str:
@@ -79,10 +84,16 @@ def measure_limiter(store: str, options: argparse.Namespace) -> str:
     )
 
 
-def measure_storm(store: str, rate: float | None, options: argparse.Namespace) -> str:
+def measure_storm(
+    store: str, rate: float | None, options: argparse.Namespace, during: Callable[[], None] = lambda: None
+) -> str:
     """Send the rows from several processes; return how many were lost and rejected, and the time against the ideal."""
     context = multiprocessing.get_context("spawn")
-    limit = None if rate is None else RateLimit(rate, burst=options.burst, store=store, key=f"storm-{rate:g}")
+    limit = (
+        None
+        if rate is None
+        else RateLimit(rate, burst=options.burst, store=store, key=f"storm-{rate:g}", processes=options.processes)
+    )
     with Emulator(rate_limits=[RequestRateLimit(options.rate, burst=options.burst)]) as emulator:
         results, barrier = context.Queue(), context.Barrier(options.processes + 1)
         count = options.rows // options.processes
@@ -95,6 +106,7 @@ def measure_storm(store: str, rate: float | None, options: argparse.Namespace) -
         barrier.wait()
         emulator.ledger.clear()
         started = time.monotonic()
+        threading.Timer(3, during).start()
         lost = sum(results.get() for _ in workers)
         seconds = time.monotonic() - started
         for worker in workers:
@@ -106,6 +118,26 @@ def measure_storm(store: str, rate: float | None, options: argparse.Namespace) -
             f"{100 * ledger.rejected_count / ledger.request_count:.1f} % of requests rejected, "
             f"{seconds:.1f} s, {seconds / ideal:.2f} x the ideal time"
         )
+
+
+def measure_outage(options: argparse.Namespace) -> str:
+    """Run the storm while Redis is killed after three seconds, and started again three seconds later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [_redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    servers = [subprocess.Popen(command, stdout=subprocess.DEVNULL)]
+
+    def kill() -> None:
+        servers[0].kill()
+        servers[0].wait()
+        time.sleep(3)
+        servers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+
+    try:
+        return measure_storm(f"redis://127.0.0.1:{port}/0", 0.95 * options.rate, options, during=kill)
+    finally:
+        servers[-1].kill()
+        servers[-1].wait()
 
 
 def _send_rows(endpoint: str, limit: RateLimit | None, count: int, barrier: Any, results: Any) -> None:
@@ -162,6 +194,10 @@ def _worst_second(times: list[float]) -> int:
     return most
 
 
+def _redis() -> str:
+    return shutil.which("redis-server") or "valkey-server"
+
+
 @contextmanager
 def _store(kind: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory:
@@ -170,7 +206,7 @@ def _store(kind: str) -> Iterator[str]:
             return
         path = Path(directory) / "redis.sock"
         command = [
-            shutil.which("redis-server") or "valkey-server",
+            _redis(),
             "--port",
             "0",
             "--unixsocket",

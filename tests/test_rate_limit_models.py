@@ -21,7 +21,7 @@ from mdstream_core import Call, OCIModelDeployment, OpenAIChat, RateLimit, Retry
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import BearerSigner
 from mdstream_core.emulator import Emulator, Fault
-from mdstream_core.errors import RateLimited, RateLimitTimeout, StreamInterrupted
+from mdstream_core.errors import RateLimited, RateLimitTimeout, StreamFailure, StreamInterrupted
 from mdstream_core.hooks import Failed, RateLimitWaited
 from mdstream_core.http import Request
 from mdstream_core.rate_limit import CallLimits, rate_limited
@@ -275,6 +275,20 @@ def test_a_rejected_request_pauses_all_that_share_the_limit(
         run(send, build(case, emulator, rate_limit=limit, max_retries=0))
     with pytest.raises(RateLimitTimeout, match=r"may be sent in (2\d|30)\.\d s"):
         run(send, build(case, emulator, rate_limit=limit, max_retries=0))
+
+
+def test_a_stream_that_ends_with_429_lowers_the_rate(emulator: Emulator) -> None:
+    """The service has accepted the request, and rejects it in its stream."""
+    event = b'data: {"error":{"message":"Too many requests","type":"rate_limit","code":429}}\n\n'
+    emulator.script(Fault("insert", after=1, data=event))
+    limit = RateLimit(1000)
+    with pytest.raises(StreamFailure):
+        list(llm_at(emulator, rate_limit=limit).stream_complete("Hi"))
+    grant = limit.acquire()
+
+    assert (
+        limit._get_limiter()._store._store.reserve(limit._limits, tokens=0.0, correction=0.0, max_wait=1.0).rate < 1000
+    ), grant
 
 
 def test_without_adaptive_nobody_else_is_slowed_down(emulator: Emulator) -> None:

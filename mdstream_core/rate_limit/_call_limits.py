@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from mdstream_core.errors import MDStreamError, RateLimited
+from mdstream_core.errors import MDStreamError, RateLimited, StreamError
 from mdstream_core.events import Usage
 from mdstream_core.rate_limit._limiter import Cancellation, Grant
 from mdstream_core.rate_limit._rate_limit import RateLimit
@@ -95,4 +95,5 @@ class CallLimits:
 
 
 def _is_rejection(error: MDStreamError) -> bool:
-    return isinstance(error, RateLimited) or error.retry_after is not None
+    is_rejected_stream = isinstance(error, StreamError) and error.status == 429
+    return isinstance(error, RateLimited) or is_rejected_stream or error.retry_after is not None

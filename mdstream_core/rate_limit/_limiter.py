@@ -155,8 +155,10 @@ class Limiter:
 
     def _reserving(self, tokens: float, max_wait: float) -> Operation[Reservation]:
         """Return the operation that reserves a request."""
-        with self._lock:
-            correction, self._correction = self._correction, 0.0
+        correction = 0.0
+        if self._correction:
+            with self._lock:
+                correction, self._correction = self._correction, 0.0
 
         def reserve(store: Store, limits: Limits, *, blocking: bool = True) -> Reservation:
             return store.reserve(limits, tokens=tokens, correction=correction, max_wait=max_wait, blocking=blocking)
