@@ -8,7 +8,6 @@ object with such state registers itself here and is reset in the child, before o
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -70,8 +69,10 @@ class Lock:
 
     def release(self) -> None:
         """Release the lock."""
-        with suppress(RuntimeError):  # the process was forked while it held the lock, and the child's is a new one
+        try:  # noqa: SIM105  (`suppress` takes as long as the rest of this method)
             self._lock.release()
+        except RuntimeError:  # the process was forked while it held the lock, and the child's is a new one
+            pass
 
     def __enter__(self) -> None:
         self._lock.acquire()

@@ -97,13 +97,14 @@ class FileStore:
 
     def _acquire(self, blocking: bool) -> None:
         """Get the lock of the file, within the timeout: a stopped process may hold it."""
-        pause, deadline = _FIRST_PAUSE, time.monotonic() + STORE_TIMEOUT
+        pause, deadline = _FIRST_PAUSE, 0.0
         while True:
             try:
                 return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if not blocking:
                     raise StoreBusy from None
+                deadline = deadline or time.monotonic() + STORE_TIMEOUT
                 if time.monotonic() > deadline:
                     raise StoreError(f"{self._path}: locked by another process for {STORE_TIMEOUT:g} s") from None
             except OSError as error:  # a file system without locks
