@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar, get_args
 
-from mdstream_core._choices import find_choice, suggest_choice
+from mdstream_core._choices import find_choice
 from mdstream_core.batching.background_loop import background_loop
 from mdstream_core.batching.rows import OnError, RowCollector, RowError, RowResult
-from mdstream_core.batching.tables import ColumnType, Table, arrow_type, open_table
+from mdstream_core.batching.tables import ColumnType, Table, arrow_type, missing_column, open_table
 from mdstream_core.batching.unpickled import compute_digest, shared_objects
 from mdstream_core.errors import AuthenticationError, MDStreamError, extend_message
 
@@ -224,8 +224,7 @@ def _wrong_column(column: str, names: list[str]) -> ValueError:
     """Create the error of a column that is missing or that exists several times."""
     if column in names:
         return ValueError(f"the batch has {names.count(column)} columns {column!r} (hint: rename the others)")
-    near = suggest_choice(column, [str(name) for name in names])
-    return ValueError(f"the batch has no column {column!r}{near} (hint: its columns are {', '.join(map(str, names))})")
+    return missing_column("the batch", column, names)
 
 
 def missing_value(column: str) -> RowError:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mdstream_core._choices import suggest_choice
-from mdstream_core.batching.tables import open_table
+from mdstream_core.batching.tables import missing_column, open_table
 
 
 def finished_ids(
@@ -51,10 +50,7 @@ def finished_ids(
             continue
         for name in (id_column, f"{prefix}error"):
             if name not in schema.names:
-                near = suggest_choice(name, schema.names)
-                raise ValueError(
-                    f"{fragment.path} has no column {name!r}{near} (hint: its columns are {', '.join(schema.names)})"
-                )
+                raise missing_column(fragment.path, name, schema.names)
         is_finished = pc.is_null(pc.field(f"{prefix}error")) & pc.is_valid(pc.field(id_column))
         ids = fragment.to_table(columns=[id_column], filter=is_finished)[id_column]
         chunks += [chunk.cast(chunks[0].type) if chunks else chunk for chunk in ids.chunks if len(chunk)]
@@ -85,10 +81,7 @@ def remaining_rows(batch: Any, finished: Any, id_column: str) -> Any:
 
     table = open_table(batch)
     if id_column not in table.names:
-        near = suggest_choice(id_column, [str(name) for name in table.names])
-        raise ValueError(
-            f"the batch has no column {id_column!r}{near} (hint: its columns are {', '.join(map(str, table.names))})"
-        )
+        raise missing_column("the batch", id_column, table.names)
     ids = pa.array(table.read(id_column))
     if not len(finished) or not len(ids):
         return batch

@@ -9,6 +9,7 @@ from math import isnan
 from typing import Any, Literal, Protocol
 
 from mdstream_core import _json
+from mdstream_core._choices import suggest_choice
 
 #: What a column holds: a vector of 32-bit floats, structured output, a text, or an integer.
 ColumnType = Literal["vector", "json", "text", "integer"]
@@ -33,6 +34,17 @@ class Table(Protocol):
     def select_rows(self, indices: Sequence[int]) -> Any:
         """Return a new table of the same kind with some of the rows."""
         ...
+
+
+def missing_column(table: str, column: str, names: Iterable[object]) -> ValueError:
+    """Create the error of a table without a column.
+
+    >>> missing_column("the batch", "txt", ["id", "text"])
+    ValueError("the batch has no column 'txt'; did you mean 'text'? (hint: its columns are id, text)")
+    """
+    known = [str(name) for name in names]
+    near = suggest_choice(column, known)
+    return ValueError(f"{table} has no column {column!r}{near} (hint: its columns are {', '.join(known)})")
 
 
 def open_table(batch: Any) -> Table:

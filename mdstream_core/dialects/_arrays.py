@@ -1,14 +1,14 @@
 """Vectors as numpy arrays of 32-bit floats. numpy is imported when arrays are requested."""
 
 from binascii import a2b_base64
-from collections.abc import Mapping
 from typing import Any
 
+from mdstream_core.dialects._delegation import DelegatingDecoder, DelegatingDialect
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._embedding_decoder import EmbeddingDecoder
 from mdstream_core.dialects._json_document import InvalidDocument
-from mdstream_core.errors import MDStreamError, MissingExtra
-from mdstream_core.events import Embedding, Event, ModelResponse
+from mdstream_core.errors import MissingExtra
+from mdstream_core.events import Embedding, Event
 
 
 def import_numpy() -> Any:
@@ -20,7 +20,7 @@ def import_numpy() -> Any:
     return np
 
 
-class ArrayDialect:
+class ArrayDialect(DelegatingDialect):
     """Dialect of one call whose vectors are numpy arrays: base64 is decoded without a list of numbers.
 
     Args:
@@ -31,21 +31,8 @@ class ArrayDialect:
     """
 
     def __init__(self, dialect: Dialect) -> None:
-        self.name, self.route = dialect.name, dialect.route
-        self._dialect = dialect
+        super().__init__(dialect)
         self._numpy = import_numpy()
-
-    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Delegate to the dialect."""
-        return self._dialect.build_payload(params, stream=stream)
-
-    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Delegate to the dialect."""
-        return self._dialect.relax_payload(payload, error)
-
-    def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """Delegate to the dialect."""
-        return self._dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
         """Create a decoder whose vectors are arrays."""
@@ -63,27 +50,12 @@ class ArrayDialect:
         return vector
 
 
-class _ArrayDecoder:
+class _ArrayDecoder(DelegatingDecoder):
     """Decoder that converts the vectors of another one, where they are lists."""
 
     def __init__(self, inner: Decoder, numpy: Any) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._numpy = numpy
-
-    @property
-    def error(self) -> MDStreamError | None:
-        """The error of a payload that also had events."""
-        return self._inner.error
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every choice has a finish reason."""
-        return self._inner.is_finished
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the response is complete."""
-        return self._inner.is_complete
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """Decode one payload."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from mdstream_core import _fork
 from mdstream_core.dialects._batch_limits import BatchLimit, find_batch_limit
+from mdstream_core.dialects._delegation import DelegatingDecoder, DelegatingDialect
 from mdstream_core.dialects._dialect import Decoder, Dialect, ListDialect
 from mdstream_core.dialects._embedding_decoder import EmbeddingDecoder
 from mdstream_core.dialects._parameter_fallback import Change, RelaxedPayload, RenamedParameter, apply_change
@@ -44,7 +45,7 @@ class RejectedParameters:
         return payload
 
 
-class ParameterMemoryDialect:
+class ParameterMemoryDialect(DelegatingDialect):
     """Dialect of one call that omits the parameters that the server rejected in earlier calls.
 
     Changes are stored when the changed request gets its first events. Before that they may have been useless, because
@@ -56,8 +57,7 @@ class ParameterMemoryDialect:
     """
 
     def __init__(self, dialect: Dialect, rejected: RejectedParameters) -> None:
-        self.name, self.route = dialect.name, dialect.route
-        self._dialect = dialect
+        super().__init__(dialect)
         self._rejected = rejected
         self._key = (dialect.name, "")
         self._pending: tuple[Change, ...] = ()
@@ -69,15 +69,11 @@ class ParameterMemoryDialect:
         return self._rejected.apply(self._key, payload) if isinstance(payload, dict) else payload
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Delegate to the dialect."""
+        """Delegate to the dialect, and remember the changes."""
         relaxed = self._dialect.relax_payload(payload, error)
         if relaxed is not None:
             self._pending = relaxed.changes if isinstance(relaxed, RelaxedPayload) else ()
         return relaxed
-
-    def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """Delegate to the dialect."""
-        return self._dialect.build_continuation(payload, partial)
 
     def create_decoder(self) -> Decoder:
         """Create a decoder; for a changed request, one that stores the changes at the first events."""
@@ -89,27 +85,12 @@ class ParameterMemoryDialect:
         self._rejected.record(self._key, changes)
 
 
-class _NotifyingDecoder:
+class _NotifyingDecoder(DelegatingDecoder):
     """Decoder that calls `on_start` at the first events of a response that is not an error."""
 
     def __init__(self, inner: Decoder, on_start: Callable[[], None]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._on_start = on_start
-
-    @property
-    def error(self) -> MDStreamError | None:
-        """The error of a payload that also had events."""
-        return self._inner.error
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every choice has a finish reason."""
-        return self._inner.is_finished
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the response is complete."""
-        return self._inner.is_complete
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """Decode one payload."""
@@ -124,10 +105,6 @@ class _NotifyingDecoder:
         events = self._inner.finish(is_document=is_document)
         self._on_start()
         return events
-
-    def flush(self) -> list[Event]:
-        """Return the events that are still buffered."""
-        return self._inner.flush()
 
 
 class NegotiatedDialect:
