@@ -6,6 +6,9 @@ A stream that failed raises an error with the output so far; it is never reporte
 >>> chat = ChatOCIModelDeployment(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mdstream_core import MissingExtra, RateLimit, __version__
 
 try:
@@ -13,34 +16,41 @@ try:
 except ImportError:
     raise MissingExtra("langchain-core", "langchain") from None
 
-from langchain_mdstream._content_handlers import (
-    ChatModelContentHandler,
-    ContentHandlerBase,
-    EmbeddingsContentHandler,
-    LLMContentHandler,
-)
-from langchain_mdstream._registration import register
-from langchain_mdstream.chat_models import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
-from langchain_mdstream.deployments import (
-    ChatOCIModelDeploymentTGI,
-    ChatOCIModelDeploymentVLLM,
-    OCIModelDeploymentTGI,
-    OCIModelDeploymentVLLM,
-)
-from langchain_mdstream.embeddings import (
-    ModelArtsEmbeddings,
-    OCIGenAIEmbeddings,
-    OCIModelDeploymentEmbeddings,
-    OCIModelDeploymentEndpointEmbeddings,
-    SagemakerEndpointEmbeddings,
-)
-from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
-from langchain_mdstream.rerankers import (
-    ModelArtsRerank,
-    OCIGenAIRerank,
-    OCIModelDeploymentRerank,
-    SagemakerEndpointRerank,
-)
+from langchain_mdstream._registration import register, register_loadable, register_translators
+
+if TYPE_CHECKING:
+    from langchain_mdstream._content_handlers import (
+        ChatModelContentHandler,
+        ContentHandlerBase,
+        EmbeddingsContentHandler,
+        LLMContentHandler,
+    )
+    from langchain_mdstream.chat_models import (
+        ChatModelArts,
+        ChatOCIGenAI,
+        ChatOCIModelDeployment,
+        ChatSagemakerEndpoint,
+    )
+    from langchain_mdstream.deployments import (
+        ChatOCIModelDeploymentTGI,
+        ChatOCIModelDeploymentVLLM,
+        OCIModelDeploymentTGI,
+        OCIModelDeploymentVLLM,
+    )
+    from langchain_mdstream.embeddings import (
+        ModelArtsEmbeddings,
+        OCIGenAIEmbeddings,
+        OCIModelDeploymentEmbeddings,
+        OCIModelDeploymentEndpointEmbeddings,
+        SagemakerEndpointEmbeddings,
+    )
+    from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
+    from langchain_mdstream.rerankers import (
+        ModelArtsRerank,
+        OCIGenAIRerank,
+        OCIModelDeploymentRerank,
+        SagemakerEndpointRerank,
+    )
 
 __all__ = [
     "ChatModelArts",
@@ -72,3 +82,52 @@ __all__ = [
     "__version__",
     "register",
 ]
+
+#: Classes by module. A module is imported when one of its classes is first used, as building pydantic's models takes
+#: most of the time of an import.
+_CLASSES = {
+    "_content_handlers": (
+        "ChatModelContentHandler",
+        "ContentHandlerBase",
+        "EmbeddingsContentHandler",
+        "LLMContentHandler",
+    ),
+    "chat_models": ("ChatModelArts", "ChatOCIGenAI", "ChatOCIModelDeployment", "ChatSagemakerEndpoint"),
+    "deployments": (
+        "ChatOCIModelDeploymentTGI",
+        "ChatOCIModelDeploymentVLLM",
+        "OCIModelDeploymentTGI",
+        "OCIModelDeploymentVLLM",
+    ),
+    "embeddings": (
+        "ModelArtsEmbeddings",
+        "OCIGenAIEmbeddings",
+        "OCIModelDeploymentEmbeddings",
+        "OCIModelDeploymentEndpointEmbeddings",
+        "SagemakerEndpointEmbeddings",
+    ),
+    "llms": ("ModelArtsLLM", "OCIGenAI", "OCIModelDeploymentLLM", "SagemakerEndpoint"),
+    "rerankers": ("ModelArtsRerank", "OCIGenAIRerank", "OCIModelDeploymentRerank", "SagemakerEndpointRerank"),
+}
+_MODULES = {name: module for module, names in _CLASSES.items() for name in names}
+
+register_translators()
+register_loadable(
+    {name: _MODULES[name] for module in ("chat_models", "llms", "deployments") for name in _CLASSES[module]}
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Import an exported class, or a module, when it is first used."""
+    if name in _CLASSES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, with those that are not imported yet."""
+    return sorted({*globals(), *__all__})

@@ -1,20 +1,13 @@
 """Registration of the classes with LangChain's factories and loader."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from langchain_core.load.load import ALL_SERIALIZABLE_MAPPINGS
-from langchain_core.load.serializable import Serializable
 
+from langchain_mdstream._content_blocks import register_provider
 from mdstream_core import MissingExtra
-
-
-def register_loadable(*classes: type[Serializable]) -> None:
-    """Add classes to LangChain's table of classes that `langchain_core.load.load` may instantiate."""
-    for cls in classes:
-        path = tuple(cls.lc_id())
-        ALL_SERIALIZABLE_MAPPINGS[path] = path
-
 
 #: Class names by provider, as in `ls_provider` and in a message's `model_provider`.
 _CHAT = {
@@ -30,6 +23,23 @@ _EMBEDDINGS = {
     "modelarts": "ModelArtsEmbeddings",
 }
 _TABLES = {"langchain.chat_models.base": _CHAT, "langchain.embeddings.base": _EMBEDDINGS}
+
+
+def register_loadable(modules: Mapping[str, str]) -> None:
+    """Add classes to LangChain's table of classes that `langchain_core.load.load` may instantiate.
+
+    Args:
+        modules: The module of each class, within this package.
+    """
+    for name, module in modules.items():
+        path = ("langchain_mdstream", module, name)
+        ALL_SERIALIZABLE_MAPPINGS[path] = path
+
+
+def register_translators() -> None:
+    """Register how messages of each provider are converted to standard content blocks."""
+    for provider in _CHAT:
+        register_provider(provider)
 
 
 def register() -> None:

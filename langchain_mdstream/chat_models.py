@@ -1,10 +1,8 @@
 """Chat models."""
 
 from langchain_mdstream._chat_model import ChatModel
-from langchain_mdstream._content_blocks import register_provider
 from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
-from langchain_mdstream._registration import register_loadable
 from langchain_mdstream._sagemaker import SageMakerMixin
 
 
@@ -200,9 +198,3 @@ class ChatModelArts(ModelArtsMixin, ChatModel):
         streams raise `StreamInterrupted`. Errors have `error.partial` (the output so far), `error.code` and
         `error.request_id`, and `on_llm_error` gets the partial output too.
     """
-
-
-_CLASSES = (ChatOCIModelDeployment, ChatOCIGenAI, ChatSagemakerEndpoint, ChatModelArts)
-for _class in _CLASSES:
-    register_provider(_class.provider_name)
-register_loadable(*_CLASSES)

@@ -7,7 +7,6 @@ langchain-community. As there, each field is sent with its default; `None` is no
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-from langchain_mdstream._registration import register_loadable
 from langchain_mdstream.chat_models import ChatOCIModelDeployment
 from langchain_mdstream.llms import OCIModelDeploymentLLM
 from mdstream_core import Call, OCIModelDeployment
@@ -255,10 +254,3 @@ _FIELDS_BY_FORMAT: Mapping[str, tuple[str, ...]] = {
     "watermark": (_GENERATE,),
     "return_full_text": (_GENERATE,),
 }
-
-register_loadable(
-    ChatOCIModelDeploymentVLLM,
-    ChatOCIModelDeploymentTGI,
-    OCIModelDeploymentVLLM,
-    OCIModelDeploymentTGI,
-)

@@ -20,7 +20,6 @@ from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
-from langchain_mdstream._registration import register_loadable
 from langchain_mdstream._responses import token_usage
 from langchain_mdstream._rows import CompletionRows
 from langchain_mdstream._sagemaker import SageMakerMixin
@@ -327,6 +326,3 @@ class ModelArtsLLM(ModelArtsMixin, CompletionModel):
     Streaming errors:
         A stream that failed or was interrupted raises, with the output so far in `error.partial`; see `ChatModelArts`.
     """
-
-
-register_loadable(OCIModelDeploymentLLM, OCIGenAI, SagemakerEndpoint, ModelArtsLLM)
