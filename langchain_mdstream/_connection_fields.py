@@ -1,11 +1,11 @@
 """Fields that every chat model, completion model, embedding model and reranker has, and its `Service`."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from anyio import to_thread
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
@@ -225,7 +225,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     async def _prepare_service(self) -> None:
         """Build the service outside of the event loop, where that is slow."""
         if self.connects_in_thread and self._service is None:
-            await asyncio.to_thread(getattr, self, "service")
+            await to_thread.run_sync(getattr, self, "service", abandon_on_cancel=True)
 
     def _build_service(self) -> Service:
         with scrub_credentials:

@@ -1,8 +1,8 @@
 """Constructor fields of every class that sends requests, and the service object behind them."""
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
+from anyio import to_thread
 from pydantic import (
     ConfigDict,
     Field,
@@ -176,7 +176,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     async def _prepare_service(self) -> None:
         """Build the service in a thread if building it blocks for long."""
         if self.connects_in_thread and not self._services:
-            await asyncio.to_thread(self._get_service)
+            await to_thread.run_sync(self._get_service, abandon_on_cancel=True)
 
     @property
     def _max_resumes(self) -> int:

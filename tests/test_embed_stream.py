@@ -377,7 +377,7 @@ def test_an_exception_of_a_hook(emulator: Emulator, style: str) -> None:
 
 
 @pytest.mark.parametrize(("framework", "platform"), CLASSES)
-@pytest.mark.parametrize("style", ["threads", "asyncio"])
+@each_style
 def test_the_limit_of_the_server(framework: str, platform: str, style: str) -> None:
     """Batches that are too large are split once; the object remembers the limit."""
     with responding(limited(8)) as server:
