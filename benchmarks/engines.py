@@ -155,7 +155,8 @@ def ray(column: GenerateColumn, partitions: int) -> Iterator[Run]:
 
     def run(source: str, target: str) -> None:
         size = max(1, -(-pq.read_table(source).num_rows // partitions))
-        pool = ActorPoolStrategy(size=WORKERS, max_concurrent_calls_per_actor=2, enable_true_multi_threading=True)
+        concurrency = dict.fromkeys(("max_concurrent_calls_per_actor", "max_tasks_in_flight_per_actor"), 2)
+        pool = ActorPoolStrategy(size=WORKERS, enable_true_multi_threading=True, **concurrency)
         arguments = {"batch_size": size, "batch_format": "pyarrow", "compute": pool, "num_cpus": 0}
         constructor = (column.model, "text")
         rows = engine.data.read_parquet(source).repartition(target_num_rows_per_block=size)
@@ -198,7 +199,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=32, help="requests at once, of all workers together")
     parser.add_argument("--latency", type=float, default=0.5, help="seconds until a response starts")
     parser.add_argument("--faults", type=float, default=0.03, help="share of the requests that fail")
-    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--partitions", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     requests = 4 * options.rows * options.rounds
