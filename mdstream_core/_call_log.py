@@ -151,7 +151,7 @@ class CallLog:
         if response.usage:
             facts.append(f"{response.usage.input} input and {response.usage.output} output tokens")
         if response.resumptions:
-            facts.append(f"resumed {len(response.resumptions)}×")
+            facts.append(f"resumed {len(response.resumptions)}x")
         return ", ".join(facts) + (f" (request id {self._request_id})" if self._request_id else "")
 
     def _describe_time(self) -> str:

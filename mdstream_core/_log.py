@@ -26,7 +26,7 @@ BATCHES = logging.getLogger("mdstream.batch")
 PREFIX = "mdstream_"
 
 _MAX_LENGTH = 200
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e…]")
 _CODE = re.compile(r"[\w.:-]{1,64}")
 
 
@@ -54,7 +54,11 @@ def to_field(value: object) -> str | None:
 
 
 def to_line(text: str, limit: int = 4000) -> str:
-    """Return the text as one line of printable ASCII, with at most `limit` characters."""
+    """Return the text as one line of at most `limit` characters: printable ASCII, and the `…` of redacted values.
+
+    >>> to_line("{'set-cookie': '…'}\\x1b[31m")
+    "{'set-cookie': '…'}?[31m"
+    """
     return _UNPRINTABLE.sub("?", text[:limit])
 
 
