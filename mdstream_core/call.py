@@ -10,7 +10,7 @@ from math import inf
 from types import TracebackType
 from typing import Any, Self
 
-from mdstream_core import _json
+from mdstream_core import _call_log, _json
 from mdstream_core.attempt import Attempt
 from mdstream_core.errors import AuthenticationError, MDStreamError, RateLimited, extend_error
 from mdstream_core.events import ModelResponse
@@ -84,6 +84,7 @@ class Call:
         self._retry = retry
         self._hooks = active_hooks(hooks)
         self._callbacks: tuple[Callable[[CallEvent], None], ...] = ()
+        self._log: _call_log.CallLog | None = None
         self._hooks_open = False
         self._last_attempt: Attempt | None = None
         self._params = params
@@ -108,7 +109,7 @@ class Call:
         """Build the request of the next attempt. Raises `InvalidRequest` if the service would reject it."""
         if self.cancel_token is not None:
             self.cancel_token.check()
-        if self._hooks and not self._attempts:
+        if not self._attempts and (self._hooks or _call_log.is_enabled()):
             self._start_hooks()
         body = (
             self.dialect.build_continuation(self._payload, self.resume_point.response)
@@ -156,9 +157,11 @@ class Call:
             delay = None if delay is None or delay >= remaining else delay
         if delay is None:
             error = self._root_error(attempt, error)
-            self.notify_end(Failed(error))
+            self._log_failure(failed := Failed(error))
+            self.notify_end(failed)
             raise error
-        self.notify(RetryScheduled(error, delay))
+        self._log_failure(retry := RetryScheduled(error, delay))
+        self.notify(retry)
         return delay
 
     def _resume_delay(self, response: ModelResponse, error: MDStreamError) -> float | None:
@@ -199,11 +202,22 @@ class Call:
         return bool(self._callbacks)
 
     def _start_hooks(self) -> None:
-        info = CallInfo(self.platform.name, self.dialect.name, self.stream, self._params)
+        info = self._info()
         # `isinstance` with a protocol takes longer than all other steps of a call with one hook.
         callbacks = [hook.start_call(info) if hasattr(hook, "start_call") else hook for hook in self._hooks]
+        if _call_log.is_enabled():
+            self._log = _call_log.CallLog(info)
+            callbacks.insert(0, self._log)  # before hooks, which may raise
         self._callbacks = tuple(callback for callback in callbacks if callback is not None)
         self._hooks_open = bool(self._callbacks)
+
+    def _info(self) -> CallInfo:
+        return CallInfo(self.platform.name, self.dialect.name, self.stream, self._params)
+
+    def _log_failure(self, event: RetryScheduled | Failed) -> None:
+        """Log a failure of a call that is not logged from its start, because only warnings are."""
+        if self._log is None:
+            _call_log.CallLog(self._info(), self._attempts)(event)
 
     def __enter__(self) -> Self:
         return self

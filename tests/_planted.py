@@ -60,14 +60,14 @@ def leaks(where: str, *values: Any) -> list[tuple[str, str]]:
 
 
 class Recorder(logging.Handler):
-    """Log handler that collects records as text, with their arguments."""
+    """Log handler that collects records as text, with their arguments and fields."""
 
     def __init__(self) -> None:
         super().__init__(0)
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(f"{record.name} {record.getMessage()} {record.args!r} {record.exc_text}")
+        self.texts.append(f"{record.name} {record.getMessage()} {record.args!r} {record.exc_text} {vars(record)!r}")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import datetime as dt
 import importlib
+import logging
 import pickle
 import sys
 import threading
@@ -225,14 +226,18 @@ class Metadata:
         return botocore.credentials.DeferredRefreshableCredentials(self, "assume-role")
 
 
-def test_expiring_credentials_are_refreshed_in_time() -> None:
-    """The first refresh fetches them, and a later one shortly before they expire."""
+def test_expiring_credentials_are_refreshed_in_time(caplog: pytest.LogCaptureFixture) -> None:
+    """The first refresh fetches them, and a later one shortly before they expire; source and validity are logged."""
+    caplog.set_level(logging.INFO, "mdstream.auth")
     role = Metadata()
     signer = AWSSigner("us-east-1", lambda: None, credentials=role.credentials())
 
     assert 0 == role.requested
     signer.refresh(signer.generation)
     assert ("AK1", False, True) == (credential(signer.sign(REQUEST)), signer.needs_refresh(), signer.can_refresh())
+    assert "credential refreshed: an AWS key, a role of ~/.aws/config; valid for " in caplog.text
+    assert signer.expires_in is not None
+    assert 0 < signer.expires_in <= 3600
     ending = Metadata(120)
     signer = AWSSigner("us-east-1", lambda: None, credentials=ending.credentials())
     signer.refresh(signer.generation)

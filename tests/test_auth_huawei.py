@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import pickle
 import random
 import threading
@@ -363,11 +364,13 @@ def test_a_token_is_refreshed_shortly_before_it_expires() -> None:
         assert expected == sent(made)
 
 
-def test_a_token_without_expiry_lasts_a_day() -> None:
+def test_a_token_without_expiry_lasts_a_day(caplog: pytest.LogCaptureFixture) -> None:
     """The documentation states 24 hours."""
+    caplog.set_level(logging.INFO, "mdstream.auth")
     now = [0.0]
     made = PasswordTokenSigner(LOGIN, fetch=IAM((201, {"x-subject-token": "x"}, b"?")), clock=lambda: now[0])
     assert "x" == sent(made)
+    assert [f"credential refreshed: {made.credential_source}; valid for 86400 s"] == caplog.messages
     now[0] = 23 * 3600.0
 
     assert not made.needs_refresh()

@@ -110,6 +110,8 @@ def test_a_principal_of_the_sdk_is_refreshed_before_its_token_expires(tmp_path: 
     made.refresh(made.generation)
 
     assert (True, True, False, 1) == (before, made.can_refresh(), made.needs_refresh(), made.generation)
+    assert made.expires_in is not None
+    assert 0 < made.expires_in <= 3600
     assert OCISigner(f"ST${new}", KEY).sign(PROMPT["POST"]) == made.sign(PROMPT["POST"])
     assert "us-ashburn-1" == getattr(made, "region", None)
     assert "<WrappedSigner EphemeralResourcePrincipalSigner>" == repr(made)

@@ -1,5 +1,6 @@
 """Session tokens and resource principals, which expire and are read again."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,9 @@ def test_a_token_needs_a_refresh_a_minute_before_it_expires(home: Path, left: in
 
 
 @pytest.mark.parametrize("name", ["token", "session.pem"])
-def test_a_replaced_file_is_read_again(home: Path, name: str) -> None:
+def test_a_replaced_file_is_read_again(home: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     """After `oci session refresh` in another terminal."""
+    caplog.set_level(logging.INFO, "mdstream.auth")
     made = session()
     fresh = not made.needs_refresh()
     write_file(home / ".oci" / name, {"token": jwt(NOW + 7200), "session.pem": PEM}[name])
@@ -74,6 +76,8 @@ def test_a_replaced_file_is_read_again(home: Path, name: str) -> None:
 
     assert (True, True, False) == (fresh, stale, made.needs_refresh())
     assert expected.sign(REQUEST) == made.sign(REQUEST)
+    validity = f"valid for {7200 if name == 'token' else 3600} s"
+    assert [f"credential refreshed: {made.credential_source}; {validity}"] == caplog.messages
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: write_file(path, "")], ids=["gone", "empty"])

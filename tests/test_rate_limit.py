@@ -328,8 +328,10 @@ def test_the_directory_is_for_its_owner_only(tmp_path: Path) -> None:
     assert 0o600 == (tmp_path / "new/k.limit").stat().st_mode & 0o777
 
 
-def test_a_locked_file_is_a_failed_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a process that holds its lock were stopped: one warning, and a share of the limit."""
+def test_a_locked_file_is_a_failed_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As if a process that holds its lock were stopped: one warning, one log record, and a share of the limit."""
     monkeypatch.setattr(_file_store, "STORE_TIMEOUT", 0.05)
     holder = _file_store.FileStore(tmp_path, "k")
     holder.open()
@@ -338,6 +340,7 @@ def test_a_locked_file_is_a_failed_store(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.warns(RuntimeWarning, match=r"'k' cannot be used: .*locked by another process for") as caught:
         assert 2 == burst_of(limit)  # a quarter of the burst of 8
     assert 1 == sum("cannot be used" in str(warning.message) for warning in caught)
+    assert ["rate_limit_store"] == [vars(record)["mdstream_event"] for record in caplog.records]
 
 
 def unreachable(**options: Any) -> RateLimit:

@@ -1,6 +1,7 @@
 """Resuming interrupted streams: in the core, in LangChain, and when it must not happen."""
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -46,19 +47,24 @@ def chat_at(emulator: Emulator, name: str = "OCI model deployment", **options: A
 
 @pytest.mark.parametrize("name", CHAT)
 @pytest.mark.parametrize("breaks", [1, 2], ids=["once", "twice"])
-async def test_a_chat_is_resumed(emulator: Emulator, name: str, breaks: int) -> None:
-    """The response is complete, without repetitions, and each resume point is reported; streamed and not."""
+async def test_a_chat_is_resumed(emulator: Emulator, name: str, breaks: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The response is complete, without repetitions, and each resume point is reported and logged; streamed and not."""
+    caplog.set_level(logging.INFO, "mdstream")
     chat = chat_at(emulator, name)
     faults = [Fault("cut", after=4), Fault("cut", after=4)][:breaks]
     for send_request in (_stream, _astream, _invoke):
         emulator.reset()
+        caplog.clear()
         emulator.script(*faults, None)
         message = await send_request(chat)
+        records = [record for record in caplog.records if record.name.startswith("mdstream")]
 
         assert OUTPUT == message.text
         assert breaks == len(message.response_metadata["resumed"])
         assert breaks + 1 == len(emulator.requests)
         assert "stop" == message.response_metadata["finish_reason"]
+        assert ["resumed"] * breaks + ["completed"] == [vars(record)["mdstream_event"] for record in records]
+        assert f"resumed {breaks}x" in records[-1].getMessage()
     resume_point = message.response_metadata["resumed"][0]
     if "WebSocket" not in name:  # its request is not the body of an HTTP request
         assert OUTPUT[: resume_point["at"]] == emulator.requests[1].json["messages"][-1]["content"]

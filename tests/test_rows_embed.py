@@ -1,5 +1,6 @@
 """`EmbedColumn` on the emulator: a bad text never loses the others, on each platform and in both frameworks."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,10 +51,13 @@ def test_each_text_gets_its_vector(framework: str, case: Any, emulator: Emulator
 
 
 @in_both
-def test_bad_texts_are_alone_with_their_error(framework: str, emulator: Emulator) -> None:
+def test_bad_texts_are_alone_with_their_error(
+    framework: str, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
     """
     The batch is divided until they are; all other rows have vectors, and no more requests than needed are sent.
     """
+    caplog.set_level(logging.INFO, "mdstream.batch")
     texts: list[Any] = [f"text {index}" for index in range(64)]
     texts[5] = texts[40] = TOO_LONG
     out = EmbedColumn(embeddings_of(framework, emulator), "text")({"text": texts})
@@ -63,6 +67,11 @@ def test_bad_texts_are_alone_with_their_error(framework: str, emulator: Emulator
     assert out["error"][5].startswith("ContextOverflow BadRequestError: 400")
     assert len(emulator.requests) <= 1 + 2 * 2 * 6
     assert out["request_id"][5]
+    records = [record for record in caplog.records if record.name == "mdstream.batch"]
+    assert "batch of 64 rows: 62 succeeded, 2 failed" == records.pop().getMessage()
+    assert {"a batch of 64 inputs is divided, because of ContextOverflow 400 BadRequestError"} < {
+        record.getMessage() for record in records
+    }
 
 
 @in_both

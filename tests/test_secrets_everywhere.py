@@ -451,5 +451,6 @@ def test_no_planted_secret_is_shown(outputs: Outputs, number: int, how: str) -> 
     outputs.openinference._exporter.clear()
     assert [] == found
     assert not sent or leaks("", sent)  # they were planted
+    assert not sent or any(text.startswith("mdstream") for text in outputs.log.texts)
     if hasattr(model, "invoke") and not failure.is_login:
         assert outputs.traced.notes

@@ -1,9 +1,11 @@
-"""A log filter for botocore, which logs session tokens and signatures at DEBUG."""
+"""Logs of AWS credentials: a filter for botocore, which logs tokens and signatures at DEBUG, and the validity."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
 
 #: The loggers that log signed requests, and the requests and responses of token services.
 _LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.tokens", "botocore.utils")
@@ -32,3 +34,9 @@ def without_credentials_in_logs() -> Iterator[None]:
         yield
     finally:
         _is_active.reset(token)
+
+
+def seconds_until_expiry(credentials: Any) -> float | None:
+    """Return the seconds until botocore's credentials expire; `None` if they do not, or if it does not report it."""
+    expiry = getattr(credentials, "_expiry_time", None)  # no public attribute has it
+    return (expiry - datetime.now(UTC)).total_seconds() if isinstance(expiry, datetime) else None

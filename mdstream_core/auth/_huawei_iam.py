@@ -120,6 +120,10 @@ class PasswordTokenSigner(Signer):
             raise AuthenticationError("there is no IAM token yet (hint: call refresh() before sign())")
         return replace(request, headers={**request.headers, "x-auth-token": self._token})
 
+    @property
+    def expires_in(self) -> float | None:
+        return self._expires - self._clock()
+
     def needs_refresh(self) -> bool:
         return self._expires - self._clock() < _MARGIN
 

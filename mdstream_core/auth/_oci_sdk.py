@@ -140,9 +140,14 @@ class WrappedSigner(Signer):
         signed = prepared if result is None else result
         return replace(request, url=signed.url, headers=dict(signed.headers))
 
-    def needs_refresh(self) -> bool:
+    @property
+    def expires_in(self) -> float | None:
         expires = jwt_expiry(_security_token(self._inner)) if self.can_refresh() else None
-        return expires is not None and expires - self._clock() < _MARGIN
+        return None if expires is None else expires - self._clock()
+
+    def needs_refresh(self) -> bool:
+        expires_in = self.expires_in
+        return expires_in is not None and expires_in < _MARGIN
 
     def can_refresh(self) -> bool:
         return callable(getattr(self._inner, "refresh_security_token", None))

@@ -165,6 +165,11 @@ class SourceSigner(OCISigner):
     def credential_source(self) -> str:
         return f"{self._source}, {self._credential.log_label}"
 
+    @property
+    def expires_in(self) -> float | None:
+        expires = self._credential.expires
+        return None if expires is None else expires - self._clock()
+
     def needs_refresh(self) -> bool:
         credential = self._credential
         is_expiring = credential.expires is not None and credential.expires - self._clock() < _MARGIN

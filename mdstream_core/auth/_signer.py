@@ -1,6 +1,7 @@
 """The base class of all signers, and the two signers that need no identity service."""
 
 import copy
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
-from mdstream_core import _fork
+from mdstream_core import _fork, _log
 from mdstream_core.auth._rejections import RejectionMemory
 from mdstream_core.errors import ConnectionFailed, MDStreamError, ServiceError
 from mdstream_core.http import Request, check_key, remove_credentials
@@ -81,6 +82,11 @@ class Signer:
     def credential_source(self) -> str:
         """Kind and origin of the credential for logs and `mdstream check`; never the credential itself."""
         return "a credential that was passed as an argument"
+
+    @property
+    def expires_in(self) -> float | None:
+        """Seconds until the credential expires, for logs; `None` if it does not, or if that is not known."""
+        return None
 
     def sign(self, request: Request) -> Request:
         """Return a copy of `request` with the credential. Must not block.
@@ -246,8 +252,28 @@ class _RefreshScope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        self._signer.finish_refresh(self._pending, error)
+        try:
+            _log_refresh(self._signer, error)
+        finally:
+            self._signer.finish_refresh(self._pending, error)
         return not self._raises
+
+
+def _log_refresh(signer: Signer, error: BaseException | None) -> None:
+    level = logging.INFO if error is None else logging.WARNING
+    if not _log.AUTH.isEnabledFor(level):
+        return
+    source = _log.to_field(signer.credential_source)
+    fields = {"signer": type(signer).__name__, "credential_source": source}
+    if error is not None:
+        text = f"the credential could not be refreshed ({source}): {_log.describe_error(error)}"
+        _log.log(_log.AUTH, level, "refresh_failed", text, {**fields, **_log.error_fields(error)})
+        return
+    seconds = signer.expires_in
+    validity = "" if seconds is None else f"; valid for {seconds:.0f} s"
+    _log.log(
+        _log.AUTH, level, "refreshed", f"credential refreshed: {source}{validity}", {**fields, "expires_in": seconds}
+    )
 
 
 class UnsignedSigner(Signer):

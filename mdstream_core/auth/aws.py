@@ -14,7 +14,7 @@ from typing import Any
 
 from mdstream_core import _fork
 from mdstream_core._addresses import check_name
-from mdstream_core.auth._aws_logs import without_credentials_in_logs
+from mdstream_core.auth._aws_logs import seconds_until_expiry, without_credentials_in_logs
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import (
     SHAPE_ERRORS,
@@ -148,12 +148,14 @@ class AWSSigner(Signer):
     @property
     def credential_source(self) -> str:
         """The source that botocore reports, which is known after the first refresh only."""
+        if not self._credentials:
+            return "botocore's credential chain, not searched yet"
         method = getattr(self._credentials, "method", None) or "explicit"
-        return (
-            f"an AWS key, {_SOURCE_NAMES.get(method, method)}"
-            if self._credentials
-            else "botocore's credential chain, not searched yet"
-        )
+        return f"an AWS key, {_SOURCE_NAMES.get(method, method)}"
+
+    @property
+    def expires_in(self) -> float | None:
+        return seconds_until_expiry(self._credentials)
 
     def sign(self, request: Request) -> Request:
         """Add the headers `authorization`, `x-amz-date` and, for temporary credentials, `x-amz-security-token`."""

@@ -1,9 +1,11 @@
 """Base class of the columns: picklable callables that add the results of a model to a batch of rows."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, get_args
 
+from mdstream_core import _log
 from mdstream_core._choices import find_choice
 from mdstream_core.batching.background_loop import background_loop
 from mdstream_core.batching.rows import OnError, RowCollector, RowError, RowResult
@@ -207,9 +209,20 @@ class Column:
             if self._is_unpickled:
                 error.args = (extend_message(str(error), hint=_PICKLE_HINT), *error.args[1:])
             raise
+        finally:
+            _log_results(collector)
 
     async def _process(self, rows: Mapping[int, Any], collector: RowCollector) -> None:
         raise NotImplementedError
+
+
+def _log_results(collector: RowCollector) -> None:
+    if not _log.BATCHES.isEnabledFor(logging.INFO):
+        return
+    rows = len(collector.results)
+    succeeded = sum(result is not None and result.error is None for result in collector.results)
+    text = f"batch of {rows} rows: {succeeded} succeeded, {rows - succeeded} failed"
+    _log.log(_log.BATCHES, logging.INFO, "batch", text, {"rows": rows, "failed": rows - succeeded})
 
 
 #: The result of a row that was not sent because an error ended the batch.

@@ -4,13 +4,14 @@ The result has a vector or a score for each input, or an error is raised. If a b
 are in the error's `partial`, each with the index of its input.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Protocol
 
-from mdstream_core import _fork
+from mdstream_core import _fork, _log
 from mdstream_core._indices import describe_wrong_indices
 from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError, extend_error
 from mdstream_core.events import Embedding, ModelResponse, RerankScore, Usage
@@ -116,6 +117,7 @@ class BatchPlan:
             return False
         if len(list(_split_spans(self._sizes, span, limit.inputs, limit.bytes))) == 1:
             return False
+        log_division(span, error)
         with self._lock:
             if not self._stopped:
                 self._max_batch_size, self._max_batch_bytes = (
@@ -191,6 +193,13 @@ def measure_text(index: int, text: object) -> int:
     if not isinstance(text, str):
         raise TypeError(f"text {index} has the type {type(text).__name__} (hint: pass strings)")
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+def log_division(span: range, error: MDStreamError) -> None:
+    """Log that a batch is divided because of its error."""
+    if _log.BATCHES.isEnabledFor(logging.INFO):
+        text = f"a batch of {len(span)} inputs is divided, because of {_log.describe_error(error)}"
+        _log.log(_log.BATCHES, logging.INFO, "divided", text, {"inputs": len(span), **_log.error_fields(error)})
 
 
 def _split_spans(

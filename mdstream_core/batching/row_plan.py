@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from typing import Any
 
-from mdstream_core.batching.plan import BatchPlan
+from mdstream_core.batching.plan import BatchPlan, log_division
 from mdstream_core.batching.rows import CallRecorder, RowCollector, RowResult
 from mdstream_core.errors import (
     ConnectionFailed,
@@ -55,6 +55,7 @@ class RowPlan(BatchPlan):
                 self._error = self._error or error
                 self.stop()
             elif len(span) > 1 and _depends_on_content(error):
+                log_division(span, error)
                 self._divide(span)
             else:
                 for index in span:

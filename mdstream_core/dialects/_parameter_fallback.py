@@ -4,6 +4,7 @@ Only parameters that change how the output is sampled or reported are dropped. M
 schema, stop sequences and the token limit are never dropped; the token limit has a second name instead.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from mdstream_core import _log
 from mdstream_core.dialects._rejected_parameters import (
     RejectedParameter,
     find_rejected_parameter,
@@ -175,6 +177,8 @@ def relax_payload(
     parameter = describe_parameter(name, fields[name])
     message = f"the model rejects {parameter}{details and f' ({details})'}: the request is sent again {action}"
     warnings.warn(message, RuntimeWarning, stacklevel=3)
+    event = "parameter_renamed" if isinstance(change, RenamedParameter) else "parameter_dropped"
+    _log.log(_log.RETRIES, logging.WARNING, event, message, {"parameter": name, **_log.error_fields(error)})
     return RelaxedPayload.from_changes(payload, apply_change(payload, change), change)
 
 

@@ -1,5 +1,6 @@
 """`FallbackStore`: what a process does while the store of a rate limit cannot be used."""
 
+import logging
 import time
 import warnings
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Protocol, TypeVar
 
 import anyio.to_thread
 
-from mdstream_core import _fork
+from mdstream_core import _fork, _log
 from mdstream_core.rate_limit._algorithm import Limits
 from mdstream_core.rate_limit._store import MemoryStore, Store, StoreBusy, StoreError
 
@@ -93,6 +94,9 @@ class FallbackStore:
             self._retry_delay = min(self._retry_delay * 2, _MAX_RETRY) or _FIRST_RETRY
             self._retry_at = time.monotonic() + self._retry_delay
         if is_first:
+            kind = type(error.__cause__ or error).__name__
+            text = f"the store of a rate limit cannot be used ({kind}): each process limits itself to its share"
+            _log.log(_log.CALLS, logging.WARNING, "rate_limit_store", text, {"error": kind})
             warnings.warn(
                 f"the store of the rate limit {self._name!r} cannot be used: {error}. Each process limits itself "
                 "to its share until the store is back (hint: check store=, and set processes= to the number of "

@@ -36,6 +36,7 @@ class AsyncConnection(PooledConnection):
             await self._connect(compute_deadline(timeouts, "connect"), request.extensions.get("sni_hostname"))
         elif self._is_closed_by_server():
             raise self._core.ConnectionNotAvailable  # nothing was sent yet, so the pool can use another connection
+        self.log_request()
         self.watch(request.extensions)
         parser = ResponseParser(request.method, error=self._core.RemoteProtocolError)
         try:

@@ -4,13 +4,14 @@ httpcore's own pool iterates over all its connections for each request that star
 time for a thousand streams. Here each step takes constant time.
 """
 
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from mdstream_core import _fork
+from mdstream_core import _fork, _log
 from mdstream_core.transport._route import Route
 
 #: Scheme, host and port of the requests that a connection can send.
@@ -27,12 +28,23 @@ class PooledConnection:
         self._stream: Any = None
         self._cancel_token: Any = None
         self.origin = to_key(route.origin)
+        self._has_requests = False
         #: Time when the connection became idle, on the clock of `time.monotonic`.
         self.idle_since = inf
 
     def _is_closed_by_server(self) -> bool:
         """Whether the server has closed the idle connection: nothing else makes an idle connection readable."""
         return bool(self._stream.get_extra_info("is_readable"))
+
+    def log_request(self) -> None:
+        """Log that a request is sent over this connection: its first, or a later one."""
+        if _log.TRANSPORT.isEnabledFor(logging.DEBUG):
+            scheme, host, port = self.origin
+            origin = f"{scheme.decode('ascii')}://{host.decode('ascii', 'replace')}:{port}"
+            state = "reused" if self._has_requests else "opened"
+            fields = {"origin": origin, "reused": self._has_requests}
+            _log.log(_log.TRANSPORT, logging.DEBUG, "connection", f"connection {state}: {origin}", fields)
+        self._has_requests = True
 
     def watch(self, extensions: Mapping[str, Any]) -> None:
         """Let the `cancel_token` of a request, if it has one, interrupt this connection until its response has ended.
