@@ -18,7 +18,7 @@ from mdstream_core.cli._endpoints import parse_endpoint
 from mdstream_core.cli._platform_names import PLATFORM_NAMES
 from mdstream_core.emulator import Emulator
 
-ANSWER = "The Nile, the Amazon and the Danube."
+RESPONSE = "The Nile, the Amazon and the Danube."
 SERVICES = (*PLATFORM_NAMES, "openai-compatible")
 
 
@@ -69,7 +69,7 @@ def test_the_printed_command_reaches_the_service(service: str, printed: str) -> 
     code, output = run_command(rows(printed, service)["command"])
 
     assert 0 == code
-    assert ANSWER in output
+    assert RESPONSE in output
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -90,7 +90,7 @@ def test_further_addresses_of_modelarts(name: str, printed: str) -> None:
     modelarts = rows(printed, "modelarts")
     code, output = run_command(modelarts["command"].replace(modelarts["address"], modelarts[name]))
 
-    assert (0, True) == (code, ANSWER in output)
+    assert (0, True) == (code, RESPONSE in output)
 
 
 @pytest.mark.parametrize("framework", ["LangChain", "LlamaIndex"])
@@ -108,7 +108,7 @@ def test_the_printed_constructor_call_reaches_the_service(service: str, framewor
 
     model.close()
 
-    assert ANSWER == text
+    assert RESPONSE == text
 
 
 @pytest.mark.parametrize("platform", PLATFORM_NAMES)
