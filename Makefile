@@ -17,7 +17,7 @@ test:  ## Run the tests
 	$(BIN)/pytest -n auto --dist loadfile
 
 test-all-pythons:  ## Run the tests on every installed Python from 3.11 on, each in an environment of its own; TESTS="tests/test_cli.py" for some
-	$(PYTHON) tools/all_pythons.py $(if $(LOWEST),--lowest) $(TESTS)
+	$(PYTHON) tools/all_pythons.py $(TESTS)
 
 lowest:  ## Import, demo and a part of the conformance suites with the lowest supported versions
 	.ci/lowest

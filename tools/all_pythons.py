@@ -1,4 +1,4 @@
-"""Run the tests on every installed Python: `python tools/all_pythons.py [--lowest] [tests/test_cli.py …]`.
+"""Run the tests on every installed Python: `python tools/all_pythons.py [tests/test_cli.py …]`.
 
 Each version from 3.11 on that is found on PATH or among pyenv's and uv's gets an environment of its own in `.pythons`.
 """
@@ -15,15 +15,11 @@ ENVIRONMENTS = ROOT / ".pythons"
 FIRST = (3, 11)
 LAST_MINOR = 20
 
-#: What an environment gets: the newest versions that were tested, or the lowest that are supported.
-CONSTRAINTS = {False: "constraints.txt", True: "constraints-lowest.txt"}
-
 
 def main() -> int:
     """Test each Python; the exit code is 1 if the tests fail on one, or if none was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tests", nargs="*", default=[], help="arguments of pytest (default: the whole suite)")
-    parser.add_argument("--lowest", action="store_true", help="install the lowest supported versions")
     parser.add_argument("--list", action="store_true", help="print the Pythons, and run nothing")
     options = parser.parse_args()
     pythons = find_pythons()
@@ -67,12 +63,11 @@ def read_version(path: Path) -> tuple[int, int] | None:
 
 def run_tests(version: str, python: Path, options: argparse.Namespace) -> bool:
     """Create the environment and run the tests in it."""
-    folder = ENVIRONMENTS / (f"{version}-lowest" if options.lowest else version)
-    requirement = ".[test]" if options.lowest else ".[test,reference-clients,notebooks]"
+    folder = ENVIRONMENTS / version
     pip = [folder / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     commands = [
         [python, "-m", "venv", "--clear", folder],
-        [*pip, "-c", CONSTRAINTS[options.lowest], "-e", requirement],
+        [*pip, "-c", "constraints.txt", "-e", ".[test,reference-clients,notebooks]"],
         [folder / "bin/python", "-m", "pytest", "-n", "auto", "--dist", "loadfile", *options.tests],
     ]
     return all(subprocess.run(command, cwd=ROOT, check=False).returncode == 0 for command in commands)
