@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test lint format type fuzz soak audit bench conformance demo engines picture docs dist
+.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench conformance demo engines picture docs dist
 
 help:  ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -15,6 +15,12 @@ install: $(BIN)/python  ## Create the environment
 
 test:  ## Run the tests
 	$(BIN)/pytest -n auto --dist loadfile
+
+test-all-pythons:  ## Run the tests on every installed Python from 3.11 on, each in an environment of its own; TESTS="tests/test_cli.py" for some
+	$(PYTHON) tools/all_pythons.py $(TESTS)
+
+lowest:  ## Import, demo and a part of the conformance suites with the lowest supported versions
+	.ci/lowest
 
 lint:  ## Check the code and its formatting
 	$(BIN)/ruff check .

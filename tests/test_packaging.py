@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,48 @@ def test_every_dependency_has_a_lower_bound_and_no_url() -> None:
     assert [] == [name for name in every if "@" in name or "://" in name]
 
 
+#: The extras that mdstream itself imports; the engines for many rows and `ads` are not installed with the others.
+USED_EXTRAS = ("langchain", "llamaindex", "oci-lite", "oci", "aws", "redis", "progress", "display", "httpx2", "otel", "emulator")  # fmt: skip
+
+
+def lower_bounds(requirements: Iterable[str]) -> dict[str, str]:
+    """The lowest version by the name of the package."""
+    found = (re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement) for requirement in requirements)
+    return {match[1]: match[2] for match in found if match}
+
+
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    """`.ci/lowest` installs what pyproject.toml promises."""
+    extras = PROJECT["optional-dependencies"]
+    promised = lower_bounds([*PROJECT["dependencies"], *(each for extra in USED_EXTRAS for each in extras[extra])])
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+
+    assert promised == dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert {*USED_EXTRAS} == {*re.findall(r"[\w-]+", extras["all"][0].partition("[")[2])} | {"oci-lite"}
+
+
+def test_an_extra_has_the_same_lower_bounds_as_the_others() -> None:
+    """A package in several extras has one lower bound, so that the file of lowest versions has one line for it."""
+    extras = PROJECT["optional-dependencies"]
+    bounds = {bound for extra in USED_EXTRAS for bound in lower_bounds(extras[extra]).items()}
+
+    assert len(bounds) == len(dict(bounds))
+
+
+def test_the_compatibility_page_has_the_lower_bounds() -> None:
+    """docs/compatibility.md names the lowest version of each package."""
+    rows = (ROOT / "docs/compatibility.md").read_text(encoding="utf-8").split("## Platforms")[0]
+    listed = {
+        name: bound
+        for row in re.findall(r"^\| ([\w, -]+?) \| ([^|]+) \|", rows, re.MULTILINE)
+        for name, bound in zip(row[0].split(", "), re.findall(r"≥ ([\d.]+)", row[1]), strict=False)
+    }
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    lowest = dict(line.split("==") for line in lines if not line.startswith("#"))
+
+    assert {name: listed.get(name) for name in lowest} == lowest
+
+
 def test_no_framework_installs_the_other() -> None:
     """A LangChain user does not install llama-index, and the base package needs neither."""
     extras = PROJECT["optional-dependencies"]
@@ -115,9 +158,10 @@ def test_the_version_is_defined_once() -> None:
     assert "version" in PROJECT["dynamic"]
 
 
-def test_constraints_are_names_and_versions() -> None:
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-lowest.txt"])
+def test_constraints_are_names_and_versions(name: str) -> None:
     """The repository names no package registry."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
 
     assert [] == [line for line in lines if not line.startswith("#") and ("==" not in line or "/" in line)]
     assert not list(ROOT.glob("*.lock"))

@@ -1,8 +1,13 @@
 """`mdstream emulate`: run the emulator for any client."""
 
 import asyncio
+import itertools
+import json
+import shlex
 import sys
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mdstream_core._terminal import Terminal
@@ -16,6 +21,11 @@ _RATE_LIMIT_OPTIONS = {"burst": "burst", "rate_limit_scope": "scope", "retry_aft
 _OPTIONS = ("host", "port", "upstream", "delay", "flavour", "oci_genai_ending")
 
 _LABEL_WIDTH = 22
+_PROMPT = "Name three rivers."
+_GENAI_MODEL = "meta.llama-3.3-70b-instruct"
+
+#: The packages with the classes whose constructor calls are printed.
+_FRAMEWORKS = {"LangChain": "langchain_mdstream", "LlamaIndex": "llamaindex_mdstream"}
 
 
 def run(options: Options) -> int:
@@ -43,19 +53,99 @@ def run(options: Options) -> int:
 
 
 def _print_addresses(emulator: Emulator) -> None:
-    oci_genai, modelarts, sagemaker = emulator.oci_genai, emulator.modelarts, emulator.sagemaker
-    lines = {
-        OCI_MODEL_DEPLOYMENT: emulator.endpoint,
-        OCI_GENAI: f"{oci_genai.endpoint}  (--compartment {oci_genai.compartment_id})",
-        SAGEMAKER: f"{sagemaker.endpoint_url}  (endpoint {sagemaker.endpoint_name})",
-        MODELARTS: f"{modelarts.endpoint}  (also ws://; MaaS: {modelarts.maas})",
-        "openai-compatible": f"{emulator.openai_url}  (the model server without a platform)",
-        "try": f"mdstream check {emulator.endpoint} --auth-type none",
-    }
+    """Print each service's address, and the command and the constructor calls that reach it."""
+    services = _list_services(emulator)
+    lines: list[tuple[str, str]] = []
+    for label, service in services.items():
+        lines += [
+            (label, service.address),
+            *((f"  {name}", address) for name, address in service.other_addresses.items()),
+            ("  command", service.command),
+            *((f"  {framework}", call) for framework, call in service.constructor_calls.items()),
+            ("", ""),
+        ]
+    for framework, module in _FRAMEWORKS.items():
+        names = dict.fromkeys(service.classes[framework] for service in services.values())
+        lines.append((f"{framework} imports", f"from {module} import {', '.join(names)}"))
+    lines.append(("try", shlex.join(("mdstream", "check", emulator.endpoint, "--auth-type", "none"))))
     terminal = Terminal()
-    for label, text in lines.items():
-        terminal.write(f"{label:<{_LABEL_WIDTH}}{text}\n")
-    terminal.write("Press Ctrl-C to stop.\n")
+    for label, text in lines:
+        terminal.write(f"{label:<{_LABEL_WIDTH}}{text}".rstrip() + "\n")
+    terminal.write("\nNo request needs a credential. Press Ctrl-C to stop.\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """How a service is reached.
+
+    Attributes:
+        address: ENDPOINT of `mdstream chat`, `models` and `check`.
+        classes: Name of the chat model's class by framework.
+        arguments: Arguments of both classes, without `auth_type`.
+        options: Options of the commands, without `--auth-type`.
+        other_addresses: Further addresses by name, which the same options reach.
+    """
+
+    address: str
+    classes: Mapping[str, str]
+    arguments: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
+    other_addresses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """The command that sends a prompt."""
+        options = itertools.chain.from_iterable({**self.options, "--auth-type": "none"}.items())
+        return shlex.join(("mdstream", "chat", self.address, *options, _PROMPT))
+
+    @property
+    def constructor_calls(self) -> dict[str, str]:
+        """The call that creates a chat model, by framework."""
+        arguments = {**self.arguments, "auth_type": "none"}
+        text = ", ".join(f"{name}={json.dumps(value)}" for name, value in arguments.items())
+        return {framework: f"{self.classes[framework]}({text})" for framework in _FRAMEWORKS}
+
+
+def _list_services(emulator: Emulator) -> dict[str, _Service]:
+    """The services by platform, and the model server itself, which speaks the API that MaaS has."""
+    oci_genai, modelarts, sagemaker = emulator.oci_genai, emulator.modelarts, emulator.sagemaker
+    compartment = oci_genai.compartment_id
+    return {
+        OCI_MODEL_DEPLOYMENT: _Service(
+            emulator.endpoint, _classes("ChatOCIModelDeployment", "OCIDataScience"), {"endpoint": emulator.endpoint}
+        ),
+        OCI_GENAI: _Service(
+            f"{oci_genai.endpoint}/20231130",  # the version in the path tells the command line whose address it is
+            _classes("ChatOCIGenAI", "OCIGenAI"),
+            {"model": _GENAI_MODEL, "service_endpoint": oci_genai.endpoint, "compartment_id": compartment},
+            {"--model": _GENAI_MODEL, "--compartment": compartment},
+        ),
+        SAGEMAKER: _Service(
+            f"{sagemaker.endpoint_url}/endpoints/{sagemaker.endpoint_name}",
+            _classes("ChatSagemakerEndpoint", "SageMakerLLM"),
+            {
+                "endpoint_name": sagemaker.endpoint_name,
+                "endpoint_url": sagemaker.endpoint_url,
+                "region_name": sagemaker.region_name,
+            },
+        ),
+        MODELARTS: _Service(
+            modelarts.endpoint,
+            _classes("ChatModelArts", "ModelArts"),
+            {"endpoint": modelarts.endpoint},
+            other_addresses={"WebSocket": modelarts.websocket_endpoint, "MaaS": modelarts.maas},
+        ),
+        "openai-compatible": _Service(
+            emulator.openai_url,
+            _classes("ChatModelArts", "ModelArts"),
+            {"endpoint": emulator.openai_url},
+            {"--platform": MODELARTS},
+        ),
+    }
+
+
+def _classes(*names: str) -> dict[str, str]:
+    return dict(zip(_FRAMEWORKS, names, strict=True))
 
 
 def _create_emulator(options: Options) -> Emulator:
