@@ -85,6 +85,8 @@ class Call:
         self._hooks = active_hooks(hooks)
         self._callbacks: tuple[Callable[[CallEvent], None], ...] = ()
         self._hooks_open = False
+        #: Functions of callbacks (`observe_body`) that wrap the body of each response, to record it.
+        self.body_observers: tuple[Callable[[Any, Any], Any], ...] = ()
         self._last_attempt: Attempt | None = None
         self._params = params
         self._payload = dialect.build_payload(params, stream=stream)
@@ -204,6 +206,7 @@ class Call:
         callbacks = [hook.start_call(info) if hasattr(hook, "start_call") else hook for hook in self._hooks]
         self._callbacks = tuple(callback for callback in callbacks if callback is not None)
         self._hooks_open = bool(self._callbacks)
+        self.body_observers = tuple(cb.observe_body for cb in self._callbacks if hasattr(cb, "observe_body"))
 
     def __enter__(self) -> Self:
         return self
