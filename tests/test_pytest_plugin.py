@@ -227,7 +227,7 @@ def test_the_marker_plays_a_recording_back(project: pytest.Pytester) -> None:
         import pytest
         from pathlib import Path
         from langchain_mdstream import ChatOCIModelDeployment
-        from mdstream_core import StreamTimeout
+        from mdstream_core.errors import StreamTimeout
         from mdstream_core.emulator import Fault
         from mdstream_core.recording import record
 
