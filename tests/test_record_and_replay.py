@@ -308,5 +308,6 @@ def test_the_report_of_a_check_has_no_secret_prompt_or_response(
         for message in request.json.get("messages", ())
     }
     assert prompts
+    assert len(bodies(tmp_path / "recording.jsonl")) >= len(prompts)
     for body in bodies(tmp_path / "recording.jsonl"):
         assert not any(prompt.encode() in body for prompt in prompts)

@@ -8,6 +8,7 @@ remains valid where it was, and invalid where it was not.
 import json
 import re
 from collections.abc import Iterator
+from string import ascii_letters, digits
 
 #: Keys whose values stay if they look like an identifier.
 _STRUCTURAL_KEYS = frozenset(
@@ -44,6 +45,7 @@ _JSON_UNIT = re.compile(
 _UNICODE_ESCAPE = re.compile(r"\\+u[0-9a-fA-F]{4}")
 _ESCAPED = '"\\/bfnrtu'
 _LITERALS = frozenset({"true", "false", "null"})
+_PLACEHOLDERS = dict.fromkeys(map(ord, ascii_letters), "x") | dict.fromkeys(map(ord, digits), "1")
 _SSE_LINE = re.compile(r"(?:data|event|id|retry|error)?:[ ]?")
 _SSE_BODY = re.compile(r"(?:\A|[\r\n])\ufeff?(?:data|event|id|retry|error)?:")
 _BOM = "\ufeff"
@@ -177,6 +179,8 @@ def _hide_string(token: str, key: str, path: list[str] | None = None) -> str:
     is_name = key == "name" and not _FUNCTION_KEYS.isdisjoint(path)
     if (is_name or key in _STRUCTURAL_KEYS) and _IDENTIFIER.fullmatch(value) and not _is_opaque(path):
         return token
+    if value.isascii() and "\\" not in value and key not in _JSON_TEXT_KEYS:  # faster than the pattern
+        return f'"{value.translate(_PLACEHOLDERS)}"'
     unit = _JSON_UNIT if key in _JSON_TEXT_KEYS else _UNIT
     return f'"{unit.sub(_placeholder, value)}"'
 
