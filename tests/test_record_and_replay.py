@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -134,12 +135,28 @@ def test_a_recorded_failure_is_played_back(
     assert b"Nile" not in hidden
 
 
+@pytest.mark.parametrize("name", ["OCI model deployment", "ModelArts WebSocket"])
+def test_a_timeout_is_played_back(name: str, shared_emulator: Emulator, replayer: Emulator, tmp_path: Path) -> None:
+    """The emulator keeps the connection open until the client gives up."""
+    shared_emulator.reset()
+    shared_emulator.script(Fault("stall", after=3))
+    platform_case = replace(PLATFORM_CASES[name], options={"timeout": 0.3})
+    with record(tmp_path / "stalled.jsonl", keep_text=True):
+        original = langchain(platform_case, shared_emulator)
+
+    assert [exchange.end for exchange in read_recording(tmp_path / "stalled.jsonl").exchanges] == ["timeout"]
+    replayer.replay(tmp_path / "stalled.jsonl")
+    assert original == langchain(platform_case, replayer)
+    assert original[1][0] == "StreamStalled"
+
+
 def bodies(path: Path) -> list[bytes]:
     """The recorded bodies of requests and responses, decoded."""
     exchanges = read_recording(path).exchanges
     return [exchange.request_body + b"".join(data for _, data in exchange.body) for exchange in exchanges]
 
 
+@pytest.mark.filterwarnings("ignore:SageMaker removes the header")
 @pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
 def test_no_prompt_response_or_credential_is_recorded(
     platform_case: PlatformCase, shared_emulator: Emulator, tmp_path: Path
