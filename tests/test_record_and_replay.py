@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,26 @@ def test_a_timeout_is_played_back(name: str, shared_emulator: Emulator, replayer
     replayer.replay(tmp_path / "stalled.jsonl")
     assert original == langchain(platform_case, replayer)
     assert original[1][0] == "StreamStalled"
+
+
+def test_a_body_that_cannot_be_decompressed_is_played_back(
+    shared_emulator: Emulator, replayer: Emulator, tmp_path: Path
+) -> None:
+    """The recording has what was decompressed; the emulator compresses it, and adds invalid data."""
+    event = {"choices": [{"index": 0, "delta": {"content": "The Nile"}, "finish_reason": None}]}
+    compressor = zlib.compressobj(wbits=31)
+    body = compressor.compress(f"data: {json.dumps(event)}\n\n".encode()) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    fields = f"content-type: text/event-stream\r\nopc-request-id: 7\r\ncontent-encoding: gzip\r\ncontent-length: {len(body) + 8}"
+    shared_emulator.reset()
+    shared_emulator.script(Fault("raw", data=f"HTTP/1.1 200 OK\r\n{fields}\r\n\r\n".encode() + body + b"\xff" * 8))
+    with record(tmp_path / "invalid.jsonl", keep_text=True):
+        original = langchain(DEPLOYMENT, shared_emulator)
+
+    assert [exchange.end for exchange in read_recording(tmp_path / "invalid.jsonl").exchanges] == ["undecodable"]
+    replayer.replay(tmp_path / "invalid.jsonl")
+    assert original == langchain(DEPLOYMENT, replayer)
+    assert original[1][:2] == ("MalformedStream", "DecodingError")
+    assert "".join(original[0]) == "The Nile"
 
 
 def bodies(path: Path) -> list[bytes]:
