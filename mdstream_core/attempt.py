@@ -117,6 +117,12 @@ class Attempt:
         except _DECODING_ERRORS as error:
             raise _to_mdstream_error(error, b"") from error
 
+    def observe_body(self, response: Any, body: Any) -> Any:
+        """Return the body, sync or async, as the hooks observe it: unchanged unless a hook records bodies."""
+        for observe in self._call.body_observers:
+            body = observe(response, body)
+        return body
+
     def feed(self, data: bytes) -> list[Event]:
         """Decode bytes of the body, and return the events that they complete.
 

@@ -86,6 +86,8 @@ class Call:
         self._callbacks: tuple[Callable[[CallEvent], None], ...] = ()
         self._log: _call_log.CallLog | None = None
         self._hooks_open = False
+        #: Functions of callbacks (`observe_body`) that wrap the body of each response, to record it.
+        self.body_observers: tuple[Callable[[Any, Any], Any], ...] = ()
         self._last_attempt: Attempt | None = None
         self._params = params
         self._payload = dialect.build_payload(params, stream=stream)
@@ -210,6 +212,7 @@ class Call:
             callbacks.insert(0, self._log)  # before hooks, which may raise
         self._callbacks = tuple(callback for callback in callbacks if callback is not None)
         self._hooks_open = bool(self._callbacks)
+        self.body_observers = tuple(cb.observe_body for cb in self._callbacks if hasattr(cb, "observe_body"))
 
     def _info(self) -> CallInfo:
         return CallInfo(self.platform.name, self.dialect.name, self.stream, self._params)

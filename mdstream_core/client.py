@@ -141,7 +141,7 @@ class Client(_BaseClient):
                         self._open_response(attempt, budget) as response,
                     ):
                         with _ignore_errors_when_final(attempt, budget):
-                            for data in iter_body(response):
+                            for data in attempt.observe_body(response, iter_body(response)):
                                 while True:
                                     events = attempt.feed(data)
                                     for event in events:
@@ -247,7 +247,7 @@ class AsyncClient(_BaseClient):
                     with map_exceptions(budget):
                         async with arate_limited(attempt, budget), self._open_response(attempt, budget) as response:
                             with _ignore_errors_when_final(attempt, budget):
-                                async for data in aiter_body(response):
+                                async for data in attempt.observe_body(response, aiter_body(response)):
                                     while True:
                                         events = attempt.feed(data)
                                         for event in events:

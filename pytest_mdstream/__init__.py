@@ -8,6 +8,9 @@
     @pytest.mark.mdstream(Fault("refuse", "lb_bandwidth"), None, models=["odsc-llm"])   # the same by a marker
     def test_the_marker_scripts_faults(mdstream_emulator): …
 
+    @pytest.mark.mdstream_replay("failure.jsonl")   # play a recording back
+    def test_a_recorded_failure(mdstream_emulator): …
+
 The plugin is a package of its own, because pytest imports it in every run where mdstream is installed: it imports
 nothing but pytest until a test requests the fixture.
 """
@@ -28,10 +31,16 @@ _MARKER = (
     "tuple of several, or None for no fault), and parameters of the Emulator behind `mdstream_emulator`"
 )
 
+_REPLAY_MARKER = (
+    "mdstream_replay(path, timing=False): the recording that `mdstream_emulator` plays back in this test; a relative "
+    "path starts at the test's folder"
+)
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, for `--strict-markers` and `pytest --markers`."""
+    """Register the markers, for `--strict-markers` and `pytest --markers`."""
     config.addinivalue_line("markers", _MARKER)
+    config.addinivalue_line("markers", _REPLAY_MARKER)
 
 
 class EmulatorPool:
@@ -64,6 +73,11 @@ def _mdstream_emulators() -> Iterator[EmulatorPool]:
     pool.close()
 
 
+def _replay_options(request: pytest.FixtureRequest, path: str, *, timing: bool = False) -> dict[str, Any]:
+    """Return the options of the emulator for the arguments of `mdstream_replay`."""
+    return {"replay": request.path.parent / path, "replay_timing": timing}
+
+
 @pytest.fixture
 def mdstream_emulator(request: pytest.FixtureRequest, _mdstream_emulators: EmulatorPool) -> "Iterator[Emulator]":
     """The four services on loopback, with no recorded requests and no scripted faults of other tests.
@@ -72,11 +86,15 @@ def mdstream_emulator(request: pytest.FixtureRequest, _mdstream_emulators: Emula
     its keywords. Tests with the same options share one emulator, which runs until the end of the session. If several
     markers apply, the options of the nearest one win, and the steps of the farthest one come first.
 
+    `@pytest.mark.mdstream_replay("failure.jsonl")` plays a recording back; `timing=True` repeats its pauses.
+
     Yields:
         An `mdstream_core.emulator.Emulator`.
     """
     markers = [*request.node.iter_markers("mdstream")][::-1]
     options = {name: value for marker in markers for name, value in marker.kwargs.items()}
+    if (replay := request.node.get_closest_marker("mdstream_replay")) is not None:
+        options |= _replay_options(request, *replay.args, **replay.kwargs)
     emulator = _mdstream_emulators.get(options)
     emulator.reset()
     emulator.script(*(step for marker in markers for step in marker.args))

@@ -48,6 +48,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
     "call": ("_call_log _json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork _log http errors wire", "anyio httpx httpcore httptools"),
+    "recording": ("_fork _json _redaction _version errors hooks transport wire", ""),
     "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
     "batching": (
         "_choices _fork _indices _json _log call client errors events hooks retry transport",
@@ -55,10 +56,10 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     ),
     "batch": ("batching", ""),
     "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
-    "emulator": ("_json errors wire", "h11 cryptography httpx websockets"),
+    "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich IPython"),
     "cli": (
-        "_terminal _version auth dialects display emulator errors events http platforms retry service hooks transport",
+        "_terminal _version auth dialects display emulator errors events hooks http platforms recording retry service transport",
         "",
     ),
     "testing": ("", ""),

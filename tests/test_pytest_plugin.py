@@ -215,3 +215,32 @@ def test_pytest_finds_the_plugin_by_its_entry_point(project: pytest.Pytester, mo
 
     result.assert_outcomes(passed=1)
     assert re.search(r"plugins:.*mdstream-elsewhere-1", result.stdout.str())
+
+
+def test_the_marker_plays_a_recording_back(project: pytest.Pytester) -> None:
+    """
+    The recording lies beside the test.
+    """
+    result = run_pytest(
+        project,
+        """
+        import pytest
+        from pathlib import Path
+        from langchain_mdstream import ChatOCIModelDeployment
+        from mdstream_core.errors import StreamTimeout
+        from mdstream_core.emulator import Fault
+        from mdstream_core.recording import record
+
+        def test_a_failure_is_recorded(mdstream_emulator):
+            mdstream_emulator.script(Fault("trailer", after=3))
+            with record(Path(__file__).parent / "failure.jsonl"), pytest.raises(StreamTimeout):
+                ChatOCIModelDeployment(endpoint=mdstream_emulator.endpoint, auth_type="none").invoke("Hi", stream=True)
+
+        @pytest.mark.mdstream_replay("failure.jsonl")
+        def test_the_recording(mdstream_emulator):
+            with pytest.raises(StreamTimeout):
+                ChatOCIModelDeployment(endpoint=mdstream_emulator.endpoint, auth_type="none").invoke("Hi", stream=True)
+        """,
+    )
+
+    result.assert_outcomes(passed=2)

@@ -6,12 +6,12 @@ import re
 import pytest
 from _docs_pages import PAGES, ROOT
 
-from mdstream_core import _addresses, _error_bodies, _json, attempt
+from mdstream_core import _addresses, _error_bodies, _json, attempt, recording
 from mdstream_core.auth import _rejections
 from mdstream_core.auth._oci_sdk import SDKSigner
 from mdstream_core.auth._signer import Signer
 from mdstream_core.dialects import _choice_decoder, _limits
-from mdstream_core.emulator import Emulator, _ledger, _rate_limits
+from mdstream_core.emulator import Emulator, _ledger, _rate_limits, _replay
 from mdstream_core.emulator import _bounds as emulator
 from mdstream_core.emulator import _listener as site
 from mdstream_core.emulator.services import _modelarts_websocket
@@ -60,6 +60,9 @@ LIMITS: dict[str, tuple[float, ...]] = {
     ),
     "recorded requests (`emulator.requests`), all together": (emulator.MAX_RECORD_BYTES,),
     "recorded requests": (site._MAX_RECORDS,),
+    "a recording, written or read": (recording.MAX_RECORDING,),
+    "recorded body of a response": (recording.MAX_BODY,),
+    "a response that hangs when it is played back": (_replay.MAX_HANG,),
     "requests of the ledger (`emulator.ledger`)": (_ledger.MAX_LEDGER_ENTRIES,),
     "name of a client or endpoint in the ledger": (
         _ledger.MAX_CLIENT_CHARACTERS,

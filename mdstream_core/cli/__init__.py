@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse_arguments(arguments: Sequence[str] | None) -> Options:
     """Parse the arguments. argparse leaves words of PROMPT that follow an option unparsed; they are added here."""
     options, unparsed = build_parser().parse_known_args(arguments, Options())
-    if unparsed and (options.module != "_chat" or any(word.startswith("-") for word in unparsed)):
+    if unparsed and (options.module not in {"_chat", "_record"} or any(word.startswith("-") for word in unparsed)):
         unknown_arguments_error(options, [options.redact(word) for word in unparsed])
     if unparsed:
         options.prompt += unparsed

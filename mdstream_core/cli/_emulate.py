@@ -15,6 +15,7 @@ from mdstream_core.cli._options import Options, UsageError
 from mdstream_core.cli._platform_names import MODELARTS, OCI_GENAI, OCI_MODEL_DEPLOYMENT, SAGEMAKER
 from mdstream_core.emulator import Emulator, RequestRateLimit
 from mdstream_core.emulator.emulator import exposure
+from mdstream_core.recording import RecordingError
 
 #: Option to the parameter of `RequestRateLimit`.
 _RATE_LIMIT_OPTIONS = {"burst": "burst", "rate_limit_scope": "scope", "retry_after": "retry_after"}
@@ -153,7 +154,10 @@ def _create_emulator(options: Options) -> Emulator:
         with warnings.catch_warnings():  # `run` prints the warning about --host in one line
             warnings.simplefilter("ignore", RuntimeWarning)
             parameters = {name: getattr(options, name) for name in _OPTIONS}
-            return Emulator(**parameters, rate_limits=_create_rate_limits(options))
+            limits = _create_rate_limits(options)
+            return Emulator(**parameters, rate_limits=limits, replay=options.replay, replay_timing=options.timing)
+    except RecordingError as error:
+        raise UsageError(f"--replay {error}") from None
     except ValueError as error:  # the message begins with the parameter, such as `flavour='x' is unknown`
         name, _, reason = str(error).partition("=")
         raise UsageError(f"--{name.replace('_', '-')}={reason}") from None

@@ -43,6 +43,14 @@ Examples:
   mdstream chat https://api.modelarts-maas.com/v1 --model deepseek-v3 \\
       --api-key env:MAAS_API_KEY "Hello!\""""
 
+RECORD = """\
+Credentials are removed, and placeholders of the same length replace prompts,
+responses and error messages. Play the file back with mdstream emulate --replay.
+
+Examples:
+  mdstream record my-endpoint --region us-east-1 "Hello!" -o failure.jsonl
+  mdstream emulate --replay failure.jsonl"""
+
 CHECK_DESCRIPTION = """\
 Checks the credentials, DNS, TCP, TLS, the clock, authentication, the model,
 streaming, tools and embeddings, and prints OK, WARN, FAIL or SKIP for each,
@@ -70,6 +78,7 @@ Examples:
   mdstream emulate --port 8080
   mdstream emulate --flavour tgi --delay 0
   mdstream emulate --upstream http://127.0.0.1:11434/v1
+  mdstream emulate --replay failure.jsonl
   mdstream emulate --delay 0 --requests-per-second 150 --burst 20"""
 
 COMPLETION = """\

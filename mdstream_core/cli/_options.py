@@ -65,6 +65,10 @@ class Options(argparse.Namespace):
     system: str | None
     max_tokens: int | None
     temperature: float | None
+    # record and check
+    output: str
+    keep_text: bool
+    report: str | None
     # demo and emulate
     fast: bool
     host: str
@@ -73,6 +77,8 @@ class Options(argparse.Namespace):
     flavour: str
     oci_genai_ending: str
     delay: float
+    replay: str | None
+    timing: bool
     requests_per_second: float | None
     burst: int | None
     rate_limit_scope: str | None

@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     options.add_argument("--version", action="version", version=f"mdstream {__version__}", help="Show the version.")
     commands = parser.add_subparsers(title="Commands", metavar="COMMAND", required=True)
     _add_chat_command(commands)
+    _add_record_command(commands)
     _add_check_command(commands)
     _add_models_command(commands)
     _add_demo_command(commands)
@@ -101,21 +102,42 @@ def _add_chat_command(commands: Any) -> None:
         commands, "chat [OPTIONS] ENDPOINT [PROMPT ...]", summary, _help.CHAT, _help.ENDPOINT_FORMS, _help.SECRETS
     )
     _add_endpoint_options(command)
-    request = command.add_argument_group("Request")
-    request.add_argument(
-        "prompt",
-        nargs="*",
-        metavar="PROMPT",
-        help="Prompt to send (default: standard input; on a terminal, an interactive conversation).",
+    _add_request_options(
+        command, "Prompt to send (default: standard input; on a terminal, an interactive conversation)."
     )
+    _add_authentication_options(command)
+    _add_connection_options(command)
+    _add_output_options(command, json=True)
+
+
+def _add_request_options(command: argparse.ArgumentParser, prompt_help: str) -> None:
+    request = command.add_argument_group("Request")
+    request.add_argument("prompt", nargs="*", metavar="PROMPT", help=prompt_help)
     request.add_argument("--system", metavar="TEXT", help="System message (default: none).")
     request.add_argument(
         "--max-tokens", type=int, metavar="N", help="Maximum length of the output, in tokens (default: the server's)."
     )
     request.add_argument("--temperature", type=float, metavar="T", help="Sampling temperature (default: the server's).")
+
+
+def _add_record_command(commands: Any) -> None:
+    summary = "Send a prompt to a model, and record the exchange for a bug report or a test."
+    command = _add_command(
+        commands, "record [OPTIONS] ENDPOINT [PROMPT ...]", summary, _help.RECORD, _help.ENDPOINT_FORMS, _help.SECRETS
+    )
+    _add_endpoint_options(command)
+    _add_request_options(command, "Prompt to send (default: standard input).")
     _add_authentication_options(command)
     _add_connection_options(command)
-    _add_output_options(command, json=True)
+    output = _add_output_options(command, json=True)
+    output.add_argument(
+        "-o", "--output", metavar="FILE", required=True, help="File to write, which is replaced if it exists."
+    )
+    output.add_argument(
+        "--keep-text",
+        action="store_true",
+        help="Record prompts, responses and error messages (default: placeholders of the same length).",
+    )
 
 
 def _add_check_command(commands: Any) -> None:
@@ -131,7 +153,11 @@ def _add_check_command(commands: Any) -> None:
     _add_endpoint_options(command)
     _add_authentication_options(command)
     _add_connection_options(command)
-    _add_output_options(command, json=True)
+    _add_output_options(command, json=True).add_argument(
+        "--report",
+        metavar="FILE",
+        help="ZIP file to write for an issue: findings, versions, a recording without texts.",
+    )
 
 
 def _add_models_command(commands: Any) -> None:
@@ -192,6 +218,11 @@ def _add_emulate_command(commands: Any) -> None:
     model.add_argument(
         "--delay", type=float, default=0.02, metavar="SECONDS", help="Pause between tokens, in seconds (default: 0.02)."
     )
+    replay = command.add_argument_group("Replay")
+    replay.add_argument(
+        "--replay", type=_existing_file, metavar="FILE", help="Recording to play back instead of the services."
+    )
+    replay.add_argument("--timing", action="store_true", help="Repeat the recorded pauses (default: no pauses).")
     _add_rate_limit_options(command)
     _add_output_options(command)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import count
+from pathlib import Path
 from time import time
 from typing import Protocol
 
@@ -15,15 +16,18 @@ from mdstream_core.emulator._bounds import MAX_CONNECTIONS, MAX_RECORD_BYTES
 from mdstream_core.emulator._connection import Connection
 from mdstream_core.emulator._rate_limits import RateEnforcer
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._replay import ReplayService, create_replay
 from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget
 from mdstream_core.emulator._response_plan import ResponsePlan, collect_chunks, merge_chunks
 from mdstream_core.emulator._upgrade import UpgradePlan
 from mdstream_core.emulator.faults import Fault, apply_fault
+from mdstream_core.recording import Recording
 
 Step = Fault | Sequence[Fault] | None
 """What happens to one request: a fault, several that apply one after the other, or `None`."""
 
 
+_TOKENS = "/v3/auth/"  # a recording has no logins, so the emulated IAM issues the tokens
 _MAX_RECORDS = 10_000  # and at most `MAX_RECORD_BYTES` of them; a security limit
 
 
@@ -55,6 +59,7 @@ class Listener:
         services: Sequence[Service],
         rate_enforcer: RateEnforcer,
         *,
+        replay: ReplayService | None = None,
         delay: float = 0.0,
         events_per_chunk: int = 1,
         clock: Callable[[], float] = time,
@@ -63,6 +68,7 @@ class Listener:
         self._idle = idle
         self._services = services
         self._rate_enforcer = rate_enforcer
+        self._replay = replay
         self._clock = clock
         self._delay = delay
         self._events_per_chunk = events_per_chunk
@@ -88,6 +94,14 @@ class Listener:
         with self._lock:
             self._default_step = step
 
+    def replay(self, recording: str | Path | Recording) -> None:
+        """Play back another recording. Raises `ValueError` if there is none so far."""
+        if self._replay is None:
+            raise ValueError("the emulator plays back no recording (hint: create it with replay=)")
+        replay = create_replay(recording, timing=self._replay.timing)
+        with self._lock:
+            self._replay = replay
+
     @property
     def recorded_requests(self) -> list[RecordedRequest]:
         """The recorded requests, oldest first."""
@@ -108,6 +122,8 @@ class Listener:
             self._recorded_size = 0
             self._script.clear()
             self._default_step = None
+            if self._replay is not None:
+                self._replay.reset()
 
     # Called on the event loop
 
@@ -146,6 +162,8 @@ class Listener:
     async def _handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         with self._lock:
             self._record(http_request)
+            if self._replay is not None and not http_request.path.startswith(_TOKENS):
+                return self._replay.respond(http_request)
         service = next(service for service in self._services if service.matches(http_request.path))
         if (rejection := self._apply_rate_limits(service, http_request)) is not None:
             return self._add_common_headers(rejection, http_request)

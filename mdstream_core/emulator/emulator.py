@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mdstream_core.emulator import model as built_in_model
 from mdstream_core.emulator._ledger import RequestLedger
@@ -19,6 +19,7 @@ from mdstream_core.emulator._oci_authentication import Keys, OCIAuthenticator, S
 from mdstream_core.emulator._oci_signatures import load_public_key
 from mdstream_core.emulator._rate_limits import RateEnforcer, RequestRateLimit
 from mdstream_core.emulator._recorded_request import RecordedRequest
+from mdstream_core.emulator._replay import create_replay
 from mdstream_core.emulator._tls import server_context
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
@@ -26,6 +27,9 @@ from mdstream_core.emulator.services.oci_genai import COMPARTMENT, GenerativeAIS
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatibleService
 from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerService
+
+if TYPE_CHECKING:
+    from mdstream_core.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,9 @@ class Emulator:
             service's own throttling error. Default: no limit.
         clock: The services' clock, in seconds since 1970: for `Date` headers and for the dates of signatures.
         monotonic_clock: The clock of the rate limits and of the ledger, in seconds; it must never go back.
+        replay: Recording to play back, a path or an `mdstream_core.recording.Recording`: each request gets the next
+            recorded exchange of its method and path instead of a response of the services. `reset()` starts again.
+        replay_timing: Repeat the recorded pauses too.
         tls: Serve HTTPS, with a certificate for localhost whose authority is in `ca_file`.
         host: Address to listen on. An address that other machines can reach causes a `RuntimeWarning`, because requests
             without credentials are accepted by default.
@@ -137,7 +144,8 @@ class Emulator:
 
     Raises:
         TypeError: A rate limit is no `RequestRateLimit`.
-        ValueError: The flavour, the ending or a key is invalid.
+        ValueError: The flavour, the ending or a key is invalid, or the file is no recording (`RecordingError`).
+        OSError: The recording cannot be read.
     """
 
     def __init__(
@@ -166,6 +174,8 @@ class Emulator:
         rate_limits: Iterable[RequestRateLimit] = (),
         clock: Callable[[], float] = time,
         monotonic_clock: Callable[[], float] = monotonic,
+        replay: "str | Path | Recording | None" = None,
+        replay_timing: bool = False,
         tls: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -190,11 +200,10 @@ class Emulator:
         self._modelarts = ModelArtsService(model_server, huawei, clock)
         services = (deployment, generative_ai, self._modelarts, sagemaker, openai_compatible)
         self._rate_enforcer = RateEnforcer(rate_limits, monotonic_clock)
-        self._listener = Listener(
-            services, self._rate_enforcer, delay=delay, events_per_chunk=events_per_chunk, clock=clock, idle=keep_alive
-        )
-        self._tls = tls
-        self._host, self._port = host, port
+        options: dict[str, Any] = {"delay": delay, "events_per_chunk": events_per_chunk, "clock": clock}
+        player = create_replay(replay, timing=replay_timing)
+        self._listener = Listener(services, self._rate_enforcer, replay=player, idle=keep_alive, **options)
+        self._tls, self._host, self._port = tls, host, port
         self._ca_file: Path | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
@@ -314,6 +323,14 @@ class Emulator:
     def reset(self) -> None:
         """Clear recorded requests, queued steps, default step and ledger; restore the constructor's rate limits."""
         self._listener.reset()
+
+    def replay(self, recording: "str | Path | Recording") -> None:
+        """Play back another recording from now on; only with the parameter `replay`.
+
+        Raises:
+            ValueError: The file is no recording, or the emulator does not play one back.
+        """
+        self._listener.replay(recording)
 
     def issue_token(self, public_pem: str | bytes, seconds: float = 3600) -> str:
         """Issue an OCI session token for the holder of a private key; sign with the key id `ST$` + token.

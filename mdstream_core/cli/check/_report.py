@@ -9,6 +9,7 @@ from collections import Counter
 from mdstream_core._terminal import Terminal, json_text
 from mdstream_core.cli._endpoints import parse_endpoint
 from mdstream_core.cli._options import EXIT_FAILURE, Options
+from mdstream_core.cli.check._bundle import recorded_bundle
 from mdstream_core.cli.check._finding import CheckContext, Finding, Status
 from mdstream_core.cli.check._runner import run_checks
 
@@ -27,12 +28,16 @@ Findings = list[tuple[str, Finding]]
 def run(options: Options) -> int:
     """Run `mdstream check`."""
     check_context = CheckContext(options, parse_endpoint(options.endpoint, options.platform))
-    return _run_json(check_context) if options.json else _run_text(check_context)
-
-
-def _run_text(check_context: CheckContext) -> int:
-    report, progress = _Report(check_context.options), _Progress()
     findings: Findings = []
+    run_and_print = _run_json if options.json else _run_text
+    if not options.report:
+        return run_and_print(check_context, findings)
+    with recorded_bundle(options, lambda: _to_document(check_context, findings)):
+        return run_and_print(check_context, findings)
+
+
+def _run_text(check_context: CheckContext, findings: Findings) -> int:
+    report, progress = _Report(check_context.options), _Progress()
     try:
         for name, finding in run_checks(check_context, progress.show):
             findings.append((name, finding))
@@ -117,17 +122,20 @@ def _group_skipped(findings: Findings) -> dict[tuple[str, str], list[str]]:
     return groups
 
 
-def _run_json(check_context: CheckContext) -> int:
-    findings = list(run_checks(check_context))
-    is_ok = all(finding.status is not Status.FAIL for _, finding in findings)
-    document = {
+def _run_json(check_context: CheckContext, findings: Findings) -> int:
+    findings += run_checks(check_context)
+    document = _to_document(check_context, findings)
+    Terminal().write(check_context.options.redact(json_text(document)) + "\n")
+    return 0 if document["ok"] else EXIT_FAILURE
+
+
+def _to_document(check_context: CheckContext, findings: Findings) -> dict[str, object]:
+    return {
         "endpoint": check_context.endpoint_info.endpoint,
         "platform": check_context.endpoint_info.platform,
-        "ok": is_ok,
+        "ok": all(finding.status is not Status.FAIL for _, finding in findings),
         "findings": [_finding_to_dict(name, finding) for name, finding in findings],
     }
-    Terminal().write(check_context.options.redact(json_text(document)) + "\n")
-    return 0 if is_ok else EXIT_FAILURE
 
 
 def _finding_to_dict(name: str, finding: Finding) -> dict[str, object]:
