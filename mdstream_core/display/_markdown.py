@@ -2,7 +2,8 @@
 
 HTML in the response is displayed as text. Images are displayed as links: the browser would load them, and their
 addresses could contain parts of the conversation. Other links than those to web pages and mail addresses are displayed
-as text: they could open programs, or pages of the notebook server. Control characters are replaced after parsing, because entities such as `&#27;` create them.
+as text: they could open programs, or pages of the notebook server. Control characters are replaced after parsing,
+because entities such as `&#27;` create them.
 """
 
 from collections.abc import Iterable, Iterator
