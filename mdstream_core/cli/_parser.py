@@ -115,7 +115,13 @@ def _add_chat_command(commands: Any) -> None:
     request.add_argument("--temperature", type=float, metavar="T", help="Sampling temperature (default: the server's).")
     _add_authentication_options(command)
     _add_connection_options(command)
-    _add_output_options(command, json=True)
+    output = _add_output_options(command, json=True)
+    output.add_argument(
+        "--no-markdown",
+        dest="markdown",
+        action="store_false",
+        help="Display the text as it is received (default: a terminal renders Markdown, a pipe does not).",
+    )
 
 
 def _add_check_command(commands: Any) -> None:
