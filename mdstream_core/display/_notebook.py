@@ -95,11 +95,14 @@ class _RenderedText:
 
     def add(self, text: str) -> None:
         """Add text."""
-        self._finished += map(self._to_html, self._blocks.feed(text))
+        self._finished += map(self._to_block, self._blocks.feed(text))
 
     def to_html(self) -> str:
         """Return the HTML of all text so far."""
-        return "".join(self._finished) + self._to_html(self._blocks.rest())
+        return "".join(self._finished) + self._to_block(self._blocks.rest())
+
+    def _to_block(self, text: str) -> str:
+        return f'<div style="margin-bottom:.7em">{self._to_html(text)}</div>'
 
 
 def _has_markdown() -> bool:

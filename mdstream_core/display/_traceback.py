@@ -57,8 +57,13 @@ def attach_traceback(error: BaseException, draw: Callable[[str], None] | None) -
 
 
 def render_traceback(error: MDStreamError) -> list[str]:
-    """Return the lines that IPython prints for an error; in a notebook, display them in the error's box, too."""
-    return _render(error, _BOXES.get(error) or _draw_new_box(error))
+    """Return the lines that IPython prints for an error; in a notebook, display them in the error's box, too.
+
+    IPython calls this twice: for its output, and for its history.
+    """
+    if error not in _BOXES:
+        _BOXES[error] = _NewBox(error).draw
+    return _render(error, _BOXES[error])
 
 
 def _render(error: BaseException, draw: Callable[[str], None] | None) -> list[str]:
@@ -66,36 +71,48 @@ def _render(error: BaseException, draw: Callable[[str], None] | None) -> list[st
     if getattr(getattr(shell, "InteractiveTB", None), "mode", "") == _FULL_MODE:
         lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
         return lines
-    lines = format_traceback(error, lambda name: _cell_name(shell, name))
+    frames = format_frames(error, lambda name: _cell_name(shell, name))
+    causes = format_causes(error)
     if draw and hasattr(shell, "kernel"):
         sys.stdout.flush()
         sys.stderr.flush()
-        draw(_hide_next_output() + to_details("Traceback", "\n".join(lines)))
-    return lines
+        draw(_hide_printed_error() + to_details("Traceback", "\n".join((*frames, *causes))))
+    facts = describe_failure(error)[1][1:] if isinstance(error, MDStreamError) else []  # without the message
+    return [strip_control_characters(line) for line in (*frames, _describe(error), *causes, *facts)]
 
 
-def _draw_new_box(error: MDStreamError) -> Callable[[str], None]:
-    explanation, details = describe_failure(error)
-    lines = [f"✗ {explanation}", *details]
+class _NewBox:
+    """The box of an error that `show` has not displayed."""
 
-    def draw(folded: str) -> None:
-        html = to_box(FAILURE_COLOR, "".join(to_div(line, "font-size:.9em") for line in lines) + folded)
-        bundle = {"text/html": html, "text/plain": strip_control_characters("\n".join(lines))}
-        import_module("IPython.display").display(bundle, raw=True)
+    def __init__(self, error: MDStreamError) -> None:
+        explanation, details = describe_failure(error)
+        self._lines = [f"✗ {explanation}", *details]
+        self._handle: Any = None
 
-    return draw
+    def draw(self, folded: str) -> None:
+        """Display the box; if it is displayed already, again in the same output."""
+        html = "".join(to_div(line, "font-size:.9em") for line in self._lines)
+        bundle = {
+            "text/html": to_box(FAILURE_COLOR, html + folded),
+            "text/plain": strip_control_characters("\n".join(self._lines)),
+        }
+        if self._handle is None:
+            self._handle = import_module("IPython.display").display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
 
 
-def _hide_next_output() -> str:
+def _hide_printed_error() -> str:
     """Return HTML that hides the last output of the same cell, if it is an error: the text that IPython prints."""
     name = f"mdstream-{uuid4().hex}"
     error = '[data-mime-type="application/vnd.jupyter.error"],[data-mime-type="application/vnd.jupyter.stderr"]'
     output = ".jp-OutputArea-child"
-    return f'<style class="{name}">{output}:has(.{name}) ~ {output}:last-child:has({error}) {{display:none}}</style>'
+    later = f"{output}:has(.{name}) ~ {output}"
+    return f'<style class="{name}">{later}:has({error}):not(:has(~ {output})) {{display:none}}</style>'
 
 
-def format_traceback(error: BaseException, cell_name: Callable[[str], str] = str) -> list[str]:
-    """Return the lines of a short traceback: the user's own frames, the message, and the causes with other messages.
+def format_frames(error: BaseException, cell_name: Callable[[str], str] = str) -> list[str]:
+    """Return the lines of the user's own frames.
 
     Args:
         error: The error, with its traceback.
@@ -103,17 +120,18 @@ def format_traceback(error: BaseException, cell_name: Callable[[str], str] = str
     """
     frames = StackSummary.extract(walk_tb(error.__traceback__))
     own = [frame for frame in frames if not _is_library(frame.filename)]
-    lines = [f"Traceback (your code only; %xmode {_FULL_MODE} and %tb display all {len(frames)} frames):"]
-    lines += _format_frames(own, cell_name)
-    seen = {str(error)}
-    lines.append(_describe(error))
+    title = f"Traceback (your code only; %xmode {_FULL_MODE} and %tb display all {len(frames)} frames):"
+    return [title, *_format_frames(own, cell_name)]
+
+
+def format_causes(error: BaseException) -> list[str]:
+    """Return a line for each cause whose message was not displayed yet."""
+    seen, lines = {str(error)}, []
     for cause in _iter_causes(error):
         if str(cause) not in seen:
             seen.add(str(cause))
             lines.append(f"caused by {_describe(cause)}")
-    if isinstance(error, MDStreamError):
-        lines += describe_failure(error)[1][1:]  # without the message
-    return [strip_control_characters(line) for line in lines]
+    return lines
 
 
 def _format_frames(frames: list[FrameSummary], cell_name: Callable[[str], str]) -> list[str]:
