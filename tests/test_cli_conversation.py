@@ -21,7 +21,7 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-def plain(output: str) -> str:
+def without_styles(output: str) -> str:
     return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", output)
 
 
@@ -85,7 +85,7 @@ def test_a_terminal_renders_markdown(emulator: Emulator, options: list[str], exp
     with PseudoTerminal("chat", emulator.endpoint, "--auth-type", "none", *options, "Hello!") as terminal:
         assert 0 == terminal.wait()
 
-    assert expected in plain(terminal.output)
+    assert expected in without_styles(terminal.output)
 
 
 def test_a_pipe_gets_the_source(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
