@@ -39,6 +39,7 @@ from mdstream_core._error_bodies import (
     parse_error_object,
     to_readable_text,
 )
+from mdstream_core._traceback import ShortTraceback
 
 if TYPE_CHECKING:
     from mdstream_core.events import ModelResponse
@@ -108,7 +109,7 @@ class ErrorResponse:
         return f"<ErrorResponse {self.status_code}>"
 
 
-class MDStreamError(Exception):
+class MDStreamError(ShortTraceback, Exception):
     """Base class of all errors: the request or the stream did not produce a complete response.
 
     Args:

@@ -70,11 +70,13 @@ class PseudoTerminal:
             keys: Keys to press until then: readline misses a signal that arrives just before it waits.
         """
         deadline = time.monotonic() + TIMEOUT
+        pressed = 0.0
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"the program did not end: {self.output!r}"
-            if keys:
+            if keys and time.monotonic() - pressed > 1.0:  # sooner, Ctrl-C would kill an interpreter that is ending
                 self.type(keys)
-            self._read(0.5 if keys else 0.1)
+                pressed = time.monotonic()
+            self._read(0.1)
         self._read(0.1)
         return self.process.returncode
 

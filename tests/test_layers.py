@@ -34,7 +34,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "_header_validation": ("_redaction", ""),
     "http": ("_header_validation _redaction _validation_errors", ""),
     "_error_bodies": ("_json", ""),
-    "errors": ("_error_bodies _json", ""),
+    "_traceback": ("", ""),
+    "errors": ("_error_bodies _json _traceback", ""),
     "wire": ("errors", ""),
     "dialects": ("_choices _fork _hints _indices _json _log events errors", "numpy"),
     "platforms": ("_addresses _json _version http errors wire", ""),
@@ -57,7 +58,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "batch": ("batching", ""),
     "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
-    "display": ("_terminal errors events", "rich IPython"),
+    "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
     "cli": (
         "_terminal _version auth dialects display emulator errors events hooks http platforms recording retry service transport",
         "",

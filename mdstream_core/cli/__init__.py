@@ -45,11 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 success, 1 the service or a check failed, 2 invalid command line, 3 missing credential or
-        package, 130 interrupted with Ctrl-C.
+        package, 130 interrupted with Ctrl-C. Without arguments the help is printed, and the code is 0.
 
     Example:
         >>> main(["check", "my-endpoint", "--region", "us-east-1"])
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        build_parser().print_help()
+        return 0
     options = _parse_arguments(arguments)
     try:
         run: Callable[[Options], int] = import_module(f"mdstream_core.cli.{options.module}").run
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
 
 
-def _parse_arguments(arguments: Sequence[str] | None) -> Options:
+def _parse_arguments(arguments: Sequence[str]) -> Options:
     """Parse the arguments. argparse leaves words of PROMPT that follow an option unparsed; they are added here."""
     options, unparsed = build_parser().parse_known_args(arguments, Options())
     if unparsed and (options.module not in {"_chat", "_record"} or any(word.startswith("-") for word in unparsed)):

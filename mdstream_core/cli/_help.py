@@ -41,7 +41,10 @@ Examples:
   mdstream chat https://inference.generativeai.us-chicago-1.oci.oraclecloud.com \\
       --model xai.grok-4 --compartment ocid1.compartment.oc1..…
   mdstream chat https://api.modelarts-maas.com/v1 --model deepseek-v3 \\
-      --api-key env:MAAS_API_KEY "Hello!\""""
+      --api-key env:MAAS_API_KEY "Hello!"
+
+A conversation has the commands /help, /exit, /model NAME, /system TEXT and
+/save FILE. A pasted text is one message with its line breaks."""
 
 RECORD = """\
 Credentials are removed, and placeholders of the same length replace prompts,

@@ -65,6 +65,7 @@ class Options(argparse.Namespace):
     system: str | None
     max_tokens: int | None
     temperature: float | None
+    markdown: bool
     # record and check
     output: str
     keep_text: bool

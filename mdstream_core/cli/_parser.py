@@ -107,7 +107,7 @@ def _add_chat_command(commands: Any) -> None:
     )
     _add_authentication_options(command)
     _add_connection_options(command)
-    _add_output_options(command, json=True)
+    _add_text_options(command)
 
 
 def _add_request_options(command: argparse.ArgumentParser, prompt_help: str) -> None:
@@ -129,7 +129,7 @@ def _add_record_command(commands: Any) -> None:
     _add_request_options(command, "Prompt to send (default: standard input).")
     _add_authentication_options(command)
     _add_connection_options(command)
-    output = _add_output_options(command, json=True)
+    output = _add_text_options(command)
     output.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="File to write, which is replaced if it exists."
     )
@@ -343,6 +343,17 @@ def _add_output_options(command: argparse.ArgumentParser, *, json: bool = False)
             "--json", action="store_true", help="Print one JSON document without secrets (default: text)."
         )
     group.add_argument("-h", "--help", action="help", help="Show this help and exit.")
+    return group
+
+
+def _add_text_options(command: argparse.ArgumentParser) -> Any:
+    group = _add_output_options(command, json=True)
+    group.add_argument(
+        "--no-markdown",
+        dest="markdown",
+        action="store_false",
+        help="Display the text as it is received (default: a terminal renders Markdown, a pipe does not).",
+    )
     return group
 
 

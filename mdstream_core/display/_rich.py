@@ -1,6 +1,7 @@
-"""View for terminals with rich: complete lines scroll, the current line and the status line are redrawn below.
+"""View for terminals with rich: finished blocks scroll, the unfinished one and the status line are redrawn below.
 
-Complete lines are written once, so that responses may be longer than the screen and can be scrolled.
+Finished blocks of Markdown, or complete lines without it, are written once, so that responses may be longer than the
+screen and can be scrolled. Of an unfinished block the end is displayed, as far as the screen has room.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from mdstream_core._terminal import strip_control_characters
+from mdstream_core.display._blocks import MarkdownBlocks
+from mdstream_core.display._rich_markdown import render_markdown
 from mdstream_core.display._summary import Summary, describe_failure
 from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
 
@@ -28,10 +31,14 @@ class RichView:
 
     Args:
         console: A `rich.console.Console`. Default: one on standard output.
+        markdown: Whether to render the text as Markdown.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, markdown: bool = True) -> None:
         self._console = console or Console(highlight=False)
+        self._blocks = MarkdownBlocks() if markdown else None
+        self._has_block = False
+        self._rendered: tuple[tuple[str, int], list[Text]] = (("", 0), [])
         self._line = ""
         self._style = ""
         self._now: Callable[[], Summary] = lambda: Summary(0.0)
@@ -55,7 +62,7 @@ class RichView:
         match event:
             case TextDelta(text, 0) | RefusalDelta(text, 0):
                 self._switch_style("")
-                self._append(text)
+                self._append_text(text)
             case ReasoningDelta(text, 0):
                 self._switch_style(_REASONING_STYLE)
                 self._append(text)
@@ -90,6 +97,13 @@ class RichView:
             self._flush()
             self._style = style
 
+    def _append_text(self, text: str) -> None:
+        if self._blocks is None:
+            self._append(text)
+            return
+        for block in self._blocks.feed(strip_control_characters(text)):
+            self._print_block(block)
+
     def _append(self, text: str) -> None:
         *lines, self._line = (self._line + strip_control_characters(text).expandtabs(4)).split("\n")
         for line in lines:
@@ -99,6 +113,9 @@ class RichView:
             self._print(Text(full, self._style))
 
     def _flush(self) -> None:
+        if self._blocks and (block := self._blocks.flush()):
+            self._print_block(block)
+        self._has_block = False
         if self._line:
             self._print(Text(self._line, self._style))
             self._line = ""
@@ -113,7 +130,26 @@ class RichView:
         numbers = Text(self._now().to_text())
         numbers.truncate(self._console.width - 3, overflow="ellipsis")  # more than one row would make the display jump
         self._spinner.update(text=numbers)
-        return Group(Text(self._line, self._style), self._spinner) if self._line else self._spinner
+        if self._line:
+            return Group(Text(self._line, self._style), self._spinner)
+        return Group(*self._unfinished_block(), self._spinner)
+
+    def _unfinished_block(self) -> list[Text]:
+        """Return the last lines of the unfinished block. What is above cannot be erased, once it scrolled away."""
+        if self._blocks is None:
+            return []
+        height, width = max(self._console.height - 3, 1), self._console.width
+        key = (self._blocks.tail(height, height * width), width)
+        if key != self._rendered[0]:
+            lines = render_markdown(key[0], self._console)
+            self._rendered = key, [Text(), *lines] if self._has_block and lines else lines
+        return self._rendered[1][-height:]
+
+    def _print_block(self, block: str) -> None:
+        if lines := render_markdown(block, self._console):
+            separated = [Text(), *lines] if self._has_block else lines
+            self._console.print(Text("\n").join(separated), soft_wrap=True)
+            self._has_block = True
 
     def _print(self, text: Text, indent: int = 0) -> None:
         width = max(self._console.width - indent, 8)

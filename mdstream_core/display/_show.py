@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar, cast, overload
 from mdstream_core.display._plain import PlainTextView
 from mdstream_core.display._stream_reader import StreamReader
 from mdstream_core.display._summary import StreamStatistics, Summary
+from mdstream_core.display._traceback import attach_traceback
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, ModelResponse, TextDelta
 
@@ -36,35 +37,40 @@ class View(Protocol):
         ...
 
     def cancel(self, summary: Summary) -> None:
-        """Display that reading was stopped, such as by Ctrl-C or a cancelled task."""
+        """Display that reading was stopped, by Ctrl-C or a cancelled task."""
         ...
 
 
-def create_view() -> View:
-    """Create the view for the current output: a notebook, a terminal with or without rich, or a pipe."""
+def create_view(*, markdown: bool = True) -> View:
+    """Create the view for the current output: a notebook, a terminal with or without rich, or a pipe.
+
+    Args:
+        markdown: Whether notebooks, and terminals with rich, render the text as Markdown. Pipes get it unchanged.
+    """
     if _in_notebook():
         from mdstream_core.display._notebook import NotebookView  # noqa: PLC0415  # needs IPython
 
-        return NotebookView()
+        return NotebookView(markdown=markdown)
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return PlainTextView()
     try:
         from mdstream_core.display._rich import RichView  # noqa: PLC0415  # needs rich
     except ImportError:
         return PlainTextView()
-    return RichView()
+    return RichView(markdown=markdown)
 
 
 @overload
-def show(stream: Iterable[Event], *, view: View | None = None) -> ModelResponse: ...
+def show(stream: Iterable[Event], *, markdown: bool = True, view: View | None = None) -> ModelResponse: ...
 @overload
-def show(stream: Iterable[T], *, view: View | None = None) -> T: ...
-def show(stream: Iterable[Any], *, view: View | None = None) -> Any:
+def show(stream: Iterable[T], *, markdown: bool = True, view: View | None = None) -> T: ...
+def show(stream: Iterable[Any], *, markdown: bool = True, view: View | None = None) -> Any:
     """Display a stream while it is received, and return the complete response.
 
     Args:
         stream: Events of `Client.stream`, chunks of LangChain (`chat.stream(…)`, `llm.stream(…)`), or responses of
             LlamaIndex (`llm.stream_chat(…)`, `llm.stream_complete(…)`).
+        markdown: Whether a notebook or a terminal renders the text as Markdown. A pipe gets it unchanged.
         view: Displays the stream. Default: the view of `create_view()`, for a notebook, terminal or pipe.
 
     Returns:
@@ -80,7 +86,7 @@ def show(stream: Iterable[Any], *, view: View | None = None) -> Any:
         Paris.
         'Paris.'
     """
-    with _ViewSession(view or create_view()) as session:
+    with _ViewSession(view or create_view(markdown=markdown)) as session:
         items = iter(stream)
         try:
             for item in items:
@@ -92,18 +98,23 @@ def show(stream: Iterable[Any], *, view: View | None = None) -> Any:
 
 
 @overload
-async def ashow(stream: "AsyncIterable[Event]", *, view: View | None = None) -> ModelResponse: ...
+async def ashow(
+    stream: "AsyncIterable[Event]", *, markdown: bool = True, view: View | None = None
+) -> ModelResponse: ...
 @overload
-async def ashow(stream: "AsyncIterable[T] | Awaitable[AsyncIterable[T]]", *, view: View | None = None) -> T: ...
-async def ashow(stream: Any, *, view: View | None = None) -> Any:
+async def ashow(
+    stream: "AsyncIterable[T] | Awaitable[AsyncIterable[T]]", *, markdown: bool = True, view: View | None = None
+) -> T: ...
+async def ashow(stream: Any, *, markdown: bool = True, view: View | None = None) -> Any:
     """Async variant of `show`.
 
     Args:
         stream: As for `show`, as an async iterable or as a coroutine that returns one, such as LlamaIndex's
             `llm.astream_chat(…)`.
+        markdown: As for `show`.
         view: As for `show`.
     """
-    with _ViewSession(view or create_view()) as session:
+    with _ViewSession(view or create_view(markdown=markdown)) as session:
         items = aiter(cast("AsyncIterable[Any]", await stream if isawaitable(stream) else stream))
         try:
             async for item in items:
@@ -147,6 +158,8 @@ class _ViewSession:
             self._view.fail(error, summary)
         else:
             self._view.cancel(summary)
+        if error is not None:
+            attach_traceback(error, getattr(self._view, "add_traceback", None))
 
 
 def _in_notebook() -> bool:
