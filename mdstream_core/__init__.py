@@ -53,6 +53,7 @@ from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployme
 from mdstream_core.rate_limit import RateLimit
 from mdstream_core.retry import Retry, RetryBudget
 from mdstream_core.service import Service
+from mdstream_core.transport._task_reader import read_in_task
 
 __all__ = [
     "AsyncClient",
@@ -105,6 +106,7 @@ __all__ = [
     "is_unfinished",
     "oci_dialect_name",
     "progress_bar",
+    "read_in_task",
     "rerank_dialect",
     "strict_schema",
     "with_strict",

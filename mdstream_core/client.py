@@ -30,7 +30,7 @@ from mdstream_core.http import (
 )
 from mdstream_core.rate_limit import arate_limited, rate_limited
 from mdstream_core.transport import async_http_client, http_client
-from mdstream_core.transport._cancellation import sleep
+from mdstream_core.transport._cancellation import sleep, thread_token
 from mdstream_core.transport._fairness import acheckpoint, checkpoint
 from mdstream_core.transport._loop_bound import LoopBoundClient, call_soon, discard_closed_loops, running_loop
 from mdstream_core.transport.decompression import aiter_body, iter_body
@@ -131,6 +131,7 @@ class Client(_BaseClient):
             MDStreamError: The response is an error or incomplete; `partial` is the output received.
         """
         budget = TimeoutBudget(call.timeout)
+        call.cancel_token = call.cancel_token or thread_token()
         with call:
             while True:
                 attempt = call.create_attempt()
@@ -240,6 +241,7 @@ class AsyncClient(_BaseClient):
             MDStreamError: The response is an error or incomplete; `partial` is the output received.
         """
         budget = TimeoutBudget(call.timeout)
+        call.cancel_token = call.cancel_token or thread_token()
         with call:
             while True:
                 attempt = call.create_attempt()

@@ -3,8 +3,10 @@
 Tasks do not need it: an event loop cancels them.
 """
 
+import asyncio
 import threading
 import time
+from contextvars import ContextVar
 from typing import Protocol
 
 from mdstream_core import _fork
@@ -76,6 +78,16 @@ class CancelToken:
         """Sleep, and raise `RequestCancelled` as soon as `cancel` is called."""
         if self._cancelled.wait(seconds):
             raise RequestCancelled
+
+
+#: The token of the requests that are sent in this context. A thread has a copy of the context of the task that runs it.
+inherited_token: ContextVar[CancelToken | None] = ContextVar("mdstream cancel token", default=None)
+
+
+def thread_token() -> CancelToken | None:
+    """Return the token that cancels requests of this thread; `None` without one, or if an event loop runs here."""
+    token = inherited_token.get()
+    return token if token is not None and asyncio._get_running_loop() is None else None
 
 
 def sleep(seconds: float, token: CancelToken | None) -> None:
