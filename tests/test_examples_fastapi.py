@@ -1,5 +1,6 @@
 """The FastAPI example, in uvicorn over real sockets."""
 
+import importlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ def url(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("MDSTREAM_ENDPOINT", emulator.endpoint)
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
     sys.modules.pop("examples.fastapi_langgraph", None)
-    from examples.fastapi_langgraph import app
+    app = importlib.import_module("examples.fastapi_langgraph").app
 
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
     server, sock = uvicorn.Server(config), config.bind_socket()

@@ -65,8 +65,10 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     ),
     "testing": ("", ""),
     "__init__": (
-        "_images _json _progress _version call client dialects errors events http platforms rate_limit retry service "
-        "transport",
+        (
+            "_images _json _progress _version call client dialects errors events http platforms rate_limit retry "
+            "service transport"
+        ),
         "",
     ),
 }
