@@ -1,9 +1,11 @@
-"""The FastAPI example, in uvicorn over real sockets."""
+"""The FastAPI examples in uvicorn, over real sockets."""
 
 import importlib
+import json
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -11,8 +13,13 @@ import pytest
 
 from mdstream_core.emulator import Emulator, Fault
 
-pytest.importorskip("fastapi", reason="FastAPI is no dependency of mdstream")
-uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is no dependency of mdstream")
+pytest.importorskip("fastapi", reason="FastAPI is no dependency of mdstream; `make examples` installs it")
+uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is no dependency of mdstream; `make examples` installs it")
+
+each_route = pytest.mark.parametrize(
+    ("app", "route"),
+    [("fastapi_sse", "langchain"), ("fastapi_sse", "llamaindex"), ("fastapi_langgraph", "chat")],
+)
 
 
 @pytest.fixture
@@ -22,40 +29,63 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def url(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The running app's address."""
+@contextmanager
+def running(app: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run an example, and return its address."""
     monkeypatch.setenv("MDSTREAM_ENDPOINT", emulator.endpoint)
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
-    sys.modules.pop("examples.fastapi_langgraph", None)
-    app = importlib.import_module("examples.fastapi_langgraph").app
-
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
-    server, sock = uvicorn.Server(config), config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    sys.modules.pop(f"examples.{app}", None)
+    config = uvicorn.Config(importlib.import_module(f"examples.{app}").app, host="127.0.0.1", port=0)
+    server, listener = uvicorn.Server(config), config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    yield f"http://127.0.0.1:{sock.getsockname()[1]}/chat?prompt=hi"
-    server.should_exit = True
-    thread.join(10)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
-def test_a_client_that_leaves_closes_the_models_connection(emulator: Emulator, url: str) -> None:
-    """
-    LangGraph's node is cancelled.
-    """
+@each_route
+def test_the_models_connection_closes_when_the_client_leaves(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, app: str, route: str
+) -> None:
     emulator.script(Fault("stall", after=3))
-    with httpx.stream("GET", url, timeout=20) as response:
-        next(response.iter_lines())
-    assert emulator.requests[-1].client_closed.wait(20)
+    with running(app, emulator, monkeypatch) as url:
+        with httpx.stream("GET", f"{url}/{route}?prompt=hi", timeout=30) as response:
+            next(response.iter_lines())
+        assert emulator.requests[-1].client_closed.wait(30)
 
 
-def test_a_failed_stream_ends_with_an_error_event(emulator: Emulator, url: str) -> None:
-    """
-    It has the code and the partial text.
-    """
+@each_route
+def test_a_failed_stream_ends_with_an_error_event_and_the_partial(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, app: str, route: str
+) -> None:
     emulator.script(Fault("trailer", after=3))
-    text = httpx.get(url, timeout=20).text
-    assert "event: error" in text
-    assert "ModelResponseTimeExceeded" in text
-    assert '"partial": "' in text
-    assert "event: done" not in text
+    with running(app, emulator, monkeypatch) as url:
+        events = httpx.get(f"{url}/{route}?prompt=hi", timeout=30).text.strip().split("\n\n")
+    assert ["event: token"] * (len(events) - 1) == [event.partition("\n")[0] for event in events[:-1]]
+    name, _, data = events[-1].partition("\ndata: ")
+    texts = [json.loads(event.partition("\ndata: ")[2])["text"] for event in events[:-1]]
+    assert "event: error" == name
+    assert {"code": "ModelResponseTimeExceeded", "partial": "".join(texts)} == {
+        key: json.loads(data)[key] for key in ("code", "partial")
+    }
+    assert any(texts)
+
+
+@each_route
+def test_a_complete_answer_ends_with_done(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, app: str, route: str
+) -> None:
+    with running(app, emulator, monkeypatch) as url:
+        assert httpx.get(f"{url}/{route}?prompt=hi", timeout=30).text.endswith("event: done\ndata: {}\n\n")
+
+
+@pytest.mark.parametrize("route", ["langchain", "llamaindex"])
+def test_a_failure_before_the_first_token_has_an_error_status(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, route: str
+) -> None:
+    emulator.always(Fault("refuse", "tenancy_rate"))
+    with running("fastapi_sse", emulator, monkeypatch) as url:
+        assert 429 == httpx.get(f"{url}/{route}?prompt=hi", timeout=60).status_code
