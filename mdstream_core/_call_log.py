@@ -59,6 +59,7 @@ class CallLog:
             case ResponseStarted():
                 self._status, self._request_id = event.head.status, _log.to_field(event.request_id)
                 self._log_head(event)
+                self._log_answer()
             case FirstEvent():
                 self._first_output = self._first_output or self._elapsed()
             case RateLimitWaited():
@@ -105,6 +106,13 @@ class CallLog:
         headers = redact_headers(event.head.headers)
         text = _log.to_line(f"attempt {self._attempts}: {event.head.status} {headers!r}")
         self._log(_log.CALLS, logging.DEBUG, "response", text, {"headers": headers})
+
+    def _log_answer(self) -> None:
+        """Log that a retry has succeeded so far: its stream may take minutes until its end is logged."""
+        if self._attempts > 1 and self._status == 200:
+            request_id = f" (request id {self._request_id})" if self._request_id else ""
+            text = f"attempt {self._attempts} is answered: {self._status}{request_id}"
+            self._log(_log.RETRIES, logging.INFO, "answered", text, {})
 
     def _log_wait(self, event: RateLimitWaited) -> None:
         if _log.CALLS.isEnabledFor(logging.DEBUG):

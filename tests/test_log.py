@@ -58,20 +58,20 @@ def llamaindex_async(model: Any) -> None:
 
 
 def _check_lines(found: list[logging.LogRecord]) -> None:
-    """Two attempts that failed, and the end of the third."""
-    assert [("mdstream.retry", "WARNING"), ("mdstream.retry", "WARNING"), ("mdstream", "INFO")] == [
-        (record.name, record.levelname) for record in found
-    ]
-    refused, dropped, end = (vars(record) for record in found)
+    """Two attempts that failed, the response to the third, and its end."""
+    retried = [("mdstream.retry", "WARNING"), ("mdstream.retry", "WARNING"), ("mdstream.retry", "INFO")]
+    assert [*retried, ("mdstream", "INFO")] == [(record.name, record.levelname) for record in found]
+    refused, dropped, answered, end = (vars(record) for record in found)
     assert ("retry", 1, "RateLimited") == tuple(refused[f"mdstream_{name}"] for name in ("event", "attempts", "error"))
     assert refused["mdstream_status"] in {400, 429}  # AWS has 400
     assert ("retry", 2, "ConnectionFailed") == tuple(
         dropped[f"mdstream_{name}"] for name in ("event", "attempts", "error")
     )
+    assert ("answered", 3) == tuple(answered[f"mdstream_{name}"] for name in ("event", "attempts"))
     assert ("completed", 3, True) == tuple(end[f"mdstream_{name}"] for name in ("event", "attempts", "stream"))
     assert end["mdstream_output_tokens"] > 0 < end["mdstream_input_tokens"]
     assert 0 < end["mdstream_time_to_first_token"] <= end["mdstream_duration"]
-    for record in (refused, end):
+    for record in (refused, answered, end):
         assert record["mdstream_request_id"] in record["message"]
     assert "lighthouse" not in "".join(f"{record.getMessage()} {vars(record)}" for record in found)
 
@@ -96,7 +96,7 @@ def _script_attempts(emulator: Emulator, service: Service) -> None:
 def test_each_attempt_of_langchain_is_one_line(
     emulator: Emulator, records: Callable[..., Any], platform_case: PlatformCase, send: Callable[..., None]
 ) -> None:
-    """And the last one is the end of the call."""
+    """And the end of the call is one more."""
     model = chat_at(platform_case, emulator)
     _script_attempts(emulator, model.service)
     send(model)
@@ -198,7 +198,7 @@ def test_a_dropped_parameter_is_logged(emulator: Emulator, records: Callable[...
     emulator.script(Fault("refuse", status=400, message=message), None)
     langchain_sync(model)
 
-    assert ["parameter_dropped", "retry", "completed"] == [record.mdstream_event for record in records()]
+    assert ["parameter_dropped", "retry", "answered", "completed"] == [record.mdstream_event for record in records()]
     assert records()[0].mdstream_parameter == "temperature"
     assert "temperature=0.5" in records()[0].getMessage()
 
