@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from mdstream_core._terminal import Terminal
@@ -40,7 +41,7 @@ def run(options: Options) -> int:
     if (warning := exposure(options.host)) is not None:
         sys.stderr.write(f"mdstream: warning: {warning}\n")
     try:
-        asyncio.run(emulator.run(_print_addresses))
+        asyncio.run(emulator.run(partial(_print_addresses, replay=options.replay)))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
@@ -53,7 +54,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _print_addresses(emulator: Emulator) -> None:
+def _print_addresses(emulator: Emulator, replay: str | None = None) -> None:
     """Print each service's address, and the command and the constructor calls that reach it."""
     services = _list_services(emulator)
     lines: list[tuple[str, str]] = []
@@ -68,7 +69,10 @@ def _print_addresses(emulator: Emulator) -> None:
     for framework, module in _FRAMEWORKS.items():
         names = dict.fromkeys(service.classes[framework] for service in services.values())
         lines.append((f"{framework} imports", f"from {module} import {', '.join(names)}"))
-    lines.append(("try", shlex.join(("mdstream", "check", emulator.endpoint, "--auth-type", "none"))))
+    if replay:
+        lines.append(("replay", f"the exchanges of {replay}, in their order"))
+    else:
+        lines.append(("try", shlex.join(("mdstream", "check", emulator.endpoint, "--auth-type", "none"))))
     terminal = Terminal()
     for label, text in lines:
         terminal.write(f"{label:<{_LABEL_WIDTH}}{text}".rstrip() + "\n")
