@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench conformance demo engines picture docs dist
+.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench conformance demo engines examples picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -65,6 +65,11 @@ engines:  ## Run the tests on Ray, Spark and Dask, in a separate environment
 	test -x .engines/bin/python || $(PYTHON) -m venv .engines
 	.engines/bin/pip install -q -c constraints.txt -e ".[engines]"
 	.engines/bin/pytest tests/engines tests/test_rows_finished.py tests/test_rows_tables.py tests/test_notebooks.py
+
+examples:  ## Run the tests of the web apps in examples/, in a separate environment
+	test -x .examples/bin/python || $(PYTHON) -m venv .examples
+	.examples/bin/pip install -q -e ".[test]" fastapi uvicorn streamlit gradio
+	.examples/bin/pytest tests/test_examples_*.py
 
 docs:  ## Build the documentation into build/site, strictly
 	test -x .docs/bin/python || $(PYTHON) -m venv .docs

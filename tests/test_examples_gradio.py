@@ -1,0 +1,108 @@
+"""The Gradio example: its function alone, and the app over a real socket."""
+
+import asyncio
+import importlib
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mdstream_core.emulator import Emulator, Fault
+
+gradio = pytest.importorskip("gradio", reason="Gradio is no dependency of mdstream")
+gradio_client = pytest.importorskip("gradio_client", reason="Gradio is no dependency of mdstream")
+fastapi = pytest.importorskip("fastapi", reason="FastAPI is no dependency of mdstream")
+uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is no dependency of mdstream")
+
+SENTENCE = "*The answer was interrupted (ModelResponseTimeExceeded).*"
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """The model's service."""
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def example(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The example's module."""
+    monkeypatch.setenv("MDSTREAM_ENDPOINT", emulator.endpoint)
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+    sys.modules.pop("examples.gradio_chat", None)
+    return importlib.import_module("examples.gradio_chat")
+
+
+@pytest.fixture
+def client(example: ModuleType) -> Iterator["gradio_client.Client"]:
+    """A client of the running app, on a socket of its own as Gradio's `launch` does not take port 0."""
+    app = gradio.mount_gradio_app(fastapi.FastAPI(), example.app, path="/")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
+    server, sock = uvicorn.Server(config), config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    yield gradio_client.Client(f"http://127.0.0.1:{sock.getsockname()[1]}/", verbose=False, analytics_enabled=False)
+    server.should_exit = server.force_exit = True
+    thread.join(20)
+
+
+async def collect(items: AsyncIterator[str]) -> list[str]:
+    """Return all items."""
+    return [item async for item in items]
+
+
+def test_an_answer_grows(example: ModuleType) -> None:
+    """
+    Each item is the text so far.
+    """
+    items = asyncio.run(collect(example.answer("Name three rivers.", [])))
+    assert len(items) > 1
+    assert all(later.startswith(earlier) for earlier, later in pairwise(items))
+    assert SENTENCE not in items[-1]
+
+
+def test_a_failed_answer_ends_with_one_sentence(emulator: Emulator, example: ModuleType) -> None:
+    """
+    The partial text stays.
+    """
+    emulator.script(Fault("trailer", after=3))
+    items = asyncio.run(collect(example.answer("Name three rivers.", [])))
+    assert items[-2]
+    assert f"{items[-2]}\n\n{SENTENCE}" == items[-1]
+
+
+def test_a_new_message_continues_after_a_failure(emulator: Emulator, client: "gradio_client.Client") -> None:
+    """
+    The user sees the sentence and no traceback; the model gets the partial answer too.
+    """
+    emulator.script(Fault("trailer", after=3))
+    first = client.predict("Name three rivers.", api_name="/answer")
+    assert first.endswith(SENTENCE)
+    client.predict("Go on.", api_name="/answer")
+    sent = emulator.requests[-1].json["messages"]
+    assert ["Name three rivers.", first, "Go on."] == [message["content"] for message in sent]
+
+
+def test_a_stopped_answer_closes_the_models_connection(emulator: Emulator, client: "gradio_client.Client") -> None:
+    """
+    Also while the model sends nothing.
+    """
+    emulator.script(Fault("stall", after=3))
+    job = client.submit("Name three rivers.", api_name="/answer")
+    next(iter(job))
+    job.cancel()
+    assert emulator.requests[-1].client_closed.wait(20)
+
+
+def test_the_history_of_a_browser_is_sent_as_text(emulator: Emulator, example: ModuleType) -> None:
+    """
+    There each message is a list of parts.
+    """
+    history = [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}]
+    asyncio.run(collect(example.answer("Go on.", history)))
+    assert ["Hi.", "Go on."] == [message["content"] for message in emulator.requests[-1].json["messages"]]
