@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -122,12 +123,30 @@ def run_page(
     Yields:
         Each block, and what it printed.
     """
+    with unchanged_logging():
+        yield from _run_blocks(page, {**addresses(emulator), **(replacements or {})})
+
+
+@contextlib.contextmanager
+def unchanged_logging() -> Iterator[None]:
+    """Restore the levels and handlers of all loggers: a page may configure them for its reader's process."""
+    loggers = [logging.root, *(one for one in logging.root.manager.loggerDict.values() if hasattr(one, "handlers"))]
+    before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, level, handlers, propagate in before:
+            logger.setLevel(level)
+            logger.handlers[:], logger.propagate = handlers, propagate
+
+
+def _run_blocks(page: str, replacements: Mapping[str, str]) -> Iterator[tuple[Block, str]]:
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks(page, "python"):
         if block.skip_reason or block.title:
             continue
         code = "\n" * block.line + block.code
-        for pattern, address in {**addresses(emulator), **(replacements or {})}.items():
+        for pattern, address in replacements.items():
             code = re.sub(pattern, address, code)
         compiled = compile(code, "page", "exec")
         if block.test or not all(map(importlib.util.find_spec, block.needs)):
