@@ -59,7 +59,7 @@ class CallLog:
             case ResponseStarted():
                 self._status, self._request_id = event.head.status, _log.to_field(event.request_id)
                 self._log_head(event)
-                self._log_answer()
+                self._log_response()
             case FirstEvent():
                 self._first_output = self._first_output or self._elapsed()
             case RateLimitWaited():
@@ -107,12 +107,12 @@ class CallLog:
         text = _log.to_line(f"attempt {self._attempts}: {event.head.status} {headers!r}")
         self._log(_log.CALLS, logging.DEBUG, "response", text, {"headers": headers})
 
-    def _log_answer(self) -> None:
+    def _log_response(self) -> None:
         """Log that a retry has succeeded so far: its stream may take minutes until its end is logged."""
         if self._attempts > 1 and self._status == 200:
             request_id = f" (request id {self._request_id})" if self._request_id else ""
-            text = f"attempt {self._attempts} is answered: {self._status}{request_id}"
-            self._log(_log.RETRIES, logging.INFO, "answered", text, {})
+            text = f"attempt {self._attempts} has a response: {self._status}{request_id}"
+            self._log(_log.RETRIES, logging.INFO, "responded", text, {})
 
     def _log_wait(self, event: RateLimitWaited) -> None:
         if _log.CALLS.isEnabledFor(logging.DEBUG):

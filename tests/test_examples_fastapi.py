@@ -75,7 +75,7 @@ def test_a_failed_stream_ends_with_an_error_event_and_the_partial(
 
 
 @each_route
-def test_a_complete_answer_ends_with_done(
+def test_a_complete_response_ends_with_done(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, app: str, route: str
 ) -> None:
     with running(app, emulator, monkeypatch) as url:

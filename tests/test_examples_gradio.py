@@ -56,7 +56,7 @@ async def collect(items: AsyncIterator[str]) -> list[str]:
     return [item async for item in items]
 
 
-def test_an_answer_grows(example: ModuleType) -> None:
+def test_a_response_grows(example: ModuleType) -> None:
     """
     Each item is the text so far.
     """
@@ -66,7 +66,7 @@ def test_an_answer_grows(example: ModuleType) -> None:
     assert SENTENCE not in items[-1]
 
 
-def test_a_failed_answer_ends_with_one_sentence(emulator: Emulator, example: ModuleType) -> None:
+def test_a_failed_response_ends_with_one_sentence(emulator: Emulator, example: ModuleType) -> None:
     """
     The partial text stays.
     """
@@ -88,7 +88,7 @@ def test_a_new_message_continues_after_a_failure(emulator: Emulator, client: "gr
     assert ["Name three rivers.", first, "Go on."] == [message["content"] for message in sent]
 
 
-def test_a_stopped_answer_closes_the_models_connection(emulator: Emulator, client: "gradio_client.Client") -> None:
+def test_a_stopped_response_closes_the_models_connection(emulator: Emulator, client: "gradio_client.Client") -> None:
     """
     Also while the model sends nothing.
     """

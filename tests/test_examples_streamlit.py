@@ -35,34 +35,34 @@ def send(page: AppTest, prompt: str) -> None:
     page.chat_input[0].set_value(prompt).run()
 
 
-def read_answers(page: AppTest) -> list[str]:
+def read_responses(page: AppTest) -> list[str]:
     """Return the text of the answers on the page."""
     return [message.markdown[0].value for message in page.chat_message if message.name == "assistant"]
 
 
-def test_an_answer_is_shown_and_stays(page: AppTest) -> None:
+def test_a_response_is_shown_and_stays(page: AppTest) -> None:
     """
     It has no warning, and the next run shows the same.
     """
     send(page, "Name three rivers.")
-    (answer,) = read_answers(page)
-    assert answer
+    (response,) = read_responses(page)
+    assert response
     page.run()
-    assert [answer] == read_answers(page)
+    assert [response] == read_responses(page)
     assert not page.warning
     assert not page.exception
 
 
-def test_a_failed_answer_keeps_its_text_and_one_sentence(emulator: Emulator, page: AppTest) -> None:
+def test_a_failed_response_keeps_its_text_and_one_sentence(emulator: Emulator, page: AppTest) -> None:
     """
     There is no traceback, and the next run shows the same.
     """
     emulator.script(Fault("trailer", after=3))
     send(page, "Name three rivers.")
-    (answer,) = read_answers(page)
-    assert answer
+    (response,) = read_responses(page)
+    assert response
     page.run()
-    assert [answer] == read_answers(page)
+    assert [response] == read_responses(page)
     assert ["The answer was interrupted (ModelResponseTimeExceeded)."] == [warning.value for warning in page.warning]
     assert not page.exception
 
@@ -73,9 +73,9 @@ def test_a_new_message_continues_after_a_failure(emulator: Emulator, page: AppTe
     """
     emulator.script(Fault("trailer", after=3))
     send(page, "Name three rivers.")
-    (partial,) = read_answers(page)
+    (partial,) = read_responses(page)
     send(page, "Go on.")
     sent = emulator.requests[-1].json["messages"]
     assert ["Name three rivers.", partial, "Go on."] == [message["content"] for message in sent]
-    assert 2 == len(read_answers(page))
+    assert 2 == len(read_responses(page))
     assert 1 == len(page.warning)

@@ -61,17 +61,17 @@ def _check_lines(found: list[logging.LogRecord]) -> None:
     """Two attempts that failed, the response to the third, and its end."""
     retried = [("mdstream.retry", "WARNING"), ("mdstream.retry", "WARNING"), ("mdstream.retry", "INFO")]
     assert [*retried, ("mdstream", "INFO")] == [(record.name, record.levelname) for record in found]
-    refused, dropped, answered, end = (vars(record) for record in found)
+    refused, dropped, responded, end = (vars(record) for record in found)
     assert ("retry", 1, "RateLimited") == tuple(refused[f"mdstream_{name}"] for name in ("event", "attempts", "error"))
     assert refused["mdstream_status"] in {400, 429}  # AWS has 400
     assert ("retry", 2, "ConnectionFailed") == tuple(
         dropped[f"mdstream_{name}"] for name in ("event", "attempts", "error")
     )
-    assert ("answered", 3) == tuple(answered[f"mdstream_{name}"] for name in ("event", "attempts"))
+    assert ("responded", 3) == tuple(responded[f"mdstream_{name}"] for name in ("event", "attempts"))
     assert ("completed", 3, True) == tuple(end[f"mdstream_{name}"] for name in ("event", "attempts", "stream"))
     assert end["mdstream_output_tokens"] > 0 < end["mdstream_input_tokens"]
     assert 0 < end["mdstream_time_to_first_token"] <= end["mdstream_duration"]
-    for record in (refused, answered, end):
+    for record in (refused, responded, end):
         assert record["mdstream_request_id"] in record["message"]
     assert "lighthouse" not in "".join(f"{record.getMessage()} {vars(record)}" for record in found)
 
@@ -198,7 +198,7 @@ def test_a_dropped_parameter_is_logged(emulator: Emulator, records: Callable[...
     emulator.script(Fault("refuse", status=400, message=message), None)
     langchain_sync(model)
 
-    assert ["parameter_dropped", "retry", "answered", "completed"] == [record.mdstream_event for record in records()]
+    assert ["parameter_dropped", "retry", "responded", "completed"] == [record.mdstream_event for record in records()]
     assert records()[0].mdstream_parameter == "temperature"
     assert "temperature=0.5" in records()[0].getMessage()
 

@@ -63,7 +63,9 @@ async def test_a_chat_is_resumed(emulator: Emulator, name: str, breaks: int, cap
         assert breaks == len(message.response_metadata["resumed"])
         assert breaks + 1 == len(emulator.requests)
         assert "stop" == message.response_metadata["finish_reason"]
-        assert ["resumed"] * breaks + ["completed"] == [vars(record)["mdstream_event"] for record in records]
+        assert ["resumed", "responded"] * breaks + ["completed"] == [
+            vars(record)["mdstream_event"] for record in records
+        ]
         assert f"resumed {breaks}x" in records[-1].getMessage()
     resume_point = message.response_metadata["resumed"][0]
     if "WebSocket" not in name:  # its request is not the body of an HTTP request
