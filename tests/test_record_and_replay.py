@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,12 +15,15 @@ from _langchain_platforms import CHAT
 from _platforms import AWS, MATRIX, PLATFORM_CASES, PlatformCase
 from _stream_endings import ENDINGS, HEALTHY, NOTHING, REQUEST
 from llama_index.core.llms import ChatMessage
+from test_limits import is_linear
 
 from llamaindex_mdstream import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
 from mdstream_core import MDStreamError
 from mdstream_core.cli import main
 from mdstream_core.emulator import Emulator, Fault
+from mdstream_core.emulator._event_stream import encode_part
 from mdstream_core.recording import Recording, RecordingError, read_recording, record
+from mdstream_core.recording._bodies import hide_pieces
 from mdstream_core.recording._texts import hide_texts
 
 LLAMA: dict[str, Any] = {
@@ -349,3 +353,15 @@ def test_the_report_of_a_check_has_no_secret_prompt_or_response(
     assert len(bodies(tmp_path / "recording.jsonl")) >= len(prompts)
     for body in bodies(tmp_path / "recording.jsonl"):
         assert not any(prompt.encode() in body for prompt in prompts)
+
+
+def test_the_time_to_hide_texts_is_linear_in_the_messages() -> None:
+    """Of an AWS event stream, whose messages are read one after the other."""
+
+    def cost(count: int) -> float:
+        pieces = [encode_part(b'{"choices": []}')] * count
+        started = time.process_time()
+        hide_pieces(pieces, is_websocket=False)
+        return time.process_time() - started
+
+    assert is_linear(cost, 5_000)

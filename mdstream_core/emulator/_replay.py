@@ -107,7 +107,7 @@ def build_plan(exchange: Exchange, http_request: RecordedRequest, *, timing: boo
     before = [exchange.seconds_to_head or 0.0, *(seconds for seconds, _ in exchange.body)]
     pauses = [_pause(end - start) if timing else _NEXT for start, end in pairwise(before)]
     pieces = [data for _, data in exchange.body]
-    is_websocket = exchange.is_websocket and ("content-type", "application/x-websocket-messages") in exchange.headers
+    is_websocket = exchange.is_websocket and exchange.has_messages
     if exchange.end == "undecodable":
         pieces = [*pieces, _INVALID_FRAME] if is_websocket else _compress(pieces)
         pauses = [*pauses, _NEXT]

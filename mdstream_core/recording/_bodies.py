@@ -57,13 +57,13 @@ def _hide_event_stream(body: bytes) -> bytes:
 def _read_messages(body: bytes) -> Iterator[_Frame]:
     at = 0
     while at < len(body):
-        rest = body[at:]
-        if not _is_event_stream(rest):  # nothing is known about the length of a message with a damaged prelude
-            yield _Frame(rest[:_PRELUDE], rest[_PRELUDE:], b"", is_control=True)
+        prelude = body[at : at + _PRELUDE]
+        if not _is_event_stream(prelude):  # nothing is known about the length of a message with a damaged prelude
+            yield _Frame(prelude, body[at + _PRELUDE :], b"", is_control=True)
             return
-        total, size = int.from_bytes(rest[:4], "big"), int.from_bytes(rest[4:8], "big")
+        total, size = int.from_bytes(prelude[:4], "big"), int.from_bytes(prelude[4:8], "big")
         payload, end = _PRELUDE + size, total - _CRC
-        message, at = rest[:total], at + max(total, _PRELUDE + _CRC)
+        message, at = body[at : at + total], at + max(total, _PRELUDE + _CRC)
         headers = message[_PRELUDE:payload]
         yield _Frame(message[:payload], message[payload:end], message[end:], is_control=b"PayloadPart" not in headers)
 

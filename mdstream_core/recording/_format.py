@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.wire.websocket_messages import CONTENT_TYPE
 
 #: Version of the format. A reader accepts its own version only.
 FORMAT_VERSION = 1
@@ -80,6 +81,11 @@ class Exchange:
     def is_websocket(self) -> bool:
         """Whether the request was sent over a WebSocket."""
         return self.url.startswith(("ws://", "wss://"))
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether the body is a sequence of WebSocket frames."""
+        return ("content-type", CONTENT_TYPE) in self.headers
 
     def to_line(self) -> bytes:
         """Encode as one line."""

@@ -309,16 +309,12 @@ def _redact(exchange: Exchange, *, keep_text: bool) -> Exchange:
     if keep_text:
         return exchange
     times = [seconds for seconds, _ in exchange.body]
-    pieces = hide_pieces([data for _, data in exchange.body], is_websocket=_has_messages(exchange.headers))
+    pieces = hide_pieces([data for _, data in exchange.body], is_websocket=exchange.has_messages)
     return replace(
         exchange,
         request_body=hide_texts(exchange.request_body),
         body=tuple(zip(times, pieces, strict=True)),
     )
-
-
-def _has_messages(headers: Fields) -> bool:
-    return ("content-type", "application/x-websocket-messages") in headers
 
 
 def _request_value(name: str, value: str) -> str:

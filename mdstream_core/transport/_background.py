@@ -33,10 +33,11 @@ def start_task(run: Callable[[], Coroutine[Any, Any, None]], on_end: Callable[[]
         sys.modules["trio"].lowlevel.spawn_system_task(run_to_end, context=copy_context())
         return
 
-    def discard(task: "asyncio.Task[None]") -> None:
-        _tasks.discard(task)
-        on_end()
+    hold_task(asyncio.get_running_loop().create_task(run())).add_done_callback(lambda _: on_end())
 
-    task = asyncio.get_running_loop().create_task(run())
+
+def hold_task(task: "asyncio.Task[None]") -> "asyncio.Task[None]":
+    """Hold a reference to a task until it has ended, and return the task."""
     _tasks.add(task)
-    task.add_done_callback(discard)
+    task.add_done_callback(_tasks.discard)
+    return task

@@ -5,15 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
-from mdstream_core import _fork
+from mdstream_core.transport._background import hold_task
 from mdstream_core.transport._cancellation import CancelToken, inherited_token
 
 T = TypeVar("T")
-
-#: The running tasks: an asyncio loop holds weak references only.
-_tasks: set["asyncio.Task[None]"] = set()
-
-_fork.register_function(_tasks.clear)
 
 
 async def read_in_task(stream: AsyncGenerator[T]) -> AsyncGenerator[T]:
@@ -52,13 +47,11 @@ async def read_in_task(stream: AsyncGenerator[T]) -> AsyncGenerator[T]:
                 items.put_nowait((item,))
 
     def end(task: "asyncio.Task[None]") -> None:
-        _tasks.discard(task)
         items.put_nowait(None)
         if not task.cancelled():
             task.exception()  # retrieved here too, as a reader that has left does not ask for it
 
-    task = asyncio.create_task(read())
-    _tasks.add(task)
+    task = hold_task(asyncio.create_task(read()))
     task.add_done_callback(end)
     try:
         while (entry := await items.get()) is not None:
