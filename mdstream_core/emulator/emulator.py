@@ -62,6 +62,16 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _create_model_servers(
+    model: built_in_model.ModelFunction, flavour: str, limits: ServerLimits, content_type: str | None
+) -> tuple[ModelServer, ModelServer]:
+    """Create the model server, and that of OCI Generative AI's `/v1/responses`, which has OpenAI's format."""
+    return (
+        BuiltInModelServer(model, flavour, limits, content_type),
+        BuiltInModelServer(model, OPENAI, limits, content_type),
+    )
+
+
 class Emulator:
     """The services on loopback, running for as long as the `with` block lasts.
 
@@ -155,11 +165,9 @@ class Emulator:
             warnings.warn(warning, RuntimeWarning, stacklevel=2)
         api_keys = frozenset(api_keys)
         limits = ServerLimits(tuple(models), context, embedding_size, max_batch_size)
-        model_server: ModelServer = BuiltInModelServer(model, flavour, limits, content_type)
-        responses_server: ModelServer = BuiltInModelServer(model, OPENAI, limits, content_type)
+        model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
         if upstream is not None:
-            model_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
-            responses_server = model_server
+            model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
         self._model_server = model_server
         self._tokens = SessionTokenIssuer()
         find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem

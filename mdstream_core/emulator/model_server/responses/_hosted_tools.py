@@ -57,25 +57,25 @@ def opening_fields(item: Json) -> Json:
 def hosted_events(item: Json, partial_images: int) -> Iterator[tuple[str, Json]]:
     """Yield the events of an item; types without events of their own have none."""
     prefix, steps = _STEPS.get(str(item.get("type")), ("", ()))
-    place: Json = {"item_id": item.get("id")}
+    position: Json = {"item_id": item.get("id")}
     for step in steps:
         match step:
             case "partials":
                 for index in range(partial_images):
                     fields = {"partial_image_index": index, "partial_image_b64": item.get("result")}
-                    yield f"{prefix}.partial_image", {**place, **fields}
+                    yield f"{prefix}.partial_image", {**position, **fields}
             case "code":
-                yield from _text_events(f"{prefix}_code", place, "code", str(item.get("code") or ""))
+                yield from _text_events(f"{prefix}_code", position, "code", str(item.get("code") or ""))
             case "arguments":
-                yield from _text_events(f"{prefix}_arguments", place, "arguments", str(item.get("arguments") or ""))
+                yield from _text_events(f"{prefix}_arguments", position, "arguments", str(item.get("arguments") or ""))
             case "completed":
                 outcome = "failed" if item.get("status") == "failed" and "mcp" in prefix else step
-                yield f"{prefix}.{outcome}", place
+                yield f"{prefix}.{outcome}", position
             case _:
-                yield f"{prefix}.{step}", place
+                yield f"{prefix}.{step}", position
 
 
-def _text_events(prefix: str, place: Json, name: str, text: str) -> Iterator[tuple[str, Json]]:
+def _text_events(prefix: str, position: Json, name: str, text: str) -> Iterator[tuple[str, Json]]:
     for token in split_tokens(text):
-        yield f"{prefix}.delta", {**place, "delta": token}
-    yield f"{prefix}.done", {**place, name: text}
+        yield f"{prefix}.delta", {**position, "delta": token}
+    yield f"{prefix}.done", {**position, name: text}

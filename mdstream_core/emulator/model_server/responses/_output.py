@@ -53,7 +53,7 @@ class OutputBuilder:
     def build(self) -> list[OutputItem]:
         """Build the items: reasoning, built-in tools, calls and message in the server's order."""
         output = self._output
-        is_cut = output.finish in {"length", "content_filter", "error"}
+        is_truncated = output.finish in {"length", "content_filter", "error"}
         has_message = bool(output.text or output.refusal or not (output.tool_calls or output.items))
         calls = [(self._call, call) for call in output.tool_calls]
         parts: list[tuple[Callable[[Any, bool], OutputItem], Any]] = []
@@ -65,7 +65,7 @@ class OutputBuilder:
         else:
             parts += [*([(self._message, None)] if has_message else []), *calls]
         last = len(parts) - 1
-        return [build(argument, is_cut and index == last) for index, (build, argument) in enumerate(parts)]
+        return [build(argument, is_truncated and index == last) for index, (build, argument) in enumerate(parts)]
 
     def _id(self, prefix: str, key: str = "") -> str:
         if not self._format.has_event_names:  # transformers
@@ -75,8 +75,8 @@ class OutputBuilder:
 
     # Reasoning
 
-    def _reasoning(self, _: None, is_cut: bool) -> OutputItem:
-        text, status = "".join(self._output.reasoning), "incomplete" if is_cut else "completed"
+    def _reasoning(self, _: None, is_truncated: bool) -> OutputItem:
+        text, status = "".join(self._output.reasoning), "incomplete" if is_truncated else "completed"
         id = self._id("rs")
         opening: Json = {"id": id, "type": "reasoning", "summary": []}
         encrypted = {"encrypted_content": encrypt(text)} if "reasoning.encrypted_content" in self._include else {}
@@ -98,26 +98,25 @@ class OutputBuilder:
             return []
         parts: list[list[str]] = [[]]
         for token in self._output.reasoning:
-            if token == "\n":  # noqa: S105 (a token of a text)
+            if token.startswith("\n"):
                 parts.append([])
-            else:
-                parts[-1].append(token)
+            parts[-1].append(token.removeprefix("\n"))
         return [part for part in parts if part]
 
     def _reasoning_text_events(self, id: str, text: str) -> Iterator[EventFields]:
-        place: Json = {"content_index": 0, "item_id": id}
+        position: Json = {"content_index": 0, "item_id": id}
         prefix = self._format.part_events
-        yield f"{prefix}.added", {**place, "part": {"text": "", "type": "reasoning_text"}}
+        yield f"{prefix}.added", {**position, "part": {"text": "", "type": "reasoning_text"}}
         for token in self._output.reasoning:
-            yield "response.reasoning_text.delta", {**place, "delta": token}
-        yield "response.reasoning_text.done", {**place, "text": text}
-        yield f"{prefix}.done", {**place, "part": {"text": text, "type": "reasoning_text"}}
+            yield "response.reasoning_text.delta", {**position, "delta": token}
+        yield "response.reasoning_text.done", {**position, "text": text}
+        yield f"{prefix}.done", {**position, "part": {"text": text, "type": "reasoning_text"}}
 
     # Messages
 
-    def _message(self, _: None, is_cut: bool) -> OutputItem:
+    def _message(self, _: None, is_truncated: bool) -> OutputItem:
         output, id = self._output, self._id("msg")
-        status = "incomplete" if is_cut else "completed"
+        status = "incomplete" if is_truncated else "completed"
         opening: Json = {
             "id": id,
             "content": [],
@@ -149,24 +148,24 @@ class OutputBuilder:
         return {"logprobs": [fake_logprob(token, self._request.get("top_logprobs") or 0) for token in tokens]}
 
     def _text_events(self, id: str, part: Json) -> Iterator[EventFields]:
-        place: Json = {"content_index": 0, "item_id": id}
+        position: Json = {"content_index": 0, "item_id": id}
         opening = {"annotations": [], "text": "", "type": "output_text", **self._format.text_parts[0]}
-        yield "response.content_part.added", {**place, "part": opening}
+        yield "response.content_part.added", {**position, "part": opening}
         for token in self._output.text:
             fields = {"content_index": 0, "delta": token, "item_id": id}
             yield "response.output_text.delta", {**fields, **self._logprobs([token], {"logprobs": []})}
         for index, annotation in enumerate(self._output.annotations):
-            fields = {**place, "annotation_index": index, "annotation": annotation}
+            fields = {**position, "annotation_index": index, "annotation": annotation}
             yield "response.output_text.annotation.added", fields
         logprobs = self._logprobs(self._output.text, {"logprobs": []})
-        yield "response.output_text.done", {**place, **logprobs, "text": part["text"]}
-        yield "response.content_part.done", {**place, "part": part}
+        yield "response.output_text.done", {**position, **logprobs, "text": part["text"]}
+        yield "response.content_part.done", {**position, "part": part}
 
     # Calls
 
-    def _call(self, call: ToolCall, is_cut: bool) -> OutputItem:
+    def _call(self, call: ToolCall, is_truncated: bool) -> OutputItem:
         arguments = "".join(call.arguments)
-        if call.name in self._custom and not is_cut:
+        if call.name in self._custom and not is_truncated:
             return self._custom_call(call, arguments)
         id, call_id = self._id("fc", call.id), call.id
         if not self._format.has_event_names:
@@ -174,7 +173,7 @@ class OutputBuilder:
             id = call_id = f"{self._response_id.removeprefix('resp_')}_tool_call_{number}"
         item = {"arguments": arguments, "call_id": call_id, "name": call.name, "type": "function_call", "id": id}
         item |= self._format.call
-        final = {**item, "status": "incomplete" if is_cut else "completed"}
+        final = {**item, "status": "incomplete" if is_truncated else "completed"}
         done = "response.function_call_arguments.done", {"arguments": arguments, "item_id": id, "name": call.name}
         if self._format.sends_call_whole:
             return OutputItem(final, final, [done])
@@ -182,7 +181,7 @@ class OutputBuilder:
         deltas = [
             ("response.function_call_arguments.delta", {"delta": token, "item_id": id}) for token in call.arguments
         ]
-        return OutputItem(final, opening, deltas if is_cut else [*deltas, done])
+        return OutputItem(final, opening, deltas if is_truncated else [*deltas, done])
 
     def _custom_call(self, call: ToolCall, arguments: str) -> OutputItem:
         """Build the call of a custom tool, whose input is a text."""
@@ -196,7 +195,7 @@ class OutputBuilder:
 
     # Built-in tools
 
-    def _hosted(self, item: Json, is_cut: bool) -> OutputItem:
+    def _hosted(self, item: Json, is_truncated: bool) -> OutputItem:
         final = visible_item(item, self._include)
         counts = (tool.get("partial_images") for tool in self._request.get("tools") or ())
         return OutputItem(final, opening_fields(final), list(hosted_events(final, next(filter(None, counts), 0))))
@@ -204,19 +203,19 @@ class OutputBuilder:
 
 def _summary_events(id: str, parts: Sequence[Sequence[str]]) -> Iterator[EventFields]:
     for index, tokens in enumerate(parts):
-        place: Json = {"item_id": id, "summary_index": index}
+        position: Json = {"item_id": id, "summary_index": index}
         text = "".join(tokens)
-        yield "response.reasoning_summary_part.added", {**place, "part": {"type": "summary_text", "text": ""}}
+        yield "response.reasoning_summary_part.added", {**position, "part": {"type": "summary_text", "text": ""}}
         for token in tokens:
-            yield "response.reasoning_summary_text.delta", {**place, "delta": token}
-        yield "response.reasoning_summary_text.done", {**place, "text": text}
-        yield "response.reasoning_summary_part.done", {**place, "part": {"type": "summary_text", "text": text}}
+            yield "response.reasoning_summary_text.delta", {**position, "delta": token}
+        yield "response.reasoning_summary_text.done", {**position, "text": text}
+        yield "response.reasoning_summary_part.done", {**position, "part": {"type": "summary_text", "text": text}}
 
 
-def _refusal_events(place: Json, tokens: Sequence[str]) -> Iterator[EventFields]:
+def _refusal_events(position: Json, tokens: Sequence[str]) -> Iterator[EventFields]:
     refusal = "".join(tokens)
-    yield "response.content_part.added", {**place, "part": {"type": "refusal", "refusal": ""}}
+    yield "response.content_part.added", {**position, "part": {"type": "refusal", "refusal": ""}}
     for token in tokens:
-        yield "response.refusal.delta", {**place, "delta": token}
-    yield "response.refusal.done", {**place, "refusal": refusal}
-    yield "response.content_part.done", {**place, "part": {"type": "refusal", "refusal": refusal}}
+        yield "response.refusal.delta", {**position, "delta": token}
+    yield "response.refusal.done", {**position, "refusal": refusal}
+    yield "response.content_part.done", {**position, "part": {"type": "refusal", "refusal": refusal}}

@@ -10,8 +10,8 @@ from mdstream_core import _json
 Json = dict[str, Any]
 
 # Security limits.
-_MAX_ENTRIES = 1_000  # responses and conversations that are stored
-_MAX_BYTES = 32 * 1024 * 1024  # of all of them as JSON
+MAX_ENTRIES = 1_000  # responses and conversations that are stored
+MAX_BYTES = 32 * 1024 * 1024  # of all of them as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ResponseStore:
             self._remove(document["id"])
             self._entries[document["id"]] = StoredResponse(document, items, input_count, size)
             self._size += size
-            while len(self._entries) > 1 and (len(self._entries) > _MAX_ENTRIES or self._size > _MAX_BYTES):
+            while len(self._entries) > 1 and (len(self._entries) > MAX_ENTRIES or self._size > MAX_BYTES):
                 self._size -= self._entries.popitem(last=False)[1].size
 
     def remove(self, id: str) -> bool:

@@ -61,10 +61,10 @@ class GenerativeAIService:
 
     Args:
         model_server: The model server behind the service.
-        responses_server: The server of `/v1/responses`, if it is another one.
         find_problem: Checks the credentials; returns what is wrong with them, or `None`.
         ending: How streams end: `eof`, `done`, `hang`; `""` is the default of each family.
         any_model: Accept models whose name has no family's prefix.
+        responses_server: The server of `/v1/responses`, if it is another one.
 
     Raises:
         ValueError: The ending does not exist.
