@@ -34,6 +34,7 @@ from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
+from mdstream_core.dialects.openai_responses import OpenAIResponses
 from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
 from mdstream_core.dialects.server_info import Models, Tokenize
 from mdstream_core.dialects.text_parsers import TextParsingDialect
@@ -66,6 +67,7 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "OpenAIResponses",
     "ParameterMemoryDialect",
     "ReasoningHistory",
     "ReasoningRule",
@@ -95,6 +97,7 @@ D = TypeVar("D", bound=Dialect)
 GenerationDialectName = Literal[
     "openai-chat",
     "openai-completions",
+    "openai-responses",
     "auto",
     "tgi",
     "lmi",
@@ -125,7 +128,7 @@ _EMBEDDINGS: dict[str, ListDialect] = {
 _RERANKERS: dict[str, ListDialect] = {
     entry.name: entry for entry in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
-_OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
+_OPENAI = (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), Auto(), Models(), Tokenize())
 _DIALECTS: dict[str, Dialect] = {
     **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
