@@ -173,11 +173,7 @@ class Emulator:
         find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
         generative_ai = GenerativeAIService(
-            model_server,
-            find_problem,
-            oci_genai_ending,
-            any_model=upstream is not None,
-            responses_server=responses_server,
+            model_server, find_problem, oci_genai_ending, responses_server, any_model=upstream is not None
         )
         sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)

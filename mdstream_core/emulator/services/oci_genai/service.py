@@ -63,8 +63,8 @@ class GenerativeAIService:
         model_server: The model server behind the service.
         find_problem: Checks the credentials; returns what is wrong with them, or `None`.
         ending: How streams end: `eof`, `done`, `hang`; `""` is the default of each family.
-        any_model: Accept models whose name has no family's prefix.
         responses_server: The server of `/v1/responses`, if it is another one.
+        any_model: Accept models whose name has no family's prefix.
 
     Raises:
         ValueError: The ending does not exist.
@@ -75,9 +75,9 @@ class GenerativeAIService:
         model_server: ModelServer,
         find_problem: Callable[[RecordedRequest], str | None] = lambda http_request: None,
         ending: str = "",
+        responses_server: ModelServer | None = None,
         *,
         any_model: bool = False,
-        responses_server: ModelServer | None = None,
     ) -> None:
         if ending and ending not in _ENDINGS:
             raise ValueError(f"oci_genai_ending={ending!r} is unknown (hint: use one of {', '.join(_ENDINGS)})")
