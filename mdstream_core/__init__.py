@@ -26,6 +26,7 @@ from mdstream_core.dialects import (
     has_assistant_messages,
     oci_dialect_name,
     rerank_dialect,
+    restore_texts,
     strict_schema,
     with_strict,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "progress_bar",
     "read_in_task",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]

@@ -20,6 +20,7 @@ from mdstream_core.dialects._reasoning_history import (
     SendReasoning,
     has_assistant_messages,
 )
+from mdstream_core.dialects._responses_items import restore_texts
 from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import (
@@ -87,6 +88,7 @@ __all__ = [
     "has_assistant_messages",
     "oci_dialect_name",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]

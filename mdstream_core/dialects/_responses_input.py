@@ -10,6 +10,7 @@ from typing import Any
 
 from mdstream_core.dialects._assistant_content import filter_assistant_content
 from mdstream_core.dialects._oci_requests import serialize_arguments, unsupported_part_error
+from mdstream_core.dialects._responses_items import restore_texts
 from mdstream_core.dialects._tool_results import with_call_ids
 from mdstream_core.errors import InvalidRequest
 
@@ -77,13 +78,13 @@ def _assistant(message: Mapping[str, Any], position: int, *, is_stored: bool) ->
     if not known and (reasoning := message.get("reasoning_content") or message.get("reasoning")):
         part = {"type": "reasoning_text", "text": reasoning}
         yield {"type": "reasoning", "id": f"rs_{position}", "summary": [], "content": [part]}
-    is_unchanged = text == "".join(_item_text(item, text) for item in known)
+    restored = restore_texts(known, text)
     is_text_sent = False
-    for item in known:
+    for item in known if restored is None else restored:
         kind = item.get("type")
         if kind == "message":
-            if is_unchanged:
-                yield _message_item(item, text, is_stored=is_stored)
+            if restored is not None:
+                yield _message_item(item, is_stored=is_stored)
             elif text and not is_text_sent:
                 yield _new_message(text)
             is_text_sent = True
@@ -106,24 +107,15 @@ def _new_call(call: Mapping[str, Any]) -> Json:
     return {"type": "function_call", "call_id": call.get("id"), "name": name, "arguments": arguments}
 
 
-def _message_item(item: Mapping[str, Any], text: str, *, is_stored: bool) -> Json:
-    content = [_output_part(part, text) for part in item.get("content") or ()]
+def _message_item(item: Mapping[str, Any], *, is_stored: bool) -> Json:
+    content = [_output_part(part) for part in item.get("content") or ()]
     return {**_known_fields(item, is_stored=is_stored), "role": "assistant", "content": content}
 
 
-def _output_part(part: Mapping[str, Any], text: str) -> Json:
+def _output_part(part: Mapping[str, Any]) -> Json:
     if part.get("refusal"):
         return {"type": "refusal", "refusal": part["refusal"]}
-    annotations = part.get("annotations") or []
-    return {"type": "output_text", "text": part.get("text", text), "annotations": annotations}
-
-
-def _item_text(item: Mapping[str, Any], text: str) -> str:
-    """Return the text of an item; that of the whole message if the item does not repeat it."""
-    if item.get("type") != "message":
-        return ""
-    parts = [part for part in item.get("content") or () if isinstance(part, Mapping)]
-    return "".join(str(part.get("refusal") or part.get("text", text)) for part in parts)
+    return {"type": "output_text", "text": part.get("text") or "", "annotations": part.get("annotations") or []}
 
 
 def _call_item(item: Mapping[str, Any], call: Mapping[str, Any], *, is_stored: bool) -> Json:

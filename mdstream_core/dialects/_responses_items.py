@@ -1,6 +1,6 @@
 """The output items of a response of OpenAI's Responses API while it is received."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -14,6 +14,46 @@ Json = dict[str, Any]
 #: How many times as long a streamed text may be as the whole text that is compared with it: a security limit, because
 #: each comparison reads all that was streamed.
 _MAX_LENGTH_RATIO = 16
+
+
+def restore_texts(items: Sequence[Mapping[str, Any]], text: str) -> list[Json] | None:
+    """Return output items with the text that they do not repeat: the only one of a response.
+
+    Args:
+        items: The value of `ProviderData("output_items", …)`.
+        text: The text of the response.
+
+    Returns:
+        The items; `None` if the text is not that of the response, because a user has changed it.
+
+    >>> restore_texts([{"type": "message", "content": [{"type": "output_text"}]}], "Hi")
+    [{'type': 'message', 'content': [{'type': 'output_text', 'text': 'Hi'}]}]
+    """
+    restored = [_with_text(item, text) for item in items]
+    parts = [
+        part
+        for item in restored
+        if item.get("type") == "message"
+        for part in item["content"]
+        if isinstance(part, Mapping)
+    ]
+    known = "".join(str(part.get("text") or "") for part in parts)
+    refusals = "".join(str(part.get("refusal") or "") for part in parts)
+    return restored if text in (known, known or refusals) else None
+
+
+def _with_text(item: Mapping[str, Any], text: str) -> Json:
+    if item.get("type") != "message":
+        return dict(item)
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    return {
+        **item,
+        "content": [
+            {**part, "text": text} if isinstance(part, Mapping) and not part.keys() & {"text", "refusal"} else part
+            for part in parts
+        ],
+    }
 
 
 class InconsistentText(ValueError):
