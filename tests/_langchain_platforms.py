@@ -13,7 +13,6 @@ __all__ = ["CHAT", "chat_at", "each_platform", "emulator", "shared_emulator"]
 CHAT: dict[str, Any] = {
     "oci-model-deployment": ChatOCIModelDeployment,
     "oci-genai": ChatOCIGenAI,
-    "oci-genai-responses": ChatOCIGenAI,
     "sagemaker": ChatSagemakerEndpoint,
     "modelarts": ChatModelArts,
     "modelarts-websocket": ChatModelArts,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from _stream_endings import ENDINGS, RESPONSES_ENDINGS, Ending, after_responses_head
+from _stream_endings import ENDINGS, RESPONSES_ENDINGS, RESPONSES_HEAD, Ending, after_responses_head
 
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
@@ -62,7 +62,18 @@ class PlatformCase:
 
     def fields(self, emulator: Emulator) -> dict[str, Any]:
         """The constructor's arguments for this emulator."""
-        return {**_FIELDS[self.kind](emulator), **self.options}
+        fields = {**_FIELDS[self.kind](emulator), **self.options}
+        needs_store = self.kind == "oci-genai" and self.is_responses_api
+        return fields | ({"conversation_store_id": emulator.oci_genai.conversation_store_id} if needs_store else {})
+
+    @property
+    def is_responses_api(self) -> bool:
+        """Whether the API format is OpenAI's Responses API."""
+        return self.options.get("dialect") == "openai-responses"
+
+    def count_events(self, count: int) -> int:
+        """The number of events that have the same output as so many of a chat, whose first one has the role only."""
+        return count + (RESPONSES_HEAD if self.is_responses_api else 0)
 
 
 def _aws(emulator: Emulator) -> dict[str, Any]:
@@ -82,12 +93,7 @@ def _genai(emulator: Emulator) -> dict[str, Any]:
     return {"service_endpoint": genai.endpoint, "compartment_id": genai.compartment_id, "auth_type": "none"}
 
 
-def _genai_responses(emulator: Emulator) -> dict[str, Any]:
-    return {**_genai(emulator), "conversation_store_id": emulator.oci_genai.conversation_store_id}
-
-
 _FIELDS = {
-    "oci-genai-responses": _genai_responses,
     "oci-model-deployment": lambda emulator: {"endpoint": emulator.endpoint, "auth_type": "none"},
     "oci-genai": _genai,
     "sagemaker": _aws,
@@ -126,7 +132,7 @@ def _responses(endings: Mapping[str, Ending]) -> dict[str, Ending]:
 PLATFORM_CASES: dict[str, PlatformCase] = {
     "OCI model deployment": PlatformCase("oci-model-deployment"),
     "OCI model deployment, Responses": PlatformCase("oci-model-deployment", _API, RESPONSES),
-    "OCI GenAI Responses": PlatformCase("oci-genai-responses", {"model": "openai.gpt-5", **_API}, RESPONSES),
+    "OCI GenAI Responses": PlatformCase("oci-genai", {"model": "openai.gpt-oss-120b", **_API}, RESPONSES),
     "SageMaker vLLM, Responses": PlatformCase("sagemaker", _API, _responses(_FRAMES)),
     "ModelArts, Responses": PlatformCase("modelarts", _API, RESPONSES),
     "ModelArts WebSocket, Responses": PlatformCase("modelarts-websocket", _API, _responses(_CLOSES)),

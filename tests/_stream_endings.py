@@ -57,13 +57,17 @@ ENDINGS: dict[str, Ending] = {
 
 #: Events of `/v1/responses` before the first text, beside the one that a chat has too: `response.created`,
 #: `response.in_progress`, the start of a message and that of its part.
-_HEAD = 3
+RESPONSES_HEAD = 3
 
 
 def after_responses_head(ending: Ending) -> Ending:
     """Return the same failure of `/v1/responses`, after the same text."""
     after = ending.fault.after
-    return ending if after is None or after < 1 else replace(ending, fault=replace(ending.fault, after=after + _HEAD))
+    return (
+        ending
+        if after is None or after < 1
+        else replace(ending, fault=replace(ending.fault, after=after + RESPONSES_HEAD))
+    )
 
 
 #: Failures of OpenAI's Responses API: those of each stream, and its own.
@@ -74,14 +78,14 @@ RESPONSES_ENDINGS: dict[str, Ending] = {
         if name not in {"error event of choice", "error event of llamacpp-old"}
     },
     **{
-        f"error event of {server}": Ending(Fault("error_event", server, after=3 + _HEAD), errors.StreamFailure)
+        f"error event of {server}": Ending(Fault("error_event", server, after=3 + RESPONSES_HEAD), errors.StreamFailure)
         for server in ERROR_EVENTS
         if server.startswith("responses")
     },
     "response.failed": Ending(Fault("choice_error"), errors.StreamFailure, OUTPUT, "server_error"),
     "response.completed with an error": Ending(Fault("choice_error", "with_stop"), errors.StreamFailure, OUTPUT),
     "an error event in the middle": Ending(
-        Fault("choice_error", "later_stop", after=3 + _HEAD), errors.StreamFailure, code="server_error"
+        Fault("choice_error", "later_stop", after=3 + RESPONSES_HEAD), errors.StreamFailure, code="server_error"
     ),
     "response.cancelled": Ending(Fault("finish_reason", "abort"), errors.StreamFailure, OUTPUT),
     "a text that contradicts the deltas": Ending(

@@ -101,7 +101,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         elif kind in _ERROR_EVENTS or event == "error" or is_error(payload.get("error")) or _is_flat_error(payload):
             raise build_failure(payload, data)
         elif isinstance(response, dict) or kind in _STATUS_BY_EVENT:
-            self._read_response(response if isinstance(response, dict) else payload, str(kind), data, events)
+            self._read_response(payload if response is None else response, str(kind), data, events)
         elif not kind:
             if parse_error_object(payload):
                 raise build_failure(payload, data)
