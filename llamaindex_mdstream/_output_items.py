@@ -21,7 +21,8 @@ _REASONING_TEXTS = frozenset({"type", "summary", "content"})
 def read_items(kwargs: Mapping[str, Any]) -> list[Json]:
     """Return the output items of a response or a message; none for another API."""
     items = kwargs.get("output_items")
-    return [item for item in items if isinstance(item, dict) and item.get("type")] if isinstance(items, list) else []
+    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [item for item in known if isinstance(item.get("type"), str)]
 
 
 def item_kwargs(items: Sequence[Json]) -> dict[str, Any]:
