@@ -102,7 +102,7 @@ class Limiter:
         try:
             if cancellation is not None:
                 cancellation.check()
-            reserve = self._reserving(tokens, max_wait - (time.monotonic() - started))
+            reserve = self._reserving(tokens, _remaining(max_wait, started))
             reservation = self._check(self._store.use(limits, processes, reserve), max_wait)
             if reservation.wait > _LOOKAHEAD:
                 _sleep(reservation.wait - _LOOKAHEAD, cancellation)
@@ -119,7 +119,7 @@ class Limiter:
         if not await _acquire_within(queue, max_wait):
             raise self._timeout(max_wait)
         try:
-            reserve = self._reserving(tokens, max_wait - (time.monotonic() - started))
+            reserve = self._reserving(tokens, _remaining(max_wait, started))
             reservation = self._check(await self._store.ause(limits, processes, reserve), max_wait)
             if reservation.wait > _LOOKAHEAD:
                 await anyio.sleep(reservation.wait - _LOOKAHEAD)
@@ -186,6 +186,11 @@ class Limiter:
             queue = anyio.Lock(fast_acquire=True)
             self._task_queue.set(queue)
             return queue
+
+
+def _remaining(max_wait: float, started: float) -> float:
+    """Return the seconds that are left. A request that may be sent at once is granted, however slow the process is."""
+    return max(0.0, max_wait - (time.monotonic() - started))
 
 
 def _slowing_down(grant: Grant, retry_after: float) -> Operation[None]:
