@@ -222,7 +222,13 @@ def _sleep(seconds: float, cancellation: Cancellation | None) -> None:
 
 
 async def _acquire_within(lock: anyio.Lock, timeout: float) -> bool:  # noqa: ASYNC109  # a timeout is no cancellation
-    """Acquire a lock, and return whether that succeeded in time."""
+    """Acquire a lock, and return whether that succeeded in time. A free lock is always in time."""
+    try:
+        lock.acquire_nowait()
+    except anyio.WouldBlock:
+        pass
+    else:
+        return True
     with anyio.move_on_after(timeout):
         await lock.acquire()
         return True
