@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ChatModelArts,
         ChatOCIGenAI,
         ChatOCIModelDeployment,
+        ChatOCIOpenAI,
         ChatSagemakerEndpoint,
     )
     from langchain_mdstream.deployments import (
@@ -59,6 +60,7 @@ __all__ = [
     "ChatOCIModelDeployment",
     "ChatOCIModelDeploymentTGI",
     "ChatOCIModelDeploymentVLLM",
+    "ChatOCIOpenAI",
     "ChatSagemakerEndpoint",
     "ContentHandlerBase",
     "EmbeddingsContentHandler",
@@ -92,7 +94,13 @@ _CLASSES = {
         "EmbeddingsContentHandler",
         "LLMContentHandler",
     ),
-    "chat_models": ("ChatModelArts", "ChatOCIGenAI", "ChatOCIModelDeployment", "ChatSagemakerEndpoint"),
+    "chat_models": (
+        "ChatModelArts",
+        "ChatOCIGenAI",
+        "ChatOCIModelDeployment",
+        "ChatOCIOpenAI",
+        "ChatSagemakerEndpoint",
+    ),
     "deployments": (
         "ChatOCIModelDeploymentTGI",
         "ChatOCIModelDeploymentVLLM",

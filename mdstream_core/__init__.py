@@ -15,6 +15,7 @@ from mdstream_core.dialects import (
     ListDialect,
     OpenAIChat,
     OpenAICompletions,
+    OpenAIResponses,
     ReasoningHistory,
     SendReasoning,
     TextParsingDialect,
@@ -25,6 +26,7 @@ from mdstream_core.dialects import (
     has_assistant_messages,
     oci_dialect_name,
     rerank_dialect,
+    restore_texts,
     strict_schema,
     with_strict,
 )
@@ -74,6 +76,7 @@ __all__ = [
     "OCIModelDeployment",
     "OpenAIChat",
     "OpenAICompletions",
+    "OpenAIResponses",
     "Platform",
     "ProviderData",
     "RateLimit",
@@ -108,6 +111,7 @@ __all__ = [
     "progress_bar",
     "read_in_task",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]
