@@ -6,10 +6,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import field_validator, model_validator
 
 from langchain_mdstream._aliases import GenerationAliases
-from langchain_mdstream._connection_fields import ConnectionFields, reject_connection_options
+from langchain_mdstream._call_arguments import reject_connection_options
+from langchain_mdstream._connection_fields import ConnectionFields
+from langchain_mdstream._errors import map_errors
 from langchain_mdstream._server_info import ServerInfoMixin
 from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect
-from mdstream_core.http import fingerprint
+from mdstream_core.http import SecretHeaders, fingerprint
 from mdstream_core.options import GenerationDialect
 
 #: Fields that are sent in the payload under their own names.
@@ -122,7 +124,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
         """Create a call from the fields, the arguments of the call, and `extra_body`; later ones override."""
-        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_SENT}
+        not_sent = _NOT_SENT | self.header_arguments
+        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in not_sent}
         reject_connection_options(arguments)
         params = {**self._parameters(), **self.model_kwargs, **inputs, **arguments}
         if self.model_kwargs.get("parallel_tool_calls", "") is None:  # overrides what agents and structured output set
@@ -136,7 +139,9 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             params.setdefault("stream_options", {"include_usage": False})
         if stream and (params.get("n") or 1) > 1:
             params["n"] = 1
-        return self._create_call(params, kwargs.get("extra_headers"), stream=stream)
+        with map_errors():
+            headers = SecretHeaders(kwargs.get("extra_headers") or {}) | self._call_headers(kwargs)
+        return self._create_call(params, headers, stream=stream)
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
         resolved = super()._resolve_dialect(params, stream=stream)

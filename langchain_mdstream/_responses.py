@@ -146,6 +146,7 @@ def _response_metadata(
         "id": metadata.id,
         "system_fingerprint": metadata.fingerprint,
         "resumed": [asdict(resumption) for resumption in resumed],
+        **metadata.service,
     }
     return {name: value for name, value in values.items() if value}
 

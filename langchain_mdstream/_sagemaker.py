@@ -1,7 +1,7 @@
 """Endpoint and authentication fields of Amazon SageMaker."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
@@ -13,7 +13,7 @@ from langchain_mdstream._content_handler_dialect import (
     ContentHandlerEmbeddingDialect,
 )
 from langchain_mdstream._content_handlers import ContentHandlerProtocol, validate_handler
-from mdstream_core import Dialect, Platform, SageMaker, Timeout
+from mdstream_core import SAGEMAKER_ARGUMENTS, Dialect, Platform, SageMaker, Timeout, sagemaker_headers
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.http import fingerprint
 from mdstream_core.options import Auth, AWSAuthType
@@ -104,6 +104,7 @@ class SageMakerMixin(ConnectionFields):
         "embeddings": "auto-embeddings",
         "rerank": "auto-rerank",
     }
+    header_arguments: ClassVar[Set[str]] = SAGEMAKER_ARGUMENTS
     connects_in_thread: ClassVar[bool] = True  # botocore loads its models
     address_fields: ClassVar[tuple[str, ...]] = (
         "endpoint_name",
@@ -158,6 +159,9 @@ class SageMakerMixin(ConnectionFields):
         if self.dialect is not None:
             raise ValueError("content_handler and dialect both set the API format (hint: remove one of them)")
         return validate_handler(self.content_handler)
+
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        return sagemaker_headers(arguments)
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
         """Return the dialect of the content handler, if there is one."""

@@ -161,10 +161,12 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
         fields = {name: getattr(self, name) for name in names}
-        return _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        params = _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        return {name: value for name, value in params.items() if name not in self.header_arguments}
 
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> Call:
-        headers = _requests.merge_headers(self.additional_kwargs, options)
+        own = self._call_headers({**self.additional_kwargs, **options})
+        headers = _requests.merge_headers(self.additional_kwargs, options) | own
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}

@@ -1,14 +1,14 @@
 """Endpoint and authentication fields of Amazon SageMaker."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr
 
 from llamaindex_mdstream._aliases import SageMakerAliases
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
-from mdstream_core import Platform, SageMaker
+from mdstream_core import SAGEMAKER_ARGUMENTS, Platform, SageMaker, sagemaker_headers
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.options import Auth, AWSAuthType
 
@@ -29,6 +29,7 @@ _BOTO3_NAMES = {
 class SageMakerMixin(SageMakerAliases, PlatformFields):
     """Endpoint of Amazon SageMaker, and AWS credentials."""
 
+    header_arguments: ClassVar[Set[str]] = SAGEMAKER_ARGUMENTS
     connects_in_thread: ClassVar[bool] = True  # botocore reads its service models
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "chat": "auto",
@@ -129,6 +130,9 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
         )
         platform = self._create_platform(connection.region_name, connection.endpoint_url)
         return platform, connection.signer if auth is None else auth
+
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        return sagemaker_headers(arguments)
 
     def _create_platform(self, region: str | None, url: str | None) -> SageMaker:
         return SageMaker(

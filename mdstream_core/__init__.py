@@ -50,12 +50,14 @@ from mdstream_core.events import (
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
+from mdstream_core.platforms._sagemaker_headers import SAGEMAKER_ARGUMENTS, sagemaker_headers
 from mdstream_core.rate_limit import RateLimit
 from mdstream_core.retry import Retry, RetryBudget
 from mdstream_core.service import Service
 from mdstream_core.transport._task_reader import read_in_task
 
 __all__ = [
+    "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
     "Call",
     "Choice",
@@ -108,6 +110,7 @@ __all__ = [
     "progress_bar",
     "read_in_task",
     "rerank_dialect",
+    "sagemaker_headers",
     "strict_schema",
     "with_strict",
 ]

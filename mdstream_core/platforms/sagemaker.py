@@ -10,16 +10,23 @@ Sources: the announcement of InvokeEndpointWithResponseStream (2023-08-31), boto
 """
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
-from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable, describe_problem
+from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable
 from mdstream_core.platforms._platform import SERVER_INFO_ROUTES, USER_AGENT, Trailers
 from mdstream_core.platforms._sagemaker_errors import parse_error
+from mdstream_core.platforms._sagemaker_headers import (
+    FIELDS,
+    HEADER_PREFIX,
+    NAME,
+    describe_header_problem,
+    filter_headers,
+    reject_unstreamed,
+)
 from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire import FrameDecoder
 
@@ -27,8 +34,6 @@ from mdstream_core.wire import FrameDecoder
 MAX_REQUEST_BYTES = 6_291_456
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
-
-_HEADER_PREFIX = "x-amzn-sagemaker-"
 
 #: Domains by the prefix of the region; all others are in `amazonaws.com` (botocore's `partitions.json`).
 _SUFFIXES = {
@@ -40,33 +45,15 @@ _SUFFIXES = {
     "us-isof-": "csp.hci.ic.gov",
 }
 
-_NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"
-_PRINTABLE = r"[\x21-\x7e][\x20-\x7e]*"
-
-#: Pattern and maximum length of each field that is sent as a header (botocore's shapes).
-_HEADER_RULES: dict[str, tuple[str, int]] = {
-    "inference_component": (r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?", 63),
-    "target_model": (_PRINTABLE, 1024),
-    "target_variant": (_NAME, 63),
-    "target_container_hostname": (_NAME, 63),
-    "session_id": (rf"NEW_SESSION|{_NAME}", 256),
-    "inference_id": (_PRINTABLE, 64),
-    "custom_attributes": (r"[\x20-\x7e]*", 1024),
-    "enable_explanations": (r"[\x20-\x7e]+", 64),
-    "prefix_aware_id": (_PRINTABLE, 64),
+#: Headers of a response, by the names of `InvokeEndpoint`'s output (botocore), and what differs in a stream.
+_RESPONSE_FIELDS = {
+    "InvokedProductionVariant": "x-amzn-invoked-production-variant",
+    "CustomAttributes": f"{HEADER_PREFIX}custom-attributes",
+    "ContentType": "content-type",
+    "NewSessionId": f"{HEADER_PREFIX}new-session-id",
+    "ClosedSessionId": f"{HEADER_PREFIX}closed-session-id",
 }
-_FIELDS = {f"{_HEADER_PREFIX}{name.replace('_', '-')}": name for name in _HEADER_RULES}
-
-#: Fields that `InvokeEndpointWithResponseStream` does not support, and why.
-_NOT_STREAMED = {
-    "target_model": "a multi-model endpoint does not stream",
-    "enable_explanations": "explanations are not streamed",
-}
-
-#: Further headers that are sent, for the request itself or for AWS's tracing.
-_PASSED_HEADERS = frozenset(
-    {"accept", "accept-encoding", "connection", "content-type", "user-agent", "x-amzn-trace-id"}
-)
+_STREAM_FIELDS = {**_RESPONSE_FIELDS, "ContentType": f"{HEADER_PREFIX}content-type"}
 
 #: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
 #: stream may take 8 minutes ("Real-time inference" in the developer guide), which may pass without data.
@@ -146,15 +133,15 @@ class SageMaker:
 
     def __post_init__(self) -> None:
         name = self.endpoint_name
-        if not re.fullmatch(_NAME, name) or len(name) > 63:
+        if not re.fullmatch(NAME, name) or len(name) > 63:
             raise ValueError(
                 f"endpoint_name={name!r} is not the name of an endpoint "
                 "(hint: use up to 63 letters, digits and single hyphens)"
             )
         check_sendable("accept", self.accept)
         check_sendable("content_type", self.content_type)
-        for header, field_name in _FIELDS.items():
-            if problem := _describe_problem(header, getattr(self, field_name)):
+        for header, field_name in FIELDS.items():
+            if problem := describe_header_problem(header, getattr(self, field_name)):
                 raise ValueError(problem)
         object.__setattr__(self, "base_url", f"{_build_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
@@ -183,7 +170,7 @@ class SageMaker:
         operation = "invocations-response-stream" if stream else "invocations"
         fields = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
         return Request(
-            "POST", f"{self.base_url}/{operation}", {**fields, **_filter_headers(headers, stream=stream)}, content
+            "POST", f"{self.base_url}/{operation}", {**fields, **filter_headers(headers, stream=stream)}, content
         )
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
@@ -193,7 +180,7 @@ class SageMaker:
             MalformedStream: The container returned an HTML page.
         """
         is_stream = head.content_type == EVENT_STREAM
-        content_type = head.headers.get(f"{_HEADER_PREFIX}content-type", "") if is_stream else head.content_type
+        content_type = head.headers.get(f"{HEADER_PREFIX}content-type", "") if is_stream else head.content_type
         if content_type.startswith("text/html"):
             raise MalformedStream(
                 "the response is a web page: its content type is text/html (hint: check the endpoint's container)",
@@ -213,63 +200,19 @@ class SageMaker:
         """The value of `x-amzn-requestid`."""
         return head.headers.get("x-amzn-requestid")
 
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """The fields of boto3's response that are headers: `InvokedProductionVariant`, `NewSessionId` …"""
+        fields = _STREAM_FIELDS if head.content_type == EVENT_STREAM else _RESPONSE_FIELDS
+        return {name: value for name, header in fields.items() if (value := head.headers.get(header))}
+
     def _sagemaker_headers(self, *, stream: bool) -> dict[str, str]:
         """The headers for the fields of this object."""
-        headers = {header: value for header, name in _FIELDS.items() if (value := getattr(self, name)) is not None}
+        headers = {header: value for header, name in FIELDS.items() if (value := getattr(self, name)) is not None}
         if self.accept is not None:
-            headers[f"{_HEADER_PREFIX}accept" if stream else "accept"] = self.accept
+            headers[f"{HEADER_PREFIX}accept" if stream else "accept"] = self.accept
         if stream:
-            _reject_unstreamed(headers)
+            reject_unstreamed(headers)
         return headers
-
-
-def _filter_headers(headers: Mapping[str, str], *, stream: bool) -> dict[str, str]:
-    """The caller's headers in lower case, without those that SageMaker removes, which cause a warning."""
-    extra = {name.lower(): value for name, value in headers.items()}
-    for name, value in extra.items():
-        if problem := _describe_problem(name, value):
-            raise InvalidRequest(problem, code="ValidationError", status=400)
-    if stream:
-        _reject_unstreamed(extra)
-    passed = {
-        name: value for name, value in extra.items() if name.startswith(_HEADER_PREFIX) or name in _PASSED_HEADERS
-    }
-    if removed := extra.keys() - passed.keys():
-        warnings.warn(
-            f"SageMaker removes the header {', '.join(sorted(removed))}, so it is not sent "
-            "(hint: send data for the container in custom_attributes)",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return passed
-
-
-def _describe_problem(header: str, value: str | None) -> str | None:
-    """The problem of a header's value, or `None`."""
-    name = _FIELDS.get(header)
-    if name is None or value is None:
-        return None
-    pattern, max_length = _HEADER_RULES[name]
-    if len(value) > max_length:
-        return f"{name} has {len(value)} characters; SageMaker accepts {max_length} at most (hint: shorten it)"
-    if not re.fullmatch(pattern, value):
-        problem = describe_problem(value) or "characters that SageMaker rejects (hint: remove them)"
-        return f"{name} ({header}) has {problem}"
-    return None
-
-
-def _reject_unstreamed(headers: Mapping[str, str]) -> None:
-    for name, reason in _NOT_STREAMED.items():
-        if f"{_HEADER_PREFIX}{name.replace('_', '-')}" in headers:
-            raise InvalidRequest(
-                f"{name} is set, but {reason} (hint: set streaming=False, or send the request without streaming)",
-                code="ValidationError",
-            )
-    if headers.get(f"{_HEADER_PREFIX}session-id") == "NEW_SESSION":
-        raise InvalidRequest(
-            "a stream cannot start a session (hint: start it without streaming, then set its session_id)",
-            code="ValidationError",
-        )
 
 
 def _build_url(url: str | None, region: str | None) -> str:
