@@ -7,13 +7,19 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr, SecretStr
 
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
-from langchain_mdstream._content_handler_dialect import (
-    ContentHandlerChatDialect,
+from langchain_mdstream._content_handler_dialect import ContentHandlerChatDialect
+from langchain_mdstream._content_handlers import validate_handler
+from mdstream_core import (
+    SAGEMAKER_ARGUMENTS,
     ContentHandlerDialect,
     ContentHandlerEmbeddingDialect,
+    ContentHandlerProtocol,
+    Dialect,
+    Platform,
+    SageMaker,
+    Timeout,
+    sagemaker_headers,
 )
-from langchain_mdstream._content_handlers import ContentHandlerProtocol, validate_handler
-from mdstream_core import SAGEMAKER_ARGUMENTS, Dialect, Platform, SageMaker, Timeout, sagemaker_headers
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.http import fingerprint
 from mdstream_core.options import Auth, AWSAuthType

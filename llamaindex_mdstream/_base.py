@@ -170,14 +170,16 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}
-        return self._get_service().call(self._resolve_dialect(params), params, stream=stream, headers=headers)
+        return self._get_service().call(
+            self._resolve_dialect(params, stream=stream), params, stream=stream, headers=headers
+        )
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
         """Name of the dialect of a request."""
         kind: ModelKind = "chat" if "messages" in params else "completions"
         return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
-    def _resolve_dialect(self, params: dict[str, Any]) -> Dialect:
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
         resolved_dialect = dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
             resolved_dialect = TextParsingDialect(

@@ -56,6 +56,9 @@ class PlatformFields(BaseModel):
     #: Names of the fields that the platform and its signer are built from.
     _address_fields: ClassVar[tuple[str, ...]] = ()
 
+    #: Fields that are left out of serialized models and not of pickles.
+    _pickled_fields: ClassVar[tuple[str, ...]] = ()
+
     #: Default dialect of each kind of request.
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "chat": "openai-chat",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field, SecretStr
 
 from llamaindex_mdstream._aliases import SageMakerAliases
+from llamaindex_mdstream._content_handlers import media_types, validate_handler
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
 from mdstream_core import SAGEMAKER_ARGUMENTS, Platform, SageMaker, sagemaker_headers
 from mdstream_core.auth import UnsignedSigner, aws
@@ -78,6 +79,12 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     prefix_aware_id: str | None = Field(
         default=None, description="Routing hint for endpoints with `PREFIX_AWARE` routing. At most 64 characters."
     )
+    content_handler: Any = secret_field(
+        "Object that builds the payload and parses the output, as in LlamaIndex's own SageMaker packages: it has "
+        "`content_type`, `accept`, `serialize_input`, `deserialize_output`, and for streams "
+        "`deserialize_streaming_output`. An LLM with a handler sends prompts, not messages. Default: the format of the "
+        "container is detected."
+    )
     profile_name: str | None = Field(
         default=None, description="Profile of `~/.aws`. `credentials_profile_name` is an alias. Default: `AWS_PROFILE`."
     )
@@ -89,6 +96,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     boto3_session: Any = secret_field("A `boto3.Session`: the source of region and credentials.")
     client: Any = secret_field("A boto3 client `sagemaker-runtime`: the source of region, endpoint and credentials.")
 
+    _pickled_fields: ClassVar[tuple[str, ...]] = ("content_handler",)
     _aliases: ClassVar[dict[str, str]] = {
         "base_url": "endpoint_url",
         "aws_region_name": "region_name",
@@ -101,6 +109,8 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     def _translate_aliases(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Translate aliases, and the parameters inside of `endpoint_kwargs`."""
         others = {name: value for name, value in values.items() if name != "endpoint_kwargs"}
+        if values.get("content_handler") is not None and "is_chat_model" in cls.model_fields:
+            others = {"is_chat_model": False, "is_function_calling_model": False, **others}
         return super()._translate_aliases({**(values.get("endpoint_kwargs") or {}), **others})
 
     def _validate_fields(self) -> None:
@@ -111,7 +121,16 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
                 "SageMaker requests are signed with AWS credentials "
                 "(hint: remove api_key, and auth_type unless it is 'none')"
             )
+        if self.content_handler is not None:
+            self._validate_handler()
         self._create_platform(self.region_name or "us-east-1", self.endpoint_url)
+
+    def _validate_handler(self) -> None:
+        validate_handler(self.content_handler)
+        if getattr(self, "dialect", None) is not None:
+            raise ValueError("content_handler and dialect both set the API format (hint: remove one of them)")
+        if getattr(self, "is_chat_model", False):
+            raise ValueError("content_handler sends prompts (hint: remove is_chat_model=True)")
 
     def _connect(self) -> tuple[Platform, Any]:
         auth = UnsignedSigner() if self.auth is None and self._normalized_auth_type() == "none" else self.auth
@@ -148,4 +167,6 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
             custom_attributes=self.custom_attributes,
             enable_explanations=self.enable_explanations,
             prefix_aware_id=self.prefix_aware_id,
+            raw_output=self.content_handler is not None,
+            **media_types(self.content_handler),
         )

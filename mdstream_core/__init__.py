@@ -28,6 +28,13 @@ from mdstream_core.dialects import (
     strict_schema,
     with_strict,
 )
+from mdstream_core.dialects.content_handler import (
+    ContentHandlerDialect,
+    ContentHandlerEmbeddingDialect,
+    ContentHandlerProtocol,
+    HandlerBody,
+    HandlerDecoder,
+)
 from mdstream_core.errors import MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
@@ -62,10 +69,15 @@ __all__ = [
     "Call",
     "Choice",
     "Client",
+    "ContentHandlerDialect",
+    "ContentHandlerEmbeddingDialect",
+    "ContentHandlerProtocol",
     "Dialect",
     "Embedding",
     "Event",
     "Finish",
+    "HandlerBody",
+    "HandlerDecoder",
     "ListDialect",
     "Logprobs",
     "MDStreamError",

@@ -335,7 +335,8 @@ class Attempt:
         if head is None or head.status >= 300 or not (service := self._call.platform.service_metadata(head)):
             return []
         self._fold_events()
-        return [replace(self._accumulator.metadata, service=service)]
+        metadata = self._accumulator.metadata
+        return [replace(metadata, service={**metadata.service, **service})]
 
     def _request_id(self, head: ResponseHead) -> str | None:
         """Return the request id of the response, or else the one that the request was sent with."""

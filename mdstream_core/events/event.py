@@ -95,7 +95,7 @@ class ResponseMetadata:
     """The server's id of the response, such as `chatcmpl-123`."""
     fingerprint: str | None = None
     """The server's `system_fingerprint`, which identifies its configuration."""
-    service: Mapping[str, str] = field(default_factory=dict, hash=False)
+    service: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What the service reports beside the model's output, under the names of its API: SageMaker's
     `InvokedProductionVariant`, `CustomAttributes`, `ContentType`, `NewSessionId` and `ClosedSessionId`."""
 
