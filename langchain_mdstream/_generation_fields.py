@@ -10,7 +10,7 @@ from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._server_info import ServerInfoMixin
-from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect
+from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect, recover_tool_calls
 from mdstream_core.http import SecretHeaders, fingerprint
 from mdstream_core.options import GenerationDialect
 
@@ -94,6 +94,11 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     which such a server rejects them.
     """
 
+    recover_tool_calls: bool = True
+    """Whether a response to a request with tools whose text is exactly one `<tool_call>{"name": …}</tool_call>` is
+    that tool call, for a server that has no parser for it. `False` returns it as text. `tool_call_parser` also reads
+    calls inside of other text."""
+
     reasoning_parser: Literal["think", "open"] | None = None
     """Format in which the model writes reasoning, for a server that returns it as text: `think` if the output may begin
     with `<think>`, `open` if it begins inside of the reasoning."""
@@ -145,9 +150,10 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
         resolved = super()._resolve_dialect(params, stream=stream)
-        if self.tool_call_parser is None and self.reasoning_parser is None:
-            return resolved
-        return TextParsingDialect(resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        if self.tool_call_parser or self.reasoning_parser:
+            resolved = TextParsingDialect(resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        recovers = self.recover_tool_calls and self.tool_call_parser is None
+        return recover_tool_calls(resolved, params) if recovers else resolved
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}
@@ -180,7 +186,7 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             "model_name": self.model,
             "dialect": self.dialect,
             **self._parameters(),
-            "parsers": [self.tool_call_parser, self.reasoning_parser],
+            "parsers": [self.tool_call_parser, self.reasoning_parser, self.recover_tool_calls],
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
             "headers": fingerprint(self.default_headers),

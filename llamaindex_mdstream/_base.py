@@ -22,7 +22,15 @@ from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._structured import StructuredOutput
-from mdstream_core import Call, Dialect, ReasoningHistory, TextParsingDialect, dialect, has_assistant_messages
+from mdstream_core import (
+    Call,
+    Dialect,
+    ReasoningHistory,
+    TextParsingDialect,
+    dialect,
+    has_assistant_messages,
+    recover_tool_calls,
+)
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -180,11 +188,13 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
     def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
-        resolved_dialect = dialect(self._dialect_name(params))
+        resolved_dialect: Dialect = dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
             resolved_dialect = TextParsingDialect(
                 resolved_dialect, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
+        if self.recover_tool_calls and not self.tool_call_parser:
+            resolved_dialect = recover_tool_calls(resolved_dialect, params)
         if not has_assistant_messages(params.get("messages")):
             return resolved_dialect
         return ReasoningHistory(resolved_dialect, self.send_reasoning, self._get_service().reasoning_rules)

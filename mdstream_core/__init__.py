@@ -35,6 +35,7 @@ from mdstream_core.dialects.content_handler import (
     HandlerBody,
     HandlerDecoder,
 )
+from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
 from mdstream_core.errors import MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
@@ -121,6 +122,7 @@ __all__ = [
     "oci_dialect_name",
     "progress_bar",
     "read_in_task",
+    "recover_tool_calls",
     "rerank_dialect",
     "sagemaker_headers",
     "strict_schema",
