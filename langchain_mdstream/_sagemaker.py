@@ -11,6 +11,7 @@ from langchain_mdstream._content_handler_dialect import ContentHandlerChatDialec
 from langchain_mdstream._content_handlers import validate_handler
 from mdstream_core import (
     SAGEMAKER_ARGUMENTS,
+    AsyncInference,
     ContentHandlerDialect,
     ContentHandlerEmbeddingDialect,
     ContentHandlerProtocol,
@@ -73,6 +74,10 @@ class SageMakerMixin(ConnectionFields):
 
     prefix_aware_id: str | None = None
     """Routing hint for endpoints with `PREFIX_AWARE` routing."""
+
+    async_inference: AsyncInference | None = None
+    """Asynchronous inference, for jobs that take longer than 60 s: requests are queued, and the output is read from
+    S3. A stream then has its whole output at once. Example: `AsyncInference("s3://my-bucket/inputs", timeout=1800)`."""
 
     auth: Auth | None = Field(default=None, exclude=True, repr=False)
     """Signer of the requests, in place of AWS credentials: one of `mdstream_core.auth`, or an `httpx.Auth`."""
@@ -202,6 +207,7 @@ class SageMakerMixin(ConnectionFields):
         handler = self.content_handler
         if handler is not None:
             target |= {"content_type": handler.content_type, "accept": handler.accepts, "raw_output": True}
+        target["async_inference"] = self.async_inference
         target = {name: value for name, value in target.items() if value is not None}
         return SageMaker(self.endpoint_name, region, url, **{**target, **self._from_boto3_names(target)})
 

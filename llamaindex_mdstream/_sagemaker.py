@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 from llamaindex_mdstream._aliases import SageMakerAliases
 from llamaindex_mdstream._content_handlers import media_types, validate_handler
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
-from mdstream_core import SAGEMAKER_ARGUMENTS, Platform, SageMaker, sagemaker_headers
+from mdstream_core import SAGEMAKER_ARGUMENTS, AsyncInference, Platform, SageMaker, sagemaker_headers
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.options import Auth, AWSAuthType
 
@@ -78,6 +78,12 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     )
     prefix_aware_id: str | None = Field(
         default=None, description="Routing hint for endpoints with `PREFIX_AWARE` routing. At most 64 characters."
+    )
+    async_inference: AsyncInference | None = Field(
+        default=None,
+        description="Asynchronous inference, for jobs that take longer than 60 s: requests are queued, and the output "
+        "is read from S3, such as `AsyncInference('s3://my-bucket/inputs', timeout=1800)`. A stream then has its whole "
+        "output at once.",
     )
     content_handler: Any = secret_field(
         "Object that builds the payload and parses the output, as in LlamaIndex's own SageMaker packages: it has "
@@ -167,6 +173,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
             custom_attributes=self.custom_attributes,
             enable_explanations=self.enable_explanations,
             prefix_aware_id=self.prefix_aware_id,
+            async_inference=self.async_inference,
             raw_output=self.content_handler is not None,
             **media_types(self.content_handler),
         )

@@ -58,6 +58,7 @@ from mdstream_core.events import (
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
+from mdstream_core.platforms._sagemaker_async import AsyncInference
 from mdstream_core.platforms._sagemaker_headers import SAGEMAKER_ARGUMENTS, sagemaker_headers
 from mdstream_core.rate_limit import RateLimit
 from mdstream_core.retry import Retry, RetryBudget
@@ -67,6 +68,7 @@ from mdstream_core.transport._task_reader import read_in_task
 __all__ = [
     "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
+    "AsyncInference",
     "Call",
     "Choice",
     "Client",

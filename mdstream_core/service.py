@@ -13,7 +13,6 @@ from mdstream_core.batching.rows import RowCollector
 from mdstream_core.batching.stream import TaskWorkers, ThreadWorkers, astream, stream
 from mdstream_core.batching.stream_plan import StreamPlan
 from mdstream_core.call import Call
-from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import (
     ArrayDialect,
     BatchLimit,
@@ -35,6 +34,7 @@ from mdstream_core.http import (
     scrub_credentials,
     sendable_headers,
 )
+from mdstream_core.job_client import create_clients
 from mdstream_core.platforms import Platform
 from mdstream_core.rate_limit import CallLimits, RateLimit, RateLimiter
 from mdstream_core.retry import Retry, RetryQuota
@@ -83,8 +83,7 @@ class Service:
         with scrub_credentials:
             headers = drop_missing_values("default_headers", sendable_headers("default_headers", headers or {}))
         self.platform = platform
-        self.client = Client(auth, http_client, **options)
-        self.async_client = AsyncClient(auth, http_async_client, **options)
+        self.client, self.async_client = create_clients(platform, auth, http_client, http_async_client, **options)
         self._headers = headers
         self._timeout = Timeout.from_value(timeout)
         #: The retry policy of all calls.

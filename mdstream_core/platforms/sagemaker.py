@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
 from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable
+from mdstream_core.platforms._aws_domains import aws_domain
 from mdstream_core.platforms._platform import SERVER_INFO_ROUTES, USER_AGENT, Trailers
+from mdstream_core.platforms._sagemaker_async import AsyncInference
 from mdstream_core.platforms._sagemaker_errors import parse_error
 from mdstream_core.platforms._sagemaker_headers import (
     FIELDS,
@@ -35,16 +37,6 @@ MAX_REQUEST_BYTES = 6_291_456
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
-#: Domains by the prefix of the region; all others are in `amazonaws.com` (botocore's `partitions.json`).
-_SUFFIXES = {
-    "cn-": "amazonaws.com.cn",
-    "eusc-": "amazonaws.eu",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
-    "us-isof-": "csp.hci.ic.gov",
-}
-
 #: Headers of a response, by the names of `InvokeEndpoint`'s output (botocore), and what differs in a stream.
 _RESPONSE_FIELDS = {
     "InvokedProductionVariant": "x-amzn-invoked-production-variant",
@@ -52,6 +44,7 @@ _RESPONSE_FIELDS = {
     "ContentType": "content-type",
     "NewSessionId": f"{HEADER_PREFIX}new-session-id",
     "ClosedSessionId": f"{HEADER_PREFIX}closed-session-id",
+    "OutputLocation": f"{HEADER_PREFIX}outputlocation",
 }
 _STREAM_FIELDS = {**_RESPONSE_FIELDS, "ContentType": f"{HEADER_PREFIX}content-type"}
 
@@ -83,6 +76,7 @@ class SageMaker:
         content_type: Media type of the request. Default: `application/json`.
         raw_output: Whether the container's bytes are returned unparsed: the lines of a stream, or the body of a whole
             response. Default: false.
+        async_inference: Queues the requests (`InvokeEndpointAsync`) and reads the output from S3, for long jobs.
 
     Raises:
         ValueError: A field is missing or malformed; the message names it.
@@ -122,6 +116,8 @@ class SageMaker:
     """Media type of the request. Default: `application/json`."""
     raw_output: bool = False
     """Whether the container's bytes are returned unparsed. Default: false."""
+    async_inference: AsyncInference | None = None
+    """Queue the requests with `InvokeEndpointAsync` and read the output from S3. Default: real-time inference."""
     base_url: str = field(init=False, default="")
     """URL of the endpoint, computed."""
 
@@ -143,6 +139,8 @@ class SageMaker:
         for header, field_name in FIELDS.items():
             if problem := describe_header_problem(header, getattr(self, field_name)):
                 raise ValueError(problem)
+        if (job := self.async_inference) and not self.region_name and not job.s3_endpoint_url:
+            raise ValueError("region_name is missing (hint: S3 needs it, or async_inference.s3_endpoint_url)")
         object.__setattr__(self, "base_url", f"{_build_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
@@ -160,18 +158,20 @@ class SageMaker:
                 f"{route} is not available on SageMaker, whose endpoints serve invocations only "
                 "(hint: look up the model in the container's configuration)"
             )
-        if len(content) > MAX_REQUEST_BYTES:
+        limit = self.async_inference.max_request_bytes if self.async_inference else MAX_REQUEST_BYTES
+        if len(content) > limit:
+            hint = "set async_inference.input_location" if self.async_inference else "send fewer or smaller images"
             raise InvalidRequest(
-                f"the request has {len(content)} bytes; SageMaker accepts {MAX_REQUEST_BYTES} at most "
-                "(hint: send fewer or smaller images)",
+                f"the request has {len(content)} bytes; SageMaker accepts {limit} at most (hint: {hint})",
                 code="PayloadTooLarge",
                 status=413,
             )
-        operation = "invocations-response-stream" if stream else "invocations"
+        job = self.async_inference
+        stream = stream and job is None
+        operation = "async-invocations" if job else "invocations-response-stream" if stream else "invocations"
         fields = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
-        return Request(
-            "POST", f"{self.base_url}/{operation}", {**fields, **filter_headers(headers, stream=stream)}, content
-        )
+        fields |= filter_headers(headers, stream=stream)
+        return Request("POST", f"{self.base_url}/{operation}", job.adapt_headers(fields) if job else fields, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Create the decoder for payload parts and the container's output inside them, or for the container's document.
@@ -220,8 +220,7 @@ def _build_url(url: str | None, region: str | None) -> str:
         if not region:
             raise ValueError("region_name is missing (hint: set region_name, such as us-east-1, or endpoint_url)")
         check_name("region_name", region, "aws region")
-        suffix = next((suffix for prefix, suffix in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
-        return f"https://runtime.sagemaker.{region}.{suffix}"
+        return f"https://runtime.sagemaker.{region}.{aws_domain(region)}"
     problem = "is not a URL of the runtime service (hint: use https://runtime.sagemaker.<region>.amazonaws.com)"
     parts = check_url("endpoint_url", url, problem=problem, userinfo_hint="")
     if parts.query or parts.fragment:
