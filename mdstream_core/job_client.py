@@ -17,7 +17,8 @@ from mdstream_core.client import AsyncClient, Client, _arefresh, _refresh, _star
 from mdstream_core.errors import MDStreamError, StreamInterrupted
 from mdstream_core.http import ResponseHead, scrub_credentials
 from mdstream_core.platforms import Platform, SageMaker
-from mdstream_core.platforms._sagemaker_async import AsyncInference, JobResponse, Send, Wait, run_job
+from mdstream_core.platforms._s3 import JobResponse
+from mdstream_core.platforms._sagemaker_async import AsyncInference, Send, Wait, run_job
 from mdstream_core.transport._cancellation import sleep
 from mdstream_core.transport.decompression import aiter_body, iter_body
 from mdstream_core.transport.exceptions import map_exceptions

@@ -7,27 +7,14 @@ Sources: botocore's model `sagemaker-runtime` 2017-05-13 (`InvokeEndpointAsync`,
 body are newer than the operation); the Amazon S3 API reference ("GetObject", "Virtual hosting of buckets").
 """
 
-import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 from uuid import uuid4
 
 from mdstream_core._addresses import check_url
-from mdstream_core.errors import (
-    AuthenticationError,
-    InvalidRequest,
-    MalformedStream,
-    MDStreamError,
-    NotFound,
-    PermissionDenied,
-    RateLimited,
-    ServerError,
-    StreamStalled,
-    error_class_for_status,
-)
+from mdstream_core.errors import AuthenticationError, InvalidRequest, MalformedStream, MDStreamError, StreamStalled
 from mdstream_core.http import Request, ResponseHead
-from mdstream_core.platforms._aws_domains import aws_domain
+from mdstream_core.platforms._s3 import JobResponse, object_url, parse_s3_error, raise_for_s3, split_location
 from mdstream_core.platforms._sagemaker_errors import parse_error
 
 #: Maximum size of a request body without an object in S3, in bytes (shape `InlineBodyBlob`).
@@ -36,24 +23,8 @@ MAX_INLINE_BYTES = 128_000
 #: Maximum size of an input object, in bytes ("Asynchronous inference" in the developer guide: up to 1 GB).
 MAX_INPUT_BYTES = 1024**3
 
-_LOCATION = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>[^\x00-\x1f\x7f]{0,1024}))?")
-
 _PREFIX = "x-amzn-sagemaker-"
 _INPUT, _OUTPUT, _FAILURE = (f"{_PREFIX}{name}location" for name in ("input", "output", "failure"))
-
-#: Codes of S3's errors.
-_S3_ERRORS: dict[str, tuple[type[MDStreamError], str]] = {
-    "AccessDenied": (PermissionDenied, "allow s3:PutObject on the input and s3:GetObject on the output"),
-    "ExpiredToken": (AuthenticationError, "sign in again: the session token has expired"),
-    "InvalidAccessKeyId": (AuthenticationError, "check the access key: AWS does not know it"),
-    "InvalidToken": (AuthenticationError, "check the session token"),
-    "NoSuchBucket": (NotFound, "check the name of the bucket"),
-    "PermanentRedirect": (InvalidRequest, "use a bucket in the region of the endpoint"),
-    "AuthorizationHeaderMalformed": (InvalidRequest, "use a bucket in the region of the endpoint"),
-    "RequestTimeTooSkewed": (AuthenticationError, "check the clock: AWS allows 15 minutes"),
-    "SignatureDoesNotMatch": (AuthenticationError, "check the secret key, and the proxies"),
-    "SlowDown": (RateLimited, "send fewer requests at once"),
-}
 
 #: What S3 returns for an object that is not there yet: 403 if the caller may not list the bucket ("GetObject").
 _NOT_YET = frozenset({"NoSuchKey", "AccessDenied"})
@@ -92,7 +63,7 @@ class AsyncInference:
 
     def __post_init__(self) -> None:
         if self.input_location is not None:
-            _split_location("async_inference.input_location", self.input_location)
+            split_location("async_inference.input_location", self.input_location)
         if self.s3_endpoint_url is not None:
             check_url("async_inference.s3_endpoint_url", self.s3_endpoint_url, problem="is not a URL", userinfo_hint="")
         for name in ("poll_interval", "timeout"):
@@ -161,20 +132,6 @@ class Wait:
     """Its length."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobResponse:
-    """The response to a request of the exchange."""
-
-    head: ResponseHead
-    """Status and headers; status 0 if the request failed."""
-    body: bytes = b""
-    """The body."""
-    seconds: float = 0.0
-    """How long the request took."""
-    error: MDStreamError | None = None
-    """Why there is no response."""
-
-
 def run_job(
     job: AsyncInference, region: str | None, request: Request
 ) -> Generator[Send | Wait, JobResponse | None, JobResponse]:
@@ -195,7 +152,7 @@ def run_job(
         media_type = {"content-type": request.headers.get(f"{_PREFIX}content-type", "application/json")}
         url = object_url(location, region, job.s3_endpoint_url)
         response = yield Send(Request("PUT", url, media_type, request.content), to_s3=True)
-        _raise_for_s3(response, f"the input cannot be written to {location}")
+        raise_for_s3(response, f"the input cannot be written to {location}")
         request = replace(request, content=b"", headers={**request.headers, _INPUT: location})
         used.append(location)
     accepted = yield Send(request, to_s3=False)
@@ -258,55 +215,8 @@ def _describe_problem(response: JobResponse, location: str) -> str:
         if isinstance(response.error, AuthenticationError):
             raise response.error
         return f"; the last request failed: {response.error}"
-    code, _ = _parse_s3_error(response)
+    code, _ = parse_s3_error(response)
     if code in _NOT_YET or response.head.status in {404, 429} or response.head.status >= 500:
         return f"; S3 returned {response.head.status} {code}"
-    _raise_for_s3(response, f"the output cannot be read from {location}")
+    raise_for_s3(response, f"the output cannot be read from {location}")
     return ""
-
-
-def _raise_for_s3(response: JobResponse | None, action: str) -> None:
-    """Raise the error of a response of S3."""
-    assert response is not None  # noqa: S101  # each request has a response
-    if response.error is not None:
-        raise response.error
-    status = response.head.status
-    if status < 300:
-        return
-    code, text = _parse_s3_error(response)
-    error_class, hint = _S3_ERRORS.get(code, (ServerError if status >= 500 else error_class_for_status(status), ""))
-    raise error_class(
-        f"{action}: S3 returned {status} {code}: {text or 'no message'}{f' (hint: {hint})' if hint else ''}",
-        code=code or None,
-        status=status,
-        request_id=response.head.headers.get("x-amz-request-id"),
-        raw=response.body[:4000].decode("utf-8", "replace"),
-    )
-
-
-def _parse_s3_error(response: JobResponse) -> tuple[str, str]:
-    """Return code and message of S3's XML, without parsing XML: both are short texts."""
-    text = response.body[:10_000].decode("utf-8", "replace")
-    code, message = (re.search(f"<{name}>([^<]{{1,500}})</{name}>", text) for name in ("Code", "Message"))
-    return code[1] if code else "", message[1] if message else ""
-
-
-def object_url(location: str, region: str | None, endpoint_url: str | None) -> str:
-    """Return the URL of an object.
-
-    >>> object_url("s3://my-bucket/a b", "eu-west-1", None), object_url("s3://b.c/d", None, "http://127.0.0.1:1/s3")
-    ('https://my-bucket.s3.eu-west-1.amazonaws.com/a%20b', 'http://127.0.0.1:1/s3/b.c/d')
-    """
-    bucket, key = _split_location("the location of an object", location)
-    path = quote(key, safe="/-_.~")
-    if endpoint_url is not None:
-        return f"{endpoint_url.rstrip('/')}/{bucket}/{path}"
-    host = f"s3.{region}.{aws_domain(region or '')}"
-    return f"https://{host}/{bucket}/{path}" if "." in bucket else f"https://{bucket}.{host}/{path}"
-
-
-def _split_location(name: str, location: str) -> tuple[str, str]:
-    match = _LOCATION.fullmatch(location)
-    if match is None:
-        raise ValueError(f"{name}={location[:200]!r} is no location in S3 (hint: use s3://bucket/prefix)")
-    return match["bucket"], match["key"] or ""
