@@ -45,13 +45,13 @@ class JobClient(Client):
         while True:
             started = time.monotonic()
             if isinstance(step, Wait):
-                answer = None
+                received = None
                 sleep(step.seconds, attempt.cancel_token)
             else:
-                answer = self._send(step, attempt, budget)
+                received = self._send(step, attempt, budget)
             budget.extend(time.monotonic() - started)
             try:
-                step = job.send(answer)
+                step = job.send(received)
             except StopIteration as end:
                 result = end.value
                 break
@@ -96,13 +96,13 @@ class AsyncJobClient(AsyncClient):
         while True:
             started = time.monotonic()
             if isinstance(step, Wait):
-                answer = None
+                received = None
                 await anyio.sleep(step.seconds)
             else:
-                answer = await self._send(step, attempt, budget)
+                received = await self._send(step, attempt, budget)
             budget.extend(time.monotonic() - started)
             try:
-                step = job.send(answer)
+                step = job.send(received)
             except StopIteration as end:
                 result = end.value
                 break

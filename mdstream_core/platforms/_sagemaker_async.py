@@ -1,7 +1,7 @@
 """Asynchronous inference of SageMaker: a request is queued, and its output appears as an object in S3.
 
 `run_job` is the exchange as a generator, without sockets and without a clock: it yields what to send and how long to
-wait, and receives the answers. The clients drive it.
+wait, and receives the responses. The clients drive it.
 
 Sources: botocore's model `sagemaker-runtime` 2017-05-13 (`InvokeEndpointAsync`, where `FailureLocation` and a request
 body are newer than the operation); the Amazon S3 API reference ("GetObject", "Virtual hosting of buckets").
