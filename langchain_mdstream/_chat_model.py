@@ -18,6 +18,7 @@ from pydantic import ConfigDict
 from langchain_mdstream._call_headers import hide_call_headers, hide_headers
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._content_events import ContentEvent, ContentEventBuilder
+from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._messages import openai_messages
@@ -88,7 +89,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself calls `on_llm_new_token` for each chunk, and `on_llm_error` for an exception.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 if chunk := chunks.convert(event):
@@ -104,7 +105,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -265,6 +266,10 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in RESPONSES_PARAMETERS}
         return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
+
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
+        """Create the builder of the chunks of a stream."""
+        return ChunkBuilder(self.provider_name, self._model_name(kwargs))
 
     def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
         if not has_assistant_messages(params.get("messages")):

@@ -454,6 +454,17 @@ def test_unknown_events_are_ignored() -> None:
     assert outcome.model_response.text == "Hello"
 
 
+def test_an_item_without_a_type_is_kept() -> None:
+    """It is unknown, and the response that has it is malformed only if something else is."""
+    unknown = {"type": None, "id": "x_1"}
+    document = response("completed", [unknown, message("Hello")], usage={"input_tokens": []})
+    outcome = decode_document(document)
+
+    assert isinstance(outcome.error, MalformedStream)
+    assert outcome.error.partial.text == "Hello"
+    assert outcome.error.partial.first.provider_data["output_items"][0] == {"id": "x_1"}
+
+
 def test_the_items_are_one_event() -> None:
     """At the end: they cost nothing while the response is received."""
     outcome = decode(*HI, done(message("Hello")), completed(message("Hello")))

@@ -207,7 +207,7 @@ class OutputItems:
         texts = [
             (item, at)
             for item in items
-            if item["type"] == "message" and isinstance(item.get("content"), list)
+            if item.get("type") == "message" and isinstance(item.get("content"), list)
             for at, part in enumerate(item["content"])
             if isinstance(part, Mapping) and "text" in part
         ]
