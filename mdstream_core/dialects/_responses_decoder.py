@@ -110,8 +110,8 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
 
     def _read_response(self, response: Json, kind: str, data: bytes, events: list[Event]) -> None:
         """Read a whole response: the one of the last event, a document, or the empty one of an event before."""
-        values = (response.get(name) for name in ("model", "id"))
-        known = ResponseMetadata(*(value if isinstance(value, str) else None for value in values))
+        model, id = (value if isinstance(value := response.get(name), str) else None for name in ("model", "id"))
+        known = ResponseMetadata(model, id)
         self._metadata = known if known.model or known.id else self._metadata
         status = response.get("status") or _STATUS_BY_EVENT.get(kind, "")
         if kind not in _STATUS_BY_EVENT and not self._is_whole_document:
