@@ -68,7 +68,7 @@ engines:  ## Run the tests on Ray, Spark and Dask, in a separate environment
 
 examples:  ## Run the tests of the web apps in examples/, in a separate environment
 	test -x .examples/bin/python || $(PYTHON) -m venv .examples
-	.examples/bin/pip install -q -e ".[test]" fastapi uvicorn streamlit gradio
+	.examples/bin/pip install -q -e ".[test]" fastapi uvicorn streamlit gradio chainlit
 	.examples/bin/pytest tests/test_examples_*.py
 
 docs:  ## Build the documentation into build/site, strictly

@@ -49,7 +49,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
     "call": ("_call_log _json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork _log http errors wire", "anyio httpx httpcore httptools"),
-    "recording": ("_fork _json _redaction _version errors hooks transport wire", ""),
+    "recording": ("_error_bodies _fork _json _redaction _version errors hooks transport wire", ""),
     "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
     "batching": (
         "_choices _fork _indices _json _log call client errors events hooks retry transport",
