@@ -28,12 +28,13 @@ from mdstream_core.dialects import (
     strict_schema,
     with_strict,
 )
-from mdstream_core.errors import MDStreamError, MissingExtra
+from mdstream_core.errors import GuardrailViolation, MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
     Embedding,
     Event,
     Finish,
+    GuardrailResults,
     Logprobs,
     ModelResponse,
     ProviderData,
@@ -48,6 +49,7 @@ from mdstream_core.events import (
     Usage,
     describe_incomplete,
 )
+from mdstream_core.guardrails import GuardrailPolicy, Guardrails
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.rate_limit import RateLimit
@@ -64,6 +66,10 @@ __all__ = [
     "Embedding",
     "Event",
     "Finish",
+    "GuardrailPolicy",
+    "GuardrailResults",
+    "GuardrailViolation",
+    "Guardrails",
     "ListDialect",
     "Logprobs",
     "MDStreamError",

@@ -1,0 +1,11 @@
+"""Guardrails: checks of inputs and outputs by a service, and what to do with what it finds.
+
+`Guardrails` sends texts to the service and applies a `GuardrailPolicy`; `protect` adds both to the clients of a model's
+`Service`. A streamed output is checked in windows, see `GuardedOutput`.
+"""
+
+from mdstream_core.guardrails.guard import Guardrails
+from mdstream_core.guardrails.output import GuardedOutput
+from mdstream_core.guardrails.policy import GuardrailPolicy, PIIAction, TextLocation
+
+__all__ = ["GuardedOutput", "GuardrailPolicy", "Guardrails", "PIIAction", "TextLocation"]
