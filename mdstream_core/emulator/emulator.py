@@ -149,6 +149,9 @@ class Emulator:
         OSError: The recording cannot be read.
     """
 
+    _loop: asyncio.AbstractEventLoop
+    _stop: asyncio.Event
+
     def __init__(
         self,
         *,
@@ -198,14 +201,9 @@ class Emulator:
             model_server, find_problem, oci_genai_ending, any_model=upstream is not None, guardrails=guardrails
         )
         sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
+        openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
-        services = (
-            deployment,
-            generative_ai,
-            self._modelarts,
-            sagemaker,
-            OpenAICompatibleService(model_server, api_keys),
-        )
+        services = (deployment, generative_ai, self._modelarts, sagemaker, openai_compatible)
         self._rate_enforcer = RateEnforcer(rate_limits, monotonic_clock)
         options: dict[str, Any] = {"delay": delay, "events_per_chunk": events_per_chunk, "clock": clock}
         player = create_replay(replay, timing=replay_timing)
@@ -213,8 +211,6 @@ class Emulator:
         self._tls, self._host, self._port = tls, host, port
         self._ca_file: Path | None = None
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
 
     # Lifecycle
 

@@ -65,7 +65,7 @@ class Channel:
             end = first if first < end < last else end
         return max(end, self.released)
 
-    def cut(self, start: int, end: int) -> str:
+    def take(self, start: int, end: int) -> str:
         """Return the text between two positions, redacted, and count it as released."""
         self.released = end
         return redact(self.text()[start - self._start : end - self._start], start, self._spans)
@@ -78,7 +78,7 @@ class Channel:
             self._start += surplus
 
 
-class _Held(NamedTuple):
+class _BufferedEvent(NamedTuple):
     """An event that is held back: text of a channel, or an event that arrived after such text."""
 
     event: Event
@@ -99,7 +99,7 @@ class GuardedOutput:
         self._policy = policy
         self._window: float = inf if whole else policy.window_size
         self._holds_back = policy.hold_back or whole
-        self._held: deque[_Held] = deque()
+        self._buffered: deque[_BufferedEvent] = deque()
         self._channels: dict[tuple[type[Event], int], Channel] = {}
         self._unchecked = 0
         self._delivered = ResponseAccumulator()
@@ -112,8 +112,8 @@ class GuardedOutput:
             return self._add_text(event)
         if isinstance(event, Logprobs) and self._policy.pii == "redact":
             return []  # they repeat the text, token by token
-        if self._held or (self._unchecked and isinstance(event, Finish)):
-            self._held.append(_Held(event))
+        if self._buffered or (self._unchecked and isinstance(event, Finish)):
+            self._buffered.append(_BufferedEvent(event))
             return []
         return self._deliver([event])
 
@@ -123,7 +123,7 @@ class GuardedOutput:
         channel.append(event.text)
         self._unchecked += len(event.text)
         if self._holds_back:
-            self._held.append(_Held(event, channel, start, channel.end))
+            self._buffered.append(_BufferedEvent(event, channel, start, channel.end))
             return []
         channel.released = channel.end
         return self._deliver([event])
@@ -158,18 +158,18 @@ class GuardedOutput:
         overlap = 0 if final else self._policy.overlap
         ends = {id(channel): channel.releasable_end(overlap) for channel in self._channels.values()}
         events: list[Event] = []
-        while self._held:
-            event, channel, start, end = self._held[0]
+        while self._buffered:
+            event, channel, start, end = self._buffered[0]
             if channel is None:
                 events.append(event)
             else:
                 limit = min(end, ends[id(channel)])
                 if limit > start or limit == end:
-                    events += _with_text(event, channel.cut(start, limit))
+                    events += _with_text(event, channel.take(start, limit))
                 if limit < end:
-                    self._held[0] = _Held(event, channel, max(start, limit), end)
+                    self._buffered[0] = _BufferedEvent(event, channel, max(start, limit), end)
                     break
-            self._held.popleft()
+            self._buffered.popleft()
         for channel in self._channels.values():
             channel.trim(self._policy.max_window_size)
         return self._deliver(events)
