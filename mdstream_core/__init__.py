@@ -49,7 +49,7 @@ from mdstream_core.events import (
     Usage,
     describe_incomplete,
 )
-from mdstream_core.guardrails import GuardrailPolicy, Guardrails
+from mdstream_core.guardrails import GuardrailChecks, GuardrailPolicy, Guardrails
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.rate_limit import RateLimit
@@ -66,6 +66,7 @@ __all__ = [
     "Embedding",
     "Event",
     "Finish",
+    "GuardrailChecks",
     "GuardrailPolicy",
     "GuardrailResults",
     "GuardrailViolation",

@@ -78,7 +78,19 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
 #: What the framework packages may import from the core beside its public names.
 FRAMEWORK_IMPORTS = {
     f"mdstream_core.{route}"
-    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "batch", "errors", "http", "hooks", "options")
+    for route in (
+        "_fork",
+        "auth",
+        "auth.aws",
+        "auth.huawei",
+        "auth.oci",
+        "batch",
+        "errors",
+        "guardrails",
+        "http",
+        "hooks",
+        "options",
+    )
 }
 
 #: And what the conformance suites may import, which run against the emulator.

@@ -4,8 +4,20 @@
 `Service`. A streamed output is checked in windows, see `GuardedOutput`.
 """
 
+from mdstream_core.guardrails.checks import GuardrailChecks
 from mdstream_core.guardrails.guard import Guardrails
+from mdstream_core.guardrails.inputs import content_texts, replace_content_texts
 from mdstream_core.guardrails.output import GuardedOutput
-from mdstream_core.guardrails.policy import GuardrailPolicy, PIIAction, TextLocation
+from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy, PIIAction, TextLocation
 
-__all__ = ["GuardedOutput", "GuardrailPolicy", "Guardrails", "PIIAction", "TextLocation"]
+__all__ = [
+    "SEPARATOR",
+    "GuardedOutput",
+    "GuardrailChecks",
+    "GuardrailPolicy",
+    "Guardrails",
+    "PIIAction",
+    "TextLocation",
+    "content_texts",
+    "replace_content_texts",
+]

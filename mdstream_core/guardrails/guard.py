@@ -1,14 +1,15 @@
 """`Guardrails`: a service that checks texts, and the policy for what it finds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import cast
 
 from mdstream_core.call import Call
 from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import GUARDRAILS, OCIApplyGuardrails, read_guardrails
 from mdstream_core.errors import GuardrailViolation, MDStreamError, extend_error
 from mdstream_core.events import GuardrailResults, ModelResponse, merge_results
+from mdstream_core.guardrails.checks import GuardrailChecks
 from mdstream_core.guardrails.client import AsyncGuardedClient, GuardedClient
 from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy, TextLocation, log_violation
 from mdstream_core.guardrails.redaction import locate_entities
@@ -17,20 +18,16 @@ from mdstream_core.service import Service
 #: Characters that two pieces of a long text have in common, so that a phrase that the first one cuts is checked whole.
 _PIECE_OVERLAP = 200
 
-#: The checks that are requested unless `params` says otherwise: all categories and types.
-_ALL_CHECKS: Mapping[str, Any] = {"content_moderation": (), "pii": (), "prompt_injection": True}
-
-
-_POLICY = GuardrailPolicy()
+_POLICY, _CHECKS = GuardrailPolicy(), GuardrailChecks()
 
 
 class Guardrails:
     """Guardrails of a service, and the policy for what they find.
 
     Args:
-        service: The service that checks the texts: OCI Generative AI, with a compartment.
+        service: The service that checks the texts, OCI Generative AI with a compartment; or a function that returns it.
         policy: Which results are violations, and how outputs are checked.
-        params: Parameters of each request: the checks and their options, see `OCIApplyGuardrails`. Default: all checks.
+        checks: Which checks are requested. Default: all.
         max_text_chars: Number of characters of the longest text of a request. A longer text is checked in several
             requests, in pieces that overlap by 200 characters. The service documents no limit.
 
@@ -45,20 +42,20 @@ class Guardrails:
 
     def __init__(
         self,
-        service: Service,
+        service: Service | Callable[[], Service],
         policy: GuardrailPolicy = _POLICY,
         *,
-        params: Mapping[str, Any] = _ALL_CHECKS,
+        checks: GuardrailChecks = _CHECKS,
         max_text_chars: int = 10_000,
     ) -> None:
         if max_text_chars <= _PIECE_OVERLAP:
             raise ValueError(
                 f"max_text_chars={max_text_chars} is too small (hint: use more than {_PIECE_OVERLAP} characters)"
             )
-        self._service = service
+        self._get_service = service if callable(service) else lambda: service
         #: Which results are violations, and how outputs are checked.
         self.policy = policy
-        self._params = dict(params)
+        self._params = checks.to_params()
         self._max_text_chars = max_text_chars
 
     def apply(self, text: str) -> GuardrailResults:
@@ -67,12 +64,12 @@ class Guardrails:
         Raises:
             MDStreamError: A request failed after its retries.
         """
-        client = self._service.client
+        client = self._get_service().client
         return self._merge(text, [client.complete(self._call(text, start)) for start in self._starts(text)])
 
     async def aapply(self, text: str) -> GuardrailResults:
         """Async variant of `apply`."""
-        client = self._service.async_client
+        client = self._get_service().async_client
         return self._merge(text, [await client.complete(self._call(text, start)) for start in self._starts(text)])
 
     def check(self, texts: Sequence[str], location: TextLocation = "input") -> list[str]:
@@ -128,7 +125,7 @@ class Guardrails:
 
     def _call(self, text: str, start: int) -> Call:
         piece = text[start : start + self._max_text_chars]
-        return self._service.call(OCIApplyGuardrails(), {**self._params, "text": piece}, stream=False)
+        return self._get_service().call(OCIApplyGuardrails(), {**self._params, "text": piece}, stream=False)
 
     def _merge(self, text: str, responses: Sequence[ModelResponse]) -> GuardrailResults:
         pieces = zip(self._starts(text), responses, strict=True)

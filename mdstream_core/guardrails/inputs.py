@@ -59,6 +59,26 @@ def replace_texts(params: Mapping[str, Any], texts: Iterable[tuple[InputText, st
     return dict(result)
 
 
+def content_texts(content: Any) -> list[str]:
+    """Return the texts of a message's content, a string or a list of parts.
+
+    >>> content_texts([{"type": "text", "text": "Hello"}, {"type": "image_url"}])
+    ['Hello']
+    """
+    return [text for _, text in _texts(content)]
+
+
+def replace_content_texts(content: Any, texts: Iterable[str]) -> Any:
+    """Return a message's content with other texts, in the order of `content_texts`.
+
+    >>> replace_content_texts([{"type": "text", "text": "a@b.org"}], ["[REDACTED_EMAIL]"])
+    [{'type': 'text', 'text': '[REDACTED_EMAIL]'}]
+    """
+    for (path, _), text in zip(list(_texts(content)), texts, strict=True):
+        content = _replace(content, path, text)
+    return content
+
+
 def _texts(content: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the texts of a message's content or of a prompt, each with its path."""
     if isinstance(content, str):

@@ -110,6 +110,14 @@ class GuardrailPolicy:
         """
         if violations := self.find_violations(results):
             raise build_violation(violations, results, location)
+        return self.redact(texts, results, location)
+
+    def redact(self, texts: Sequence[str], results: GuardrailResults, location: TextLocation) -> list[str]:
+        """Return the texts, redacted if `pii` is `redact`; other violations are ignored. Arguments as for `enforce`.
+
+        Raises:
+            GuardrailViolation: Information was found, and its offset does not lead to it.
+        """
         if self.pii != "redact":
             return list(texts)
         spans = self.redaction_spans(SEPARATOR.join(texts), results, location)
