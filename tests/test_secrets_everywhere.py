@@ -209,6 +209,8 @@ MODELS: list[tuple[Any, str, Callable[[str], dict[str, Any]], dict[str, Any]]] =
     (llamaindex.OCIGenAIRerank, "oci", _GENAI, {"model": "cohere.rerank.v3.5"}),
     (llamaindex.SageMakerRerank, "sagemaker", _AWS, {}),
     (llamaindex.ModelArtsRerank, "modelarts", _HUAWEI, {}),
+    (langchain.OCIGuardrails, "oci", _GENAI, {}),
+    (llamaindex.OCIGuardrails, "oci", _GENAI, {}),
 ]
 
 
@@ -321,6 +323,9 @@ def _methods(model: Any, outputs: Outputs) -> list[tuple[bool, Callable[[], Any]
 
     config = {"callbacks": [Handler(outputs.reported), outputs.tracer]}
     nodes = [NodeWithScore(node=TextNode(text="a"))]
+    if hasattr(model, "acheck"):
+        traced = [(False, lambda: model.invoke("Hello", config))] if hasattr(model, "invoke") else []
+        return [(False, lambda: model.check("a")), (False, lambda: asyncio.run(model.acheck("a"))), *traced]
     if hasattr(model, "invoke"):
         bound = model.bind(extra_headers=BOUND)
         return [
