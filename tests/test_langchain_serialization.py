@@ -75,7 +75,7 @@ def test_serialized_form(cls: type[Any], snapshot: SnapshotAssertion, monkeypatc
     assert serialized == snapshot
     assert "'secret'" not in re.sub(r"'type': 'secret'", "", str(serialized))
     again = load(serialized, valid_namespaces=["langchain_mdstream"], allowed_objects="all", secrets_from_env=True)
-    assert (type(model), model.model_dump()) == (type(again), again.model_dump())
+    assert (type(model), model.dict()) == (type(again), again.dict())
 
 
 @pytest.mark.parametrize(
