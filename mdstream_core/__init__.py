@@ -15,6 +15,7 @@ from mdstream_core.dialects import (
     ListDialect,
     OpenAIChat,
     OpenAICompletions,
+    OpenAIResponses,
     ReasoningHistory,
     SendReasoning,
     TextParsingDialect,
@@ -25,6 +26,7 @@ from mdstream_core.dialects import (
     has_assistant_messages,
     oci_dialect_name,
     rerank_dialect,
+    restore_texts,
     strict_schema,
     with_strict,
 )
@@ -81,6 +83,7 @@ __all__ = [
     "OCIModelDeployment",
     "OpenAIChat",
     "OpenAICompletions",
+    "OpenAIResponses",
     "Platform",
     "ProviderData",
     "RateLimit",
@@ -115,6 +118,7 @@ __all__ = [
     "progress_bar",
     "read_in_task",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]

@@ -49,13 +49,17 @@ _ENVELOPE_FIELDS = {
 #: Operations that use no model, so that their envelope has no serving mode.
 _OPERATIONS_WITHOUT_MODEL = frozenset({"/actions/applyGuardrails"})
 
+#: The route of OpenAI's Responses API, the only one with a conversation store.
+_RESPONSES = "/v1/responses"
+
 _NO_ENDPOINT = "is not a URL of the service (hint: use https://inference.generativeai.<region>.oci.…)"
 
 _DEDICATED = "ocid1.generativeaiendpoint"
 
 #: Paths that users copy together with the host.
 _PATHS = re.compile(
-    r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText|/applyGuardrails)?(/chat/completions)?/*"
+    r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText|/applyGuardrails)?"
+    r"(/chat/completions|/responses)?/*"
 )
 
 #: Cohere's messages for a prompt that exceeds the context window.
@@ -115,6 +119,8 @@ class OCIGenerativeAI:
         realm: Realm such as `oc1`. Default: that of the compartment's OCID.
         openai_base: Path of the OpenAI-compatible API: `/openai/v1`, or the older `/20231130/actions/v1`. Default:
             `/openai/v1`.
+        conversation_store_id: Id of the conversation store in which OpenAI's Responses API stores responses. Default:
+            none.
 
     Raises:
         ValueError: A field is missing or malformed; the message names it.
@@ -136,6 +142,8 @@ class OCIGenerativeAI:
     """Realm such as `oc1`. Default: that of the compartment's OCID."""
     openai_base: str = "/openai/v1"
     """Path of the OpenAI-compatible API: `/openai/v1` (default), or the older `/20231130/actions/v1`."""
+    conversation_store_id: str | None = None
+    """Id of the conversation store in which OpenAI's Responses API stores responses. Default: none."""
     base_url: str = field(init=False, default="")
     """Scheme and host of the service, computed."""
 
@@ -150,6 +158,8 @@ class OCIGenerativeAI:
         if self.compartment_id is not None:
             check_name("compartment_id", self.compartment_id, "oci compartment")
         check_name("openai_base", self.openai_base, "openai base")
+        if self.conversation_store_id is not None:
+            check_name("conversation_store_id", self.conversation_store_id, "oci conversation store")
         base = _split_endpoint(self.service_endpoint) if self.service_endpoint else self._host()
         object.__setattr__(self, "base_url", base)
 
@@ -208,6 +218,8 @@ class OCIGenerativeAI:
             url = f"{self.base_url}{self.openai_base}{route.removeprefix('/v1')}"
             if self.compartment_id:  # both headers, as Oracle's own client sends them
                 fields |= {"opc-compartment-id": self.compartment_id, "compartmentid": self.compartment_id}
+            if self.conversation_store_id and route == _RESPONSES:
+                fields["opc-conversation-store-id"] = self.conversation_store_id
         return Request(
             "POST" if content else "GET",
             url,
