@@ -268,7 +268,7 @@ async def test_the_middleware_blocks_the_input(emulator: Emulator) -> None:
     assert [] == model_requests(emulator)
 
 
-async def test_the_middleware_checks_outputs_if_told_to(emulator: Emulator) -> None:
+async def test_the_middleware_checks_outputs_on_request(emulator: Emulator) -> None:
     """As langchain-oci does by `apply_to_output`."""
     assert UNSAFE == run_agent(emulator, "unsafe")[-1].content
     with pytest.raises(GuardrailViolation, match="blocked the output"):

@@ -91,14 +91,14 @@ async def test_a_step_of_a_workflow(emulator: Emulator) -> None:
     """The violation ends the workflow with an error that has its facts."""
     guardrails = OCIGuardrails(**oci(emulator), pii="redact")
 
-    class Ask(Workflow):
+    class Check(Workflow):
         @step
         async def check(self, event: StartEvent) -> StopEvent:
             return StopEvent(result=await guardrails.acheck(event.text))
 
-    assert REDACTED == await Ask().run(text=PRIVATE)
+    assert REDACTED == await Check().run(text=PRIVATE)
     with pytest.raises(GuardrailViolation, match="blocked the input"):
-        await Ask().run(text=INJECTION)
+        await Check().run(text=INJECTION)
 
 
 async def test_an_agent_with_a_guarded_llm() -> None:

@@ -58,7 +58,8 @@ class GuardedClient(_BaseGuardedClient):
         """
         output = GuardedOutput(self._policy)
         with closing(self._stream(call, output)) as events:
-            yield from events
+            for event in events:  # parallel to the async variant
+                yield event
 
     def complete(self, call: Call) -> ModelResponse:
         """Return the complete response, which is checked once, at its end. Raises as `stream` does."""
