@@ -45,7 +45,9 @@ if TYPE_CHECKING:
         OCIModelDeploymentEndpointEmbeddings,
         SagemakerEndpointEmbeddings,
     )
+    from langchain_mdstream.guardrails import OCIGuardrails, OCIGuardrailsViolationError
     from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
+    from langchain_mdstream.middleware import OCIGuardrailsMiddleware
     from langchain_mdstream.rerankers import (
         ModelArtsRerank,
         OCIGenAIRerank,
@@ -71,6 +73,9 @@ __all__ = [
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
+    "OCIGuardrails",
+    "OCIGuardrailsMiddleware",
+    "OCIGuardrailsViolationError",
     "OCIModelDeploymentEmbeddings",
     "OCIModelDeploymentEndpointEmbeddings",
     "OCIModelDeploymentLLM",
@@ -101,6 +106,8 @@ _CLASSES = {
         "ChatOCIOpenAI",
         "ChatSagemakerEndpoint",
     ),
+    "guardrails": ("OCIGuardrails", "OCIGuardrailsViolationError"),
+    "middleware": ("OCIGuardrailsMiddleware",),
     "deployments": (
         "ChatOCIModelDeploymentTGI",
         "ChatOCIModelDeploymentVLLM",
@@ -120,9 +127,8 @@ _CLASSES = {
 _MODULES = {name: module for module, names in _CLASSES.items() for name in names}
 
 register_translators()
-register_loadable(
-    {name: _MODULES[name] for module in ("chat_models", "llms", "deployments") for name in _CLASSES[module]}
-)
+_LOADABLE = ("chat_models", "llms", "deployments", "guardrails")
+register_loadable({name: _MODULES[name] for module in _LOADABLE for name in _CLASSES[module]})
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,8 @@ from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._server_info import ServerInfoMixin
-from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect, recover_tool_calls
+from langchain_mdstream.guardrails import OCIGuardrails
+from mdstream_core import Call, Dialect, Service, TextParsingDialect, generation_dialect, recover_tool_calls
 from mdstream_core.http import SecretHeaders, fingerprint
 from mdstream_core.options import GenerationDialect
 
@@ -103,6 +104,10 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     """Format in which the model writes reasoning, for a server that returns it as text: `think` if the output may begin
     with `<think>`, `open` if it begins inside of the reasoning."""
 
+    guardrails: OCIGuardrails | None = None
+    """Guardrails that check the input before it is sent, and the output before it is returned or, in windows, while it
+    is streamed. What they do not allow raises `GuardrailViolation`, whose `partial` is what passed."""
+
     aliases: ClassVar[Mapping[str, str]] = {
         **ConnectionFields.aliases,
         "max_completion_tokens": "max_tokens",
@@ -124,6 +129,12 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     @property
     def _max_resumes(self) -> int:
         return 3 if self.resume is True else int(self.resume)
+
+    def _build_service(self) -> Service:
+        service = super()._build_service()
+        if self.guardrails is not None:
+            self.guardrails.guardrails.protect(service)
+        return service
 
     def _build_call(
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
@@ -190,4 +201,5 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
             "headers": fingerprint(self.default_headers),
+            **({"guardrails": self.guardrails.identifying_params} if self.guardrails else {}),
         }

@@ -23,7 +23,7 @@ from mdstream_core.emulator._replay import create_replay
 from mdstream_core.emulator._tls import server_context
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
-from mdstream_core.emulator.services.oci_genai import COMPARTMENT, GenerativeAIService
+from mdstream_core.emulator.services.oci_genai import COMPARTMENT, GenerativeAIService, GuardrailRules
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatibleService
 from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerService
@@ -122,6 +122,7 @@ class Emulator:
             accepted.
         oci_genai_ending: How streams of OCI Generative AI end: `eof` (the body ends), `done` (`[DONE]`), `hang`
             (the connection stays open); `""` is `done` for Llama models and `eof` for the others.
+        guardrails: What `applyGuardrails` of OCI Generative AI finds, a `GuardrailRules`. Default: its defaults.
         default_route: Route of the model server for a request to the bare endpoint of an OCI model deployment without
             a `route` header; `auto` infers it from the body.
         strict: Return 409, as documented, where a streaming endpoint of an OCI model deployment is called and the model
@@ -148,6 +149,9 @@ class Emulator:
         OSError: The recording cannot be read.
     """
 
+    _loop: asyncio.AbstractEventLoop
+    _stop: asyncio.Event
+
     def __init__(
         self,
         *,
@@ -167,6 +171,7 @@ class Emulator:
         aws_keys: AWSKeys | None = None,
         huawei: HuaweiAccount | None = None,
         oci_genai_ending: str = "",
+        guardrails: GuardrailRules | None = None,
         default_route: str = "/v1/chat/completions",
         strict: bool = True,
         delay: float = 0.0,
@@ -193,7 +198,7 @@ class Emulator:
         find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
         generative_ai = GenerativeAIService(
-            model_server, find_problem, oci_genai_ending, any_model=upstream is not None
+            model_server, find_problem, oci_genai_ending, any_model=upstream is not None, guardrails=guardrails
         )
         self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
@@ -206,8 +211,6 @@ class Emulator:
         self._tls, self._host, self._port = tls, host, port
         self._ca_file: Path | None = None
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
 
     # Lifecycle
 
