@@ -23,13 +23,14 @@ from langchain_mdstream._messages import openai_messages
 from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._responses import ChunkBuilder, build_result
 from langchain_mdstream._rows import ChatRows
+from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
 from langchain_mdstream._structured import Method, build_structured_output
 from langchain_mdstream._tools import Tool, openai_tool
 from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
 @hide_call_headers
-class ChatModel(ChatRows, GenerationFields, BaseChatModel):
+class ChatModel(ChatRows, GenerationFields, ChatParameters, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
@@ -234,12 +235,16 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
-        if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
-            kwargs = {
-                **kwargs,
-                "tool_choice": _tool_choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
-            }
+        default = None if "tool_choice" in self.model_kwargs else self.tool_choice
+        choice = kwargs.get("tool_choice", default)
+        if choice is not None and (tools := kwargs.get("tools")):
+            names = [tool.get("function", {}).get("name") for tool in tools]
+            kwargs = {**kwargs, "tool_choice": _tool_choice(choice, names)}
         return self._build_call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
+
+    def _parameters(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in CHAT_PARAMETERS}
+        return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
 
     def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
         if not has_assistant_messages(params.get("messages")):

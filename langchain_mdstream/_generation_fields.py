@@ -7,7 +7,7 @@ from pydantic import field_validator, model_validator
 
 from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._connection_fields import ConnectionFields, reject_connection_options
-from langchain_mdstream._server_info import ServerInfoMixin
+from langchain_mdstream._server_parameters import SAMPLING_PARAMETERS, SamplingParameters
 from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect
 from mdstream_core.http import fingerprint
 from mdstream_core.options import GenerationDialect
@@ -25,13 +25,14 @@ _PARAMETERS = (
     "frequency_penalty",
     "logprobs",
     "top_logprobs",
+    *SAMPLING_PARAMETERS,
 )
 
 #: Arguments of a call that are for LangChain and not part of the payload.
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
-class GenerationFields(GenerationAliases, ServerInfoMixin):
+class GenerationFields(GenerationAliases, SamplingParameters):
     """Fields for the parameters of text generation, for streaming, resuming and parsing."""
 
     dialect: GenerationDialect | None = None
@@ -41,8 +42,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     """Sampling temperature; higher values give more varied output. `None` uses the server's default."""
 
     top_p: float | None = None
-    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1. `None` uses the server's
-    default."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1; also accepted as `p`.
+    `None` uses the server's default."""
 
     max_tokens: int | None = None
     """Maximum number of tokens to generate; also accepted as `max_completion_tokens`. `None` uses the server's
@@ -101,6 +102,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
         "max_completion_tokens": "max_tokens",
         "stop_sequences": "stop",
         "is_stream": "streaming",
+        "k": "top_k",
+        "p": "top_p",
     }
 
     @model_validator(mode="after")
