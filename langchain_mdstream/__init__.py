@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from langchain_mdstream.embeddings import (
         ModelArtsEmbeddings,
+        OCIDataScienceEmbedding,
         OCIGenAIEmbeddings,
         OCIModelDeploymentEmbeddings,
         OCIModelDeploymentEndpointEmbeddings,
@@ -76,6 +77,7 @@ __all__ = [
     "ModelArtsEmbeddings",
     "ModelArtsLLM",
     "ModelArtsRerank",
+    "OCIDataScienceEmbedding",
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
@@ -115,6 +117,7 @@ _CLASSES = {
     ),
     "embeddings": (
         "ModelArtsEmbeddings",
+        "OCIDataScienceEmbedding",
         "OCIGenAIEmbeddings",
         "OCIModelDeploymentEmbeddings",
         "OCIModelDeploymentEndpointEmbeddings",
