@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ChatModelArts,
         ChatOCIGenAI,
         ChatOCIModelDeployment,
+        ChatOCIOpenAI,
         ChatSagemakerEndpoint,
     )
     from langchain_mdstream.deployments import (
@@ -70,6 +71,7 @@ __all__ = [
     "ChatOCIModelDeployment",
     "ChatOCIModelDeploymentTGI",
     "ChatOCIModelDeploymentVLLM",
+    "ChatOCIOpenAI",
     "ChatSagemakerEndpoint",
     "ContentHandlerBase",
     "EmbeddingsContentHandler",
@@ -108,7 +110,13 @@ _CLASSES = {
         "EmbeddingsContentHandler",
         "LLMContentHandler",
     ),
-    "chat_models": ("ChatModelArts", "ChatOCIGenAI", "ChatOCIModelDeployment", "ChatSagemakerEndpoint"),
+    "chat_models": (
+        "ChatModelArts",
+        "ChatOCIGenAI",
+        "ChatOCIModelDeployment",
+        "ChatOCIOpenAI",
+        "ChatSagemakerEndpoint",
+    ),
     "deployments": (
         "ChatOCIModelDeploymentTGI",
         "ChatOCIModelDeploymentVLLM",

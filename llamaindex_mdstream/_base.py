@@ -23,7 +23,15 @@ from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionRespon
 from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
-from mdstream_core import Call, Dialect, ReasoningHistory, TextParsingDialect, dialect, has_assistant_messages
+from mdstream_core import (
+    Call,
+    Dialect,
+    ReasoningHistory,
+    TextParsingDialect,
+    dialect,
+    has_assistant_messages,
+    recover_tool_calls,
+)
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -165,26 +173,32 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         names = [*_PARAMETERS, *(CHAT_PARAMETERS if "messages" in inputs else ())]
         fields = {name: getattr(self, name) for name in names}
-        return _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        params = _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        return {name: value for name, value in params.items() if name not in self.header_arguments}
 
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> Call:
-        headers = _requests.merge_headers(self.additional_kwargs, options)
+        own = self._call_headers({**self.additional_kwargs, **options})
+        headers = _requests.merge_headers(self.additional_kwargs, options) | own
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}
-        return self._get_service().call(self._resolve_dialect(params), params, stream=stream, headers=headers)
+        return self._get_service().call(
+            self._resolve_dialect(params, stream=stream), params, stream=stream, headers=headers
+        )
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
         """Name of the dialect of a request."""
         kind: ModelKind = "chat" if "messages" in params else "completions"
         return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
-    def _resolve_dialect(self, params: dict[str, Any]) -> Dialect:
-        resolved_dialect = dialect(self._dialect_name(params))
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
+        resolved_dialect: Dialect = dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
             resolved_dialect = TextParsingDialect(
                 resolved_dialect, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
+        if self.recover_tool_calls and not self.tool_call_parser:
+            resolved_dialect = recover_tool_calls(resolved_dialect, params)
         if not has_assistant_messages(params.get("messages")):
             return resolved_dialect
         return ReasoningHistory(resolved_dialect, self.send_reasoning, self._get_service().reasoning_rules)

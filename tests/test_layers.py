@@ -56,7 +56,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
         "anyio numpy pandas pyarrow",
     ),
     "batch": ("batching", ""),
-    "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
+    "job_client": ("attempt auth client errors http platforms transport", "anyio httpx"),
+    "service": ("batching call client dialects errors events http job_client platforms rate_limit retry hooks", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
     "cli": (
@@ -83,7 +84,7 @@ FRAMEWORK_IMPORTS = {
 TESTING_IMPORTS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
 #: The modules that may wait.
-WAITING = {"transport", "client", "batching", "rate_limit", "emulator", "auth", "cli"}
+WAITING = {"transport", "client", "job_client", "batching", "rate_limit", "emulator", "auth", "cli"}
 
 FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}

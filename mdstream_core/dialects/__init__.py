@@ -20,6 +20,7 @@ from mdstream_core.dialects._reasoning_history import (
     SendReasoning,
     has_assistant_messages,
 )
+from mdstream_core.dialects._responses_items import restore_texts
 from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import (
@@ -34,6 +35,7 @@ from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
+from mdstream_core.dialects.openai_responses import OpenAIResponses
 from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
 from mdstream_core.dialects.server_info import Models, Tokenize
 from mdstream_core.dialects.text_parsers import TextParsingDialect
@@ -66,6 +68,7 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "OpenAIResponses",
     "ParameterMemoryDialect",
     "ReasoningHistory",
     "ReasoningRule",
@@ -85,6 +88,7 @@ __all__ = [
     "has_assistant_messages",
     "oci_dialect_name",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]
@@ -95,6 +99,7 @@ D = TypeVar("D", bound=Dialect)
 GenerationDialectName = Literal[
     "openai-chat",
     "openai-completions",
+    "openai-responses",
     "auto",
     "tgi",
     "lmi",
@@ -125,7 +130,7 @@ _EMBEDDINGS: dict[str, ListDialect] = {
 _RERANKERS: dict[str, ListDialect] = {
     entry.name: entry for entry in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
-_OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
+_OPENAI = (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), Auto(), Models(), Tokenize())
 _DIALECTS: dict[str, Dialect] = {
     **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
