@@ -9,7 +9,7 @@ from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
-from langchain_mdstream._server_info import ServerInfoMixin
+from langchain_mdstream._server_parameters import SAMPLING_PARAMETERS, SamplingParameters
 from langchain_mdstream.guardrails import OCIGuardrails
 from mdstream_core import Call, Dialect, Service, TextParsingDialect, generation_dialect, recover_tool_calls
 from mdstream_core.http import SecretHeaders, fingerprint
@@ -28,13 +28,14 @@ _PARAMETERS = (
     "frequency_penalty",
     "logprobs",
     "top_logprobs",
+    *SAMPLING_PARAMETERS,
 )
 
 #: Arguments of a call that are for LangChain and not part of the payload.
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
-class GenerationFields(GenerationAliases, ServerInfoMixin):
+class GenerationFields(GenerationAliases, SamplingParameters):
     """Fields for the parameters of text generation, for streaming, resuming and parsing."""
 
     dialect: GenerationDialect | None = None
@@ -44,8 +45,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     """Sampling temperature; higher values give more varied output. `None` uses the server's default."""
 
     top_p: float | None = None
-    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1. `None` uses the server's
-    default."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1; also accepted as `p`.
+    `None` uses the server's default."""
 
     max_tokens: int | None = None
     """Maximum number of tokens to generate; also accepted as `max_completion_tokens`. `None` uses the server's
@@ -113,6 +114,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
         "max_completion_tokens": "max_tokens",
         "stop_sequences": "stop",
         "is_stream": "streaming",
+        "k": "top_k",
+        "p": "top_p",
     }
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from llamaindex_mdstream._messages import openai_messages
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._rows import GenerationRows
+from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
 from mdstream_core import (
     Call,
@@ -33,6 +34,9 @@ from mdstream_core import (
 )
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
+
+#: Fields that are sent with every request.
+_PARAMETERS = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body", *SAMPLING_PARAMETERS)
 
 
 @_requests.with_hidden_headers
@@ -167,7 +171,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         )
 
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-        names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
+        names = [*_PARAMETERS, *(CHAT_PARAMETERS if "messages" in inputs else ())]
         fields = {name: getattr(self, name) for name in names}
         params = _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
         return {name: value for name, value in params.items() if name not in self.header_arguments}
@@ -232,6 +236,8 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         return {
             **arguments,
             "tools": _tools.wire_tools(tools, strict=self.strict if strict is None else strict),
-            "tool_choice": _tools.tool_choice(tool_choice, required=tool_required),
+            "tool_choice": _tools.tool_choice(
+                self.tool_choice if tool_choice is None and not tool_required else tool_choice, required=tool_required
+            ),
             "parallel_tool_calls": allow_parallel_tool_calls,
         }
