@@ -1,5 +1,6 @@
 """LLM classes, one per platform."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from llama_index.core.llms.llm import LLM
@@ -13,7 +14,7 @@ from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._sagemaker import SageMakerMixin
-from mdstream_core import Dialect, oci_dialect_name
+from mdstream_core import Dialect, OCIGenerativeAI, oci_dialect_name
 from mdstream_core.options import ModelFamily
 
 
@@ -125,12 +126,21 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         "`meta`, `openai` or `generic`. Default: derived from the model's name. `provider` is an alias.",
     )
 
+    conversation_store_id: str | None = Field(
+        default=None,
+        description="OCID of the conversation store in which the service stores the responses of OpenAI's Responses "
+        'API (`dialect="openai-responses"`). Required unless requests have `store=False`.',
+    )
+
     _aliases: ClassVar[dict[str, str]] = {**OCIGenerativeAIMixin._aliases, "provider": "family"}
 
     @classmethod
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_oci_genai_llm"
+
+    def _build_platform(self) -> OCIGenerativeAI:
+        return replace(super()._build_platform(), conversation_store_id=self.conversation_store_id)
 
     def _default_dialect(self, model: str, kind: ModelKind) -> str:
         if kind == "chat":
