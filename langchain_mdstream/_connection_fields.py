@@ -29,7 +29,7 @@ from mdstream_core.http import (
 from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, list_changed_fields
 
 #: The kind of a model; each platform has a default dialect for it.
-ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
+ModelKind = Literal["chat", "completions", "embeddings", "rerank", "guardrails"]
 
 #: The environment variable of a bearer key.
 _API_KEY_VARIABLE = "MDSTREAM_API_KEY"

@@ -22,6 +22,7 @@ from llamaindex_mdstream._output_items import items_to_send
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._rows import GenerationRows
+from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
 from mdstream_core import (
     Call,
@@ -35,6 +36,8 @@ from mdstream_core import (
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
+#: Fields that are sent with every request.
+_PARAMETERS = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body", *SAMPLING_PARAMETERS)
 #: The dialect of OpenAI's Responses API.
 RESPONSES_DIALECT = "openai-responses"
 
@@ -180,7 +183,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         )
 
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-        names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
+        names = [*_PARAMETERS, *(CHAT_PARAMETERS if "messages" in inputs else ())]
         fields = {name: getattr(self, name) for name in names}
         params = _requests.build_params(
             fields,
@@ -251,9 +254,11 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             return arguments
         return {
             **arguments,
+            "tool_choice": _tools.tool_choice(
+                self.tool_choice if tool_choice is None and not tool_required else tool_choice, required=tool_required
+            ),
             "tools": _tools.wire_tools(
                 tools, strict=self.strict if strict is None else strict, allows_any=self._uses_responses_api
             ),
-            "tool_choice": _tools.tool_choice(tool_choice, required=tool_required),
             "parallel_tool_calls": allow_parallel_tool_calls,
         }

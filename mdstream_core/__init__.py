@@ -38,12 +38,13 @@ from mdstream_core.dialects.content_handler import (
     HandlerDecoder,
 )
 from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
-from mdstream_core.errors import MDStreamError, MissingExtra
+from mdstream_core.errors import GuardrailViolation, MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
     Embedding,
     Event,
     Finish,
+    GuardrailResults,
     Logprobs,
     ModelResponse,
     ProviderData,
@@ -58,6 +59,7 @@ from mdstream_core.events import (
     Usage,
     describe_incomplete,
 )
+from mdstream_core.guardrails import GuardrailChecks, GuardrailPolicy, Guardrails
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
 from mdstream_core.platforms._sagemaker_async import AsyncInference
@@ -81,6 +83,11 @@ __all__ = [
     "Embedding",
     "Event",
     "Finish",
+    "GuardrailChecks",
+    "GuardrailPolicy",
+    "GuardrailResults",
+    "GuardrailViolation",
+    "Guardrails",
     "HandlerBody",
     "HandlerDecoder",
     "ListDialect",

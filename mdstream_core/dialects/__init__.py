@@ -30,6 +30,7 @@ from mdstream_core.dialects.embeddings import (
     OpenAIEmbeddings,
     TEIEmbeddings,
 )
+from mdstream_core.dialects.guardrails import GUARDRAILS, OCIApplyGuardrails, read_guardrails
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
@@ -42,6 +43,7 @@ from mdstream_core.dialects.text_parsers import TextParsingDialect
 from mdstream_core.dialects.tgi import TGI
 
 __all__ = [
+    "GUARDRAILS",
     "LMI",
     "TGI",
     "ArrayDialect",
@@ -58,6 +60,7 @@ __all__ = [
     "ListDialect",
     "Models",
     "NegotiatedDialect",
+    "OCIApplyGuardrails",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",
@@ -87,6 +90,7 @@ __all__ = [
     "generation_dialect",
     "has_assistant_messages",
     "oci_dialect_name",
+    "read_guardrails",
     "rerank_dialect",
     "restore_texts",
     "strict_schema",
@@ -135,6 +139,7 @@ _DIALECTS: dict[str, Dialect] = {
     **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
     **_RERANKERS,
+    OCIApplyGuardrails.name: OCIApplyGuardrails(),
 }
 _GENERATION: dict[str, Dialect] = {name: _DIALECTS[name] for name in get_args(GenerationDialectName)}
 

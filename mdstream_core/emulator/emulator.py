@@ -29,7 +29,7 @@ from mdstream_core.emulator.model_server import (
     UpstreamModelServer,
 )
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
-from mdstream_core.emulator.services.oci_genai import GenerativeAIService
+from mdstream_core.emulator.services.oci_genai import GenerativeAIService, GuardrailRules
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatibleService
 from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerService
@@ -102,6 +102,7 @@ class Emulator:
             accepted.
         oci_genai_ending: How streams of OCI Generative AI end: `eof` (the body ends), `done` (`[DONE]`), `hang`
             (the connection stays open); `""` is `done` for Llama models and `eof` for the others.
+        guardrails: What `applyGuardrails` of OCI Generative AI finds, a `GuardrailRules`. Default: its defaults.
         default_route: Route of the model server for a request to the bare endpoint of an OCI model deployment without
             a `route` header; `auto` infers it from the body.
         strict: Return 409, as documented, where a streaming endpoint of an OCI model deployment is called and the model
@@ -128,6 +129,12 @@ class Emulator:
         OSError: The recording cannot be read.
     """
 
+    _loop: asyncio.AbstractEventLoop
+    _stop: asyncio.Event
+
+    _ca_file: Path | None = None
+    _thread: threading.Thread | None = None
+
     def __init__(
         self,
         *,
@@ -147,6 +154,7 @@ class Emulator:
         aws_keys: AWSKeys | None = None,
         huawei: HuaweiAccount | None = None,
         oci_genai_ending: str = "",
+        guardrails: GuardrailRules | None = None,
         default_route: str = "/v1/chat/completions",
         strict: bool = True,
         delay: float = 0.0,
@@ -165,15 +173,15 @@ class Emulator:
             warnings.warn(warning, RuntimeWarning, stacklevel=2)
         api_keys = frozenset(api_keys)
         limits = ServerLimits(tuple(models), context, embedding_size, max_batch_size)
-        model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
+        self._model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
         if upstream is not None:
-            model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
-        self._model_server = model_server
+            self._model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
+        model_server = self._model_server
         self._tokens = SessionTokenIssuer()
-        find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
-        deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
+        check_oci = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
+        deployment = ModelDeploymentService(model_server, check_oci, default_route, strict=strict)
         generative_ai = GenerativeAIService(
-            model_server, find_problem, oci_genai_ending, responses_server, any_model=upstream is not None
+            model_server, check_oci, oci_genai_ending, responses_server, any_model=bool(upstream), guardrails=guardrails
         )
         self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
@@ -184,10 +192,6 @@ class Emulator:
         player = create_replay(replay, timing=replay_timing)
         self._listener = Listener(services, self._rate_enforcer, replay=player, idle=keep_alive, **options)
         self._tls, self._host, self._port = tls, host, port
-        self._ca_file: Path | None = None
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
 
     # Lifecycle
 

@@ -29,6 +29,7 @@ from mdstream_core.emulator._response_plan import (
 from mdstream_core.emulator.faults.error_responses import oci_error_response
 from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
 from mdstream_core.emulator.services.oci_genai import embeddings, responses
+from mdstream_core.emulator.services.oci_genai.guardrails import GuardrailRules, build_guardrails
 from mdstream_core.emulator.services.oci_genai.model_rules import RANGES, check_model_rules, check_ranges
 from mdstream_core.emulator.services.oci_genai.requests import (
     PARSERS,
@@ -42,6 +43,7 @@ COMPARTMENT = "ocid1.compartment.oc1..emulated"
 CONVERSATION_STORE = "ocid1.generativeaiconversationstore.oc1..emulated"
 
 _ACTIONS = "/20231130/actions/"
+_GUARDRAILS = "applyGuardrails"  # the only action without a model
 _STATEFUL = {"responses", "conversations"}  # paths that need a conversation store
 _OPENAI = ("/openai/v1/", "/20231130/actions/v1/")
 _NOT_FOUND_MESSAGE = "Authorization failed or requested resource not found."
@@ -65,6 +67,7 @@ class GenerativeAIService:
         ending: How streams end: `eof`, `done`, `hang`; `""` is the default of each family.
         responses_server: The server of `/v1/responses`, if it is another one.
         any_model: Accept models whose name has no family's prefix.
+        guardrails: What `applyGuardrails` finds.
 
     Raises:
         ValueError: The ending does not exist.
@@ -78,6 +81,7 @@ class GenerativeAIService:
         responses_server: ModelServer | None = None,
         *,
         any_model: bool = False,
+        guardrails: GuardrailRules | None = None,
     ) -> None:
         if ending and ending not in _ENDINGS:
             raise ValueError(f"oci_genai_ending={ending!r} is unknown (hint: use one of {', '.join(_ENDINGS)})")
@@ -86,6 +90,7 @@ class GenerativeAIService:
         self._authenticate = find_problem
         self._ending = ending
         self._any_model = any_model
+        self._guardrails = guardrails or GuardrailRules()
         self._actions = {
             "chat": self._chat,
             "generateText": self._generate_text,
@@ -126,8 +131,9 @@ class GenerativeAIService:
         for base in _OPENAI:
             if http_request.path.startswith(base):
                 return await self._openai(http_request, http_request.path.removeprefix(base))
-        action = self._actions.get(http_request.path.removeprefix(_ACTIONS))
-        if action is None:
+        name = http_request.path.removeprefix(_ACTIONS)
+        action = self._actions.get(name)
+        if action is None and name != _GUARDRAILS:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
         if http_request.method != "POST":
             raise RequestRejected(405, "MethodNotAllowed", f"Method {http_request.method} is not allowed")
@@ -136,6 +142,9 @@ class GenerativeAIService:
             raise RequestRejected(400, "MissingParameter", "compartmentId may not be null")
         if body["compartmentId"] != COMPARTMENT:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
+        if action is None:
+            rules, size = self._guardrails, len(http_request.body)
+            return await run_heavy(size, lambda: json_plan(200, build_guardrails(body, rules)))
         return await action(body, self._check_model(_requested_model(body.get("servingMode"))))
 
     async def _openai(self, http_request: RecordedRequest, path: str) -> ResponsePlan:
