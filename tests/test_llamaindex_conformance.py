@@ -69,6 +69,16 @@ class TestOCIDataScience(Deployment, LLMConformance):
         return OCIDataScience(endpoint=url, max_retries=max_retries, **self.credentials)
 
 
+class TestOCIDataScienceResponses(TestOCIDataScience):
+    """Run the suite with OpenAI's Responses API."""
+
+    service = "oci_model_deployment_responses"
+
+    def llm(self, url: str, max_retries: int) -> LLM:
+        """A chat model."""
+        return OCIDataScience(endpoint=url, max_retries=max_retries, dialect="openai-responses", **self.credentials)
+
+
 class TestOCIGenAI(Generative, LLMConformance):
     """Run the suite."""
 

@@ -98,8 +98,8 @@ def test_parallel_calls(llm: MDStreamLLM) -> None:
     Two calls, streamed and not, also where their deltas alternate; their results are sent back.
     """
     tool = FunctionTool.from_defaults(get_weather)
-    question = ChatMessage("What is the weather in Paris and in Tokyo?")
-    options: dict[str, Any] = {"chat_history": [question], "allow_parallel_tool_calls": True}
+    request = ChatMessage("What is the weather in Paris and in Tokyo?")
+    options: dict[str, Any] = {"chat_history": [request], "allow_parallel_tool_calls": True}
     *_, streamed = llm.stream_chat_with_tools([tool], **options)
     for response in (streamed, llm.chat_with_tools([tool], **options)):
         calls = llm.get_tool_calls_from_response(response)
@@ -110,8 +110,8 @@ def test_parallel_calls(llm: MDStreamLLM) -> None:
             )
             for call in calls
         ]
-        answer = llm.chat_with_tools([tool], chat_history=[question, response.message, *results])
-        assert "The tool says: 17 degrees in Paris; 17 degrees in Tokyo" == answer.message.content
+        last = llm.chat_with_tools([tool], chat_history=[request, response.message, *results])
+        assert "The tool says: 17 degrees in Paris; 17 degrees in Tokyo" == last.message.content
 
 
 @each_platform
@@ -205,11 +205,11 @@ def test_reasoning_is_a_block_that_is_sent_back(emulator: Emulator, genai: MDStr
     With its id and encrypted content; the service verifies both, and that nothing was left out.
     """
     tool = FunctionTool.from_defaults(get_weather)
-    question = ChatMessage("What is the weather in Paris?")
+    request = ChatMessage("What is the weather in Paris?")
     for store in (True, False):
         options = {**REASONING, "store": store}
         for stream in (True, False):
-            params: dict[str, Any] = {"chat_history": [question], **options}
+            params: dict[str, Any] = {"chat_history": [request], **options}
             response = [*genai.stream_chat_with_tools([tool], **params)][-1] if stream else genai.chat_with_tools([tool], **params)  # fmt: skip
             thinking = response.message.blocks[0]
             assert isinstance(thinking, ThinkingBlock)
@@ -218,7 +218,7 @@ def test_reasoning_is_a_block_that_is_sent_back(emulator: Emulator, genai: MDStr
             assert {"id", "encrypted_content"} <= thinking.additional_information.keys()
             (call,) = genai.get_tool_calls_from_response(response)
             result = ChatMessage(role="tool", content="17", additional_kwargs={"tool_call_id": call.tool_id})
-            history = [question, response.message, result]
+            history = [request, response.message, result]
             assert "The tool says: 17" == genai.chat_with_tools([tool], chat_history=history, **options).message.content
             reasoning = emulator.last.json["input"][1]
             assert "reasoning" == reasoning["type"]
@@ -300,13 +300,13 @@ def test_previous_response_id(emulator: Emulator, genai: MDStreamLLM) -> None:
     A stored response is continued by its id, in a call and by `additional_kwargs`.
     """
     id = genai.chat([ChatMessage("My name is Ada.")]).raw["id"]
-    question = [ChatMessage("What is my name?")]
-    assert "Your name is Ada." == genai.chat(question, previous_response_id=id).message.content
+    request = [ChatMessage("What is my name?")]
+    assert "Your name is Ada." == genai.chat(request, previous_response_id=id).message.content
     genai.additional_kwargs = {"previous_response_id": id}
-    assert "Your name is Ada." == [*genai.stream_chat(question)][-1].message.content
+    assert "Your name is Ada." == [*genai.stream_chat(request)][-1].message.content
     genai.additional_kwargs = {"previous_response_id": "resp_unknown"}
     with pytest.raises(errors.InvalidRequest, match="not found"):
-        genai.chat(question)
+        genai.chat(request)
 
 
 def test_the_conversation_store_is_sent(emulator: Emulator) -> None:
@@ -340,7 +340,7 @@ def test_nothing_is_lost(emulator: Emulator, genai: MDStreamLLM, fault: Fault | 
     Text, reasoning, calls and refusals, whatever the server repeats.
     """
     calls = (ToolCall("call_1", "add", ('{"a": 2, ', '"b": 3}')), ToolCall("call_2", "add", ("{}",)))
-    model = lambda request: ModelOutput(("One", " two"), ("Hm", "m"), calls, "tool_calls")  # noqa: E731
+    model = lambda _: ModelOutput(("One", " two"), ("Hm", "m"), calls, "tool_calls")  # noqa: E731
     with Emulator(model=model) as own, RESPONSES_CASES["deployment"].build(own, max_retries=0) as llm:
         own.script(fault)
         *_, last = llm.stream_chat(MESSAGES, tools=[FunctionTool.from_defaults(add)], allow_parallel_tool_calls=True)

@@ -76,7 +76,7 @@ class ConcurrencyRules(LLMRules):
         """
         The server stops generating when the reader closes the stream.
         """
-        emulator.script(SILENCE)
+        emulator.script(self.service_under_test.after_text(SILENCE))
         stream = model.stream_chat([ChatMessage(PROMPT)])
         for _ in range(read):
             next(stream)
@@ -91,7 +91,7 @@ class ConcurrencyRules(LLMRules):
         """
         The server stops generating when the reader calls `aclose`.
         """
-        emulator.script(SILENCE)
+        emulator.script(self.service_under_test.after_text(SILENCE))
 
         async def close_early() -> bool:
             stream: Any = await model.astream_chat([ChatMessage(PROMPT)])
@@ -107,7 +107,7 @@ class ConcurrencyRules(LLMRules):
         """
         A task that is cancelled while it waits for a token closes its connection.
         """
-        emulator.script(SILENCE)
+        emulator.script(self.service_under_test.after_text(SILENCE))
 
         async def cancel() -> bool:
             task = asyncio.create_task(_astream(model))

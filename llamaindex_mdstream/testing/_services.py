@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from llamaindex_mdstream.testing._responses_api import HEAD_EVENTS, after_head, responses_document, responses_events
 from mdstream_core.emulator import Emulator, Fault
 
 Json = dict[str, Any]
@@ -101,6 +102,7 @@ class Service:
         response_body: Converts a message in the OpenAI format and a finish reason to the body of a response.
         vectors: Converts pairs of index and vector to the body of a response.
         has_indices: Whether tool calls and vectors have an index in this format.
+        head_events: Number of events before the first text, beside the one that a chat of the OpenAI format has.
     """
 
     address: Callable[[Emulator], str]
@@ -110,6 +112,11 @@ class Service:
     response_body: Callable[[Json, str], Json] = _openai_whole
     vectors: Callable[[Sequence[tuple[int, Sequence[float]]]], object] = _openai_vectors
     has_indices: bool = True
+    head_events: int = 0
+
+    def after_text(self, fault: Fault) -> Fault:
+        """Return a fault with `after` counted in events of a chat of the OpenAI format."""
+        return fault if fault.after is None else replace(fault, after=fault.after + self.head_events)
 
     def stream_fault(self, *deltas: Json, finish: str = "tool_calls") -> Fault:
         """Create a stream with exactly these deltas."""
@@ -131,6 +138,13 @@ _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
 SERVICES: dict[str, Service] = {
     "openai": Service(lambda emulator: emulator.openai_url),
     "oci_model_deployment": Service(lambda emulator: emulator.endpoint, {**_COMMON_ENDINGS, **_TRAILERS}),
+    "oci_model_deployment_responses": Service(
+        lambda emulator: emulator.endpoint,
+        after_head({**_COMMON_ENDINGS, **_TRAILERS}),
+        events=responses_events,
+        response_body=responses_document,
+        head_events=HEAD_EVENTS,
+    ),
     "oci_genai": Service(
         lambda emulator: emulator.oci_genai.endpoint,
         events=_generic_events,
@@ -154,7 +168,8 @@ SERVICES: dict[str, Service] = {
         lambda emulator: emulator.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
     ),
 }
-"""The services that the suites can use, selected by `service`. `sagemaker_tei` is an endpoint for embeddings.
+"""The services that the suites can use, selected by `service`. `sagemaker_tei` is an endpoint for embeddings,
+`oci_model_deployment_responses` OpenAI's Responses API.
 
 The `url` of SageMaker and of OCI Generative AI is the base URL of the service.
 """

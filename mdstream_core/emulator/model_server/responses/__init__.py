@@ -12,13 +12,8 @@ from mdstream_core.emulator.model_server._errors import ModelServerError
 from mdstream_core.emulator.model_server._responses_formats import Json, ResponsesFormat
 from mdstream_core.emulator.model_server.responses._conversion import to_chat_request
 from mdstream_core.emulator.model_server.responses._errors import invalid
-from mdstream_core.emulator.model_server.responses._items import (
-    check_item,
-    check_order,
-    check_pairs,
-    item_type,
-    not_persisted,
-)
+from mdstream_core.emulator.model_server.responses._item_order import check_order, check_pairs, not_persisted
+from mdstream_core.emulator.model_server.responses._items import check_item, item_type
 from mdstream_core.emulator.model_server.responses._output import OutputBuilder
 from mdstream_core.emulator.model_server.responses._store import ResponseStore
 from mdstream_core.emulator.model_server.responses._validation import check_parameters

@@ -10,11 +10,9 @@ from mdstream_core.emulator.model import ModelOutput, ToolCall
 from mdstream_core.emulator.model_server._chat import fake_logprob
 from mdstream_core.emulator.model_server._responses_formats import Json, ResponsesFormat
 from mdstream_core.emulator.model_server.responses._conversion import custom_tool_names
+from mdstream_core.emulator.model_server.responses._events import EventFields, refusal_events, summary_events
 from mdstream_core.emulator.model_server.responses._hosted_tools import hosted_events, opening_fields, visible_item
 from mdstream_core.emulator.model_server.responses._reasoning import encrypt
-
-EventFields = tuple[str, Json]
-"""Type of an event and its fields, without `sequence_number` and `output_index`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class OutputBuilder:
         summary = [{"type": "summary_text", "text": "".join(tokens)} for tokens in summaries]
         first = {"encrypted_content": ""} if encrypted else {}
         return OutputItem(
-            {**opening, **encrypted, "summary": summary}, {**opening, **first}, list(_summary_events(id, summaries))
+            {**opening, **encrypted, "summary": summary}, {**opening, **first}, list(summary_events(id, summaries))
         )
 
     def _summaries(self) -> list[list[str]]:
@@ -132,7 +130,7 @@ class OutputBuilder:
             events += self._text_events(id, contents[0])
         if output.refusal:
             refusal = "".join(output.refusal)
-            events += _refusal_events({"content_index": len(contents), "item_id": id}, output.refusal)
+            events += refusal_events({"content_index": len(contents), "item_id": id}, output.refusal)
             contents.append({"type": "refusal", "refusal": refusal})
         final = {**opening, "content": contents, "status": status, **self._format.done_message}
         return OutputItem(final, opening, events)
@@ -199,23 +197,3 @@ class OutputBuilder:
         final = visible_item(item, self._include)
         counts = (tool.get("partial_images") for tool in self._request.get("tools") or ())
         return OutputItem(final, opening_fields(final), list(hosted_events(final, next(filter(None, counts), 0))))
-
-
-def _summary_events(id: str, parts: Sequence[Sequence[str]]) -> Iterator[EventFields]:
-    for index, tokens in enumerate(parts):
-        position: Json = {"item_id": id, "summary_index": index}
-        text = "".join(tokens)
-        yield "response.reasoning_summary_part.added", {**position, "part": {"type": "summary_text", "text": ""}}
-        for token in tokens:
-            yield "response.reasoning_summary_text.delta", {**position, "delta": token}
-        yield "response.reasoning_summary_text.done", {**position, "text": text}
-        yield "response.reasoning_summary_part.done", {**position, "part": {"type": "summary_text", "text": text}}
-
-
-def _refusal_events(position: Json, tokens: Sequence[str]) -> Iterator[EventFields]:
-    refusal = "".join(tokens)
-    yield "response.content_part.added", {**position, "part": {"type": "refusal", "refusal": ""}}
-    for token in tokens:
-        yield "response.refusal.delta", {**position, "delta": token}
-    yield "response.refusal.done", {**position, "refusal": refusal}
-    yield "response.content_part.done", {**position, "part": {"type": "refusal", "refusal": refusal}}

@@ -7,7 +7,8 @@ from typing import Any
 
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator.model_server._responses_formats import Json, ResponsesFormat
-from mdstream_core.emulator.model_server.responses._output import EventFields, OutputItem
+from mdstream_core.emulator.model_server.responses._events import EventFields
+from mdstream_core.emulator.model_server.responses._output import OutputItem
 
 CREATED = 1_795_188_580  # constant, so that transcripts can be compared
 _PADDING = "aB3xK9mQ7tR1vW5z"  # `obfuscation` hides the length of a delta
