@@ -32,14 +32,13 @@ Part = dict[str, Any]
 _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 
 #: Roles whose content must be text.
-_TEXT_ONLY_ROLES = frozenset({"developer", "function", "system", "tool"})
+_TEXT_ONLY_ROLES = frozenset({"developer", "system"})
 
 
 def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
     """Convert messages to the OpenAI format.
 
-    Media that tools returned follow the tool messages in a user message, because servers accept only text in tool
-    messages.
+    Media that tools returned are parts of their tool messages; dialects move them to where their servers accept them.
 
     Args:
         messages: The conversation. It is not changed.
@@ -52,16 +51,7 @@ def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False)
         >>> openai_messages([ChatMessage(role="user", content="Hello")])
         [{'role': 'user', 'content': 'Hello'}]
     """
-    converted: list[dict[str, Any]] = []
-    media: list[Part] = []
-    for message in messages:
-        if media and message.role != MessageRole.TOOL:
-            converted.append({"role": "user", "content": media})
-            media = []
-        converted.append(_message(message) | (_reasoning(message) if reasoning else {}))
-        if message.role == MessageRole.TOOL:
-            media = [*media, *(part for part in _parts(message) if part["type"] != "text")]
-    return [*converted, {"role": "user", "content": media}] if media else converted
+    return [_message(message) | (_reasoning(message) if reasoning else {}) for message in messages]
 
 
 def read_tool_calls(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] | str]]:
@@ -112,7 +102,7 @@ def _content(role: str, message: ChatMessage) -> str | list[Part]:
         return "\n".join(_assistant_texts(message.blocks))
     parts = _parts(message)
     texts = [part["text"] for part in parts if part["type"] == "text"]
-    if len(texts) == len(parts) or role == "tool":
+    if len(texts) == len(parts):
         return "\n".join(texts)
     if role in _TEXT_ONLY_ROLES:
         others = {type(block).__name__ for block in message.blocks} - {"TextBlock", "ThinkingBlock", "ToolCallBlock"}

@@ -13,6 +13,7 @@ from mdstream_core.emulator.model._rules import (
     describe_attachments,
     echo,
     is_reasoning_requested,
+    name_attachments,
     quote_context,
     write_reasoning,
 )
@@ -47,7 +48,9 @@ def _generate(request: dict[str, Any]) -> ModelOutput:
 
 def _write_text(parsed: ParsedRequest) -> str:
     if parsed.results:
-        return f"The tool says: {'; '.join(map(_readable, parsed.results))}"
+        output = f"The tool says: {'; '.join(map(_readable, parsed.results))}"
+        has_media = any(message.get("role") == "user" for message in parsed.messages_since)
+        return f"{output} I see {name_attachments(parsed)}." if has_media else output
     rules = (describe_attachments, quote_context, apply_rules)
     return next((text for rule in rules if (text := rule(parsed)) is not None), None) or echo(parsed)
 
