@@ -56,7 +56,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
         "anyio numpy pandas pyarrow",
     ),
     "batch": ("batching", ""),
-    "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
+    "service": ("_images batching call client dialects errors events http platforms rate_limit retry hooks", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
     "cli": (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mdstream_core.emulator.model._embedding import embed, relevance, relevances
+from mdstream_core.emulator.model._image_text import decode_image, read_image_text
 from mdstream_core.emulator.model._output import ModelOutput, ToolCall, apply_limits, split_tokens
 from mdstream_core.emulator.model._request import ParsedRequest
 from mdstream_core.emulator.model._rules import (
@@ -69,7 +70,9 @@ __all__ = [
     "ModelOutput",
     "ToolCall",
     "apply_limits",
+    "decode_image",
     "embed",
+    "read_image_text",
     "relevance",
     "relevances",
     "respond",
