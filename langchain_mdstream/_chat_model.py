@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -17,19 +18,28 @@ from pydantic import ConfigDict
 from langchain_mdstream._call_headers import hide_call_headers, hide_headers
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._content_events import ContentEvent, ContentEventBuilder
+from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._messages import openai_messages
+from langchain_mdstream._output_items import items_to_send
 from langchain_mdstream._profiles import known_profile
 from langchain_mdstream._responses import ChunkBuilder, build_result
+from langchain_mdstream._responses_fields import (
+    RESPONSES_DIALECT,
+    RESPONSES_PARAMETERS,
+    ResponsesFields,
+    split_at_last_response,
+)
 from langchain_mdstream._rows import ChatRows
+from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
 from langchain_mdstream._structured import Method, build_structured_output
 from langchain_mdstream._tools import Tool, openai_tool
 from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
 @hide_call_headers
-class ChatModel(ChatRows, GenerationFields, BaseChatModel):
+class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
@@ -80,7 +90,7 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself calls `on_llm_new_token` for each chunk, and `on_llm_error` for an exception.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 if chunk := chunks.convert(event):
@@ -96,7 +106,7 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -149,10 +159,10 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
 
         Args:
             tools: Tools, functions, Pydantic classes, TypedDicts, or dicts in the format of OpenAI, Anthropic, Bedrock
-                or MCP; may be empty. Tools that a provider runs itself (`{"type": "web_search"}`) raise an error that
-                names them.
-            tool_choice: `"auto"`, `"none"`, the name of a tool, OpenAI's own format, or `"any"`, `"required"` or `True`
-                for at least one call.
+                or MCP; may be empty. Tools that a provider runs itself (`{"type": "web_search"}`) are for OpenAI's
+                Responses API; for other dialects they raise an error that names them.
+            tool_choice: `"auto"`, `"none"`, the name of a tool (the type of one that the provider runs), OpenAI's own
+                format, or `"any"`, `"required"` or `True` for at least one call.
             strict: Whether arguments must follow the schema. All objects of the schema then have all fields required
                 and `additionalProperties: false`, as OpenAI's strict mode requires.
             parallel_tool_calls: Whether the model may make several calls at once.
@@ -161,8 +171,9 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         Returns:
             A runnable whose messages may have `tool_calls`.
         """
-        converted = [openai_tool(tool, strict=strict) for tool in tools]
-        choice = _tool_choice(tool_choice, [tool["function"]["name"] for tool in converted]) if converted else None
+        allows_any = self._uses_responses_api(kwargs)
+        converted = [openai_tool(tool, strict=strict, allows_any=allows_any) for tool in tools]
+        choice = _tool_choice(tool_choice, converted) if converted else None
         options = {"tools": converted or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
         return self.bind(**{name: value for name, value in options.items() if value is not None}, **kwargs)
 
@@ -234,12 +245,34 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
-        if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
-            kwargs = {
-                **kwargs,
-                "tool_choice": _tool_choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
-            }
-        return self._build_call({"messages": openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream)
+        default = None if "tool_choice" in self.model_kwargs else self.tool_choice
+        choice = kwargs.get("tool_choice", default)
+        if choice is not None and (tools := kwargs.get("tools")):
+            kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
+        inputs = self._responses_inputs(messages, kwargs) if self._uses_responses_api(kwargs) else None
+        inputs = inputs or {"messages": openai_messages(messages, reasoning=True)}
+        return self._build_call(inputs, stop, kwargs, stream=stream)
+
+    def _uses_responses_api(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether a request is one of OpenAI's Responses API."""
+        return (self.dialect or self._default_dialect(self._model_name(kwargs))) == RESPONSES_DIALECT
+
+    def _responses_inputs(self, messages: Sequence[BaseMessage], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs of a request of OpenAI's Responses API: the items of earlier responses are sent back."""
+        known: dict[str, Any] = {}
+        if self.use_previous_response_id and "previous_response_id" not in kwargs:
+            messages, id = split_at_last_response(messages)
+            known = {"previous_response_id": id} if id else {}
+        find_items = partial(items_to_send, reasoning=self.send_reasoning != "never")
+        return {"messages": openai_messages(messages, reasoning=True, find_items=find_items), **known}
+
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
+        """Create the builder of the chunks of a stream."""
+        return ChunkBuilder(self.provider_name, self._model_name(kwargs))
+
+    def _parameters(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)}
+        return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
 
     def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
         if not has_assistant_messages(params.get("messages")):
@@ -250,7 +283,7 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         """Return the cache key: LangChain's, and all parameters that are not serialized."""
         return f"{super()._get_llm_string(stop, **hide_headers(kwargs))}---{self._identifying_params}"
 
-    def _model_name(self, kwargs: dict[str, Any]) -> str:
+    def _model_name(self, kwargs: Mapping[str, Any]) -> str:
         """Name of the model of a request."""
         return str(kwargs.get("model") or self.model)
 
@@ -268,13 +301,18 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         return params
 
 
-def _tool_choice(choice: str | bool | dict[str, Any] | None, names: list[str]) -> str | dict[str, Any] | None:
+def _tool_choice(
+    choice: str | bool | dict[str, Any] | None, tools: Sequence[Mapping[str, Any]]
+) -> str | dict[str, Any] | None:
+    """Return `tool_choice` in OpenAI's form; a name is that of a function, or the type of a provider's own tool."""
     if choice in ("any", "required", True):
         return "required"
     if choice in ("auto", "none") or not choice:
         return choice or None
     if isinstance(choice, str):
+        names = [str((tool.get("function") or tool).get("name") or tool.get("type")) for tool in tools]
         if choice not in names:
             raise ValueError(f"tool_choice={choice!r} is not a bound tool (hint: use one of {', '.join(names)})")
-        return {"type": "function", "function": {"name": choice}}
+        is_function = "function" in tools[names.index(choice)]
+        return {"type": "function", "function": {"name": choice}} if is_function else {"type": choice}
     return choice if isinstance(choice, dict) else None

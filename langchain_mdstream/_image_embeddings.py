@@ -1,6 +1,6 @@
 """`ImageEmbeddings`: image methods of the embedding models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mdstream_core import Image, ImageURIs, ModelResponse
@@ -40,12 +40,12 @@ class ImageEmbeddings:
             ModelError: A request failed; `partial.embeddings` has the vectors of the others.
         """
         uris = ImageURIs(images, mime_type, self.max_image_bytes)
-        return to_vectors(self._gather(uris, self._build_params("IMAGE", {}), 1))
+        return to_vectors(self._gather(uris, self._build_params("IMAGE", {}), 1, {}))
 
     async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """Embed images asynchronously; see `embed_images`."""
         uris = ImageURIs(images, mime_type, self.max_image_bytes)
-        return to_vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1))
+        return to_vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1, {}))
 
     def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """Embed images: langchain-oci's name of `embed_images`."""
@@ -55,10 +55,14 @@ class ImageEmbeddings:
         """Embed images asynchronously: langchain-oci's name of `aembed_images`."""
         return await self.aembed_images(images, mime_type)
 
-    def _gather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    def _gather(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, arguments: Mapping[str, Any]
+    ) -> ModelResponse:
         raise NotImplementedError
 
-    async def _agather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    async def _agather(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, arguments: Mapping[str, Any]
+    ) -> ModelResponse:
         raise NotImplementedError
 
     def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -99,11 +99,15 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
     openai_base: str = "/openai/v1"
     """Base path of the OpenAI-compatible API. The older one is `/20231130/actions/v1`."""
 
+    conversation_store_id: str | None = None
+    """Id of the conversation store in which OpenAI's Responses API stores responses (chat models only)."""
+
     provider_name: ClassVar[str] = "oci_genai"
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "completions": "oci-generate-text-llama",
         "embeddings": "oci-embed-text",
         "rerank": "oci-rerank-text",
+        "guardrails": "oci-apply-guardrails",
     }
     address_fields: ClassVar[tuple[str, ...]] = (
         "compartment_id",
@@ -112,6 +116,7 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         "family",
         "api_format",
         "openai_base",
+        "conversation_store_id",
     )
     platform_aliases: ClassVar[Mapping[str, str]] = {"provider": "family", "base_url": "service_endpoint"}
 
@@ -121,8 +126,8 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
 
         `streaming=False` is dropped, because langchain-oci does not switch streaming off.
         """
-        if values.pop("use_responses_api", False):
-            raise ValueError("use_responses_api: the Responses API is not supported (hint: use dialect='openai-chat')")
+        if cls.model_kind != "chat" and values.pop("use_responses_api", False):
+            raise ValueError("use_responses_api is for chat models (hint: remove it)")
         if not values.get("streaming", True):
             del values["streaming"]
         if isinstance(more := values.get("model_kwargs"), Mapping):
@@ -133,16 +138,17 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         return {**values, **{name: value for name, value in settings.items() if values.get(name) is None}}
 
     def _build_platform(self) -> Platform:
-        if not self.model:
+        if not self.model and self.model_kind != "guardrails":
             raise ValueError(
                 "model is missing (hint: set a model name such as 'xai.grok-4', or the OCID of a dedicated endpoint)"
             )
         return OCIGenerativeAI(
             self.compartment_id,
-            self.model,
+            self.model or None,
             self.region or (None if self.service_endpoint else self._signer_region()),
             self.service_endpoint,
             openai_base=self.openai_base,
+            conversation_store_id=self.conversation_store_id,
         )
 
     def _signer_region(self) -> str | None:
@@ -193,11 +199,20 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         return params
 
 
+#: Guardrails use no model.
+_MODEL_KINDS: tuple[ModelKind, ...] = ("chat", "completions", "embeddings", "rerank")
+
 #: The kinds of model that a field applies to; for others it is rejected.
 _FIELDS_BY_KIND: Mapping[str, tuple[ModelKind, ...]] = {
     "family": ("chat", "completions"),
     "max_sequential_tool_calls": ("chat",),
     "tool_result_guidance": ("chat",),
+    "conversation_store_id": ("chat",),
+    "api_format": _MODEL_KINDS,
+    "dialect": _MODEL_KINDS,
+    "extra_body": _MODEL_KINDS,
+    "model": _MODEL_KINDS,
+    "model_kwargs": _MODEL_KINDS,
 }
 
 _GUIDANCE = "The results of the tools are above. Answer the user with them, in plain words; call no tool without need."

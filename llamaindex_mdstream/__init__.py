@@ -24,6 +24,7 @@ from llamaindex_mdstream.embeddings import (
     OCIGenAIEmbeddings,
     SageMakerEmbedding,
 )
+from llamaindex_mdstream.guardrails import OCIGuardrails
 from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
 from llamaindex_mdstream.rerankers import (
     MDStreamRerank,
@@ -46,6 +47,7 @@ __all__ = [
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
+    "OCIGuardrails",
     "RateLimit",
     "RequestNotSent",
     "SageMakerEmbedding",

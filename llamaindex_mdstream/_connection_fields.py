@@ -171,7 +171,13 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         policy = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks, *limits)
         # A generator and no list: tracebacks may show local variables.
         address = (getattr(self, name) for name in self._address_fields)
-        return self._services.get(ServiceKey((*address, *connection, *policy)), self._build_service)
+        key = ServiceKey((*address, *connection, *policy, *self._guardrails_key))
+        return self._services.get(key, self._build_service)
+
+    @property
+    def _guardrails_key(self) -> tuple[Any, ...]:
+        """What the service depends on beside the connection."""
+        return ()
 
     async def _prepare_service(self) -> None:
         """Build the service in a thread if building it blocks for long."""
@@ -216,7 +222,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         """Leave out credentials: the unpickled object resolves them again. A signer that can do so is included."""
         auth = self.auth if isinstance(self.auth, Signer) else None
         headers = self._serialize_headers(self.default_headers)
-        retained = {"auth": auth, "default_headers": headers, "rate_limit": self.rate_limit}
+        own = {name: getattr(self, name) for name in self._pickled_fields}
+        retained = {"auth": auth, "default_headers": headers, "rate_limit": self.rate_limit, **own}
         redacted = self.model_copy(update={**self._hidden_fields(), **retained})
         # LlamaIndex's `__getstate__` removes attributes that cannot be pickled from the object that it is called for.
         return super(ConnectionFields, redacted).__getstate__()

@@ -35,7 +35,12 @@ _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 _TEXT_ONLY_ROLES = frozenset({"developer", "system"})
 
 
-def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
+def openai_messages(
+    messages: Sequence[ChatMessage],
+    *,
+    reasoning: bool = False,
+    find_items: Callable[[ChatMessage], list[dict[str, Any]]] | None = None,
+) -> list[dict[str, Any]]:
     """Convert messages to the OpenAI format.
 
     Media that tools returned are parts of their tool messages; dialects move them to where their servers accept them.
@@ -43,6 +48,7 @@ def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False)
     Args:
         messages: The conversation. It is not changed.
         reasoning: Whether assistant messages include `reasoning_content`, from which `ReasoningHistory` selects.
+        find_items: Returns the output items of an assistant message, for OpenAI's Responses API.
 
     Raises:
         ValueError: A block cannot be converted. The error names its class.
@@ -51,7 +57,18 @@ def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False)
         >>> openai_messages([ChatMessage(role="user", content="Hello")])
         [{'role': 'user', 'content': 'Hello'}]
     """
+    if find_items is not None:
+        return [_message_with_items(message, find_items, reasoning=reasoning) for message in messages]
     return [_message(message) | (_reasoning(message) if reasoning else {}) for message in messages]
+
+
+def _message_with_items(
+    message: ChatMessage, find_items: Callable[[ChatMessage], list[dict[str, Any]]], *, reasoning: bool
+) -> dict[str, Any]:
+    """Convert a message for OpenAI's Responses API."""
+    converted = _message(message) | (_reasoning(message) if reasoning else {})
+    items = find_items(message) if converted["role"] == "assistant" else []
+    return {**converted, "output_items": items} if items else converted
 
 
 def read_tool_calls(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] | str]]:
@@ -75,8 +92,11 @@ def _reasoning(message: ChatMessage) -> dict[str, Any]:
     """Return the reasoning of a message, without signed blocks, which belong to another provider."""
     if _ROLES.get(message.role, message.role.value) != "assistant":
         return {}
+    is_own = "output_items" in message.additional_kwargs
     blocks = [
-        block for block in message.blocks if isinstance(block, ThinkingBlock) and not block.additional_information
+        block
+        for block in message.blocks
+        if isinstance(block, ThinkingBlock) and (is_own or not block.additional_information)
     ]
     text = "".join(block.content or "" for block in blocks) or message.additional_kwargs.get("reasoning_content")
     return {"reasoning_content": text} if isinstance(text, str) and text else {}

@@ -15,6 +15,7 @@ from mdstream_core.dialects import (
     ListDialect,
     OpenAIChat,
     OpenAICompletions,
+    OpenAIResponses,
     ReasoningHistory,
     SendReasoning,
     TextParsingDialect,
@@ -25,15 +26,25 @@ from mdstream_core.dialects import (
     has_assistant_messages,
     oci_dialect_name,
     rerank_dialect,
+    restore_texts,
     strict_schema,
     with_strict,
 )
-from mdstream_core.errors import MDStreamError, MissingExtra
+from mdstream_core.dialects.content_handler import (
+    ContentHandlerDialect,
+    ContentHandlerEmbeddingDialect,
+    ContentHandlerProtocol,
+    HandlerBody,
+    HandlerDecoder,
+)
+from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
+from mdstream_core.errors import GuardrailViolation, MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
     Embedding,
     Event,
     Finish,
+    GuardrailResults,
     Logprobs,
     ModelResponse,
     ProviderData,
@@ -48,8 +59,11 @@ from mdstream_core.events import (
     Usage,
     describe_incomplete,
 )
+from mdstream_core.guardrails import GuardrailChecks, GuardrailPolicy, Guardrails
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
+from mdstream_core.platforms._sagemaker_async import AsyncInference
+from mdstream_core.platforms._sagemaker_headers import SAGEMAKER_ARGUMENTS, sagemaker_headers
 from mdstream_core.rate_limit import RateLimit
 from mdstream_core.retry import Retry, RetryBudget
 from mdstream_core.service import Service
@@ -57,14 +71,26 @@ from mdstream_core.transport._task_reader import read_in_task
 
 __all__ = [
     "MAX_IMAGE_BYTES",
+    "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
+    "AsyncInference",
     "Call",
     "Choice",
     "Client",
+    "ContentHandlerDialect",
+    "ContentHandlerEmbeddingDialect",
+    "ContentHandlerProtocol",
     "Dialect",
     "Embedding",
     "Event",
     "Finish",
+    "GuardrailChecks",
+    "GuardrailPolicy",
+    "GuardrailResults",
+    "GuardrailViolation",
+    "Guardrails",
+    "HandlerBody",
+    "HandlerDecoder",
     "Image",
     "ImageURIs",
     "ListDialect",
@@ -77,6 +103,7 @@ __all__ = [
     "OCIModelDeployment",
     "OpenAIChat",
     "OpenAICompletions",
+    "OpenAIResponses",
     "Platform",
     "ProviderData",
     "RateLimit",
@@ -110,7 +137,10 @@ __all__ = [
     "oci_dialect_name",
     "progress_bar",
     "read_in_task",
+    "recover_tool_calls",
     "rerank_dialect",
+    "restore_texts",
+    "sagemaker_headers",
     "strict_schema",
     "with_strict",
 ]

@@ -17,12 +17,13 @@ _HEAD = 12
 MAX_IMAGE_BYTES = 5 * 1024 * 1024
 
 
-def data_uri(image: str | bytes | Path, mime_type: str | None = None) -> str:
+def data_uri(image: str | bytes | Path, mime_type: str | None = None, *, fallback: str | None = None) -> str:
     """Encode an image as a data URI.
 
     Args:
         image: The bytes of an image, the path of a file, or a data URI, which is returned unchanged.
         mime_type: Media type, such as `image/png`; by default it is detected from the first bytes.
+        fallback: Media type of an image whose format is unknown; by default that is an error.
 
     Raises:
         ValueError: The format of the image is unknown.
@@ -35,7 +36,8 @@ def data_uri(image: str | bytes | Path, mime_type: str | None = None) -> str:
     if isinstance(image, str) and image.startswith("data:"):
         return image
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
-    return f"data:{mime_type or _media_type(data[:_HEAD])};base64,{base64.b64encode(data).decode()}"
+    media = mime_type or _find_media_type(data[:_HEAD]) or fallback or _media_type(data[:_HEAD])
+    return f"data:{media};base64,{base64.b64encode(data).decode()}"
 
 
 class ImageURIs(Sequence[str]):
@@ -109,10 +111,15 @@ def _size_and_head(image: Image) -> tuple[int, bytes]:
 
 def _media_type(head: bytes, index: int | None = None) -> str:
     """Return the media type by the first bytes of a file."""
-    media = next((media for start, media in _MEDIA_TYPES.items() if head.startswith(start)), None)
-    if media is None or (media == "image/webp" and head[8:] != b"WEBP"):
+    media = _find_media_type(head)
+    if media is None:
         name = "image" if index is None else f"image {index}"
         raise ValueError(
             f"{name} has an unknown format (hint: pass PNG, JPEG, GIF or WebP, as bytes, file or data URI)"
         )
     return media
+
+
+def _find_media_type(head: bytes) -> str | None:
+    media = next((media for start, media in _MEDIA_TYPES.items() if head.startswith(start)), None)
+    return None if media == "image/webp" and head[8:] != b"WEBP" else media

@@ -35,7 +35,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "http": ("_header_validation _redaction _validation_errors", ""),
     "_error_bodies": ("_json", ""),
     "_traceback": ("", ""),
-    "errors": ("_error_bodies _json _traceback", ""),
+    "_error_messages": ("", ""),
+    "errors": ("_error_bodies _error_messages _json _traceback", ""),
     "wire": ("errors", ""),
     "dialects": ("_choices _fork _hints _indices _json _log events errors", "numpy"),
     "platforms": ("_addresses _json _version http errors wire", ""),
@@ -49,14 +50,19 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
     "call": ("_call_log _json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork _log http errors wire", "anyio httpx httpcore httptools"),
-    "recording": ("_fork _json _redaction _version errors hooks transport wire", ""),
+    "recording": ("_error_bodies _fork _json _redaction _version errors hooks transport wire", ""),
     "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
     "batching": (
         "_choices _fork _indices _json _log call client errors events hooks retry transport",
         "anyio numpy pandas pyarrow",
     ),
     "batch": ("batching", ""),
-    "service": ("_images batching call client dialects errors events http platforms rate_limit retry hooks", ""),
+    "job_client": ("attempt auth client errors http platforms transport", "anyio httpx"),
+    "service": (
+        "_images batching call client dialects errors events http job_client platforms rate_limit retry hooks",
+        "",
+    ),
+    "guardrails": ("_choices _log call client dialects errors events service", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
     "cli": (
@@ -66,7 +72,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "testing": ("", ""),
     "__init__": (
         (
-            "_images _json _progress _version call client dialects errors events http platforms rate_limit retry "
+            "_images _json _progress _version call client dialects errors events guardrails http platforms rate_limit retry "
             "service transport"
         ),
         "",
@@ -76,14 +82,26 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
 #: What the framework packages may import from the core beside its public names.
 FRAMEWORK_IMPORTS = {
     f"mdstream_core.{route}"
-    for route in ("_fork", "auth", "auth.aws", "auth.huawei", "auth.oci", "batch", "errors", "http", "hooks", "options")
+    for route in (
+        "_fork",
+        "auth",
+        "auth.aws",
+        "auth.huawei",
+        "auth.oci",
+        "batch",
+        "errors",
+        "guardrails",
+        "http",
+        "hooks",
+        "options",
+    )
 }
 
 #: And what the conformance suites may import, which run against the emulator.
 TESTING_IMPORTS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
 #: The modules that may wait.
-WAITING = {"transport", "client", "batching", "rate_limit", "emulator", "auth", "cli"}
+WAITING = {"transport", "client", "job_client", "batching", "rate_limit", "emulator", "auth", "cli"}
 
 FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}

@@ -15,6 +15,7 @@ NAMES = {
     "_asplit_pieces": "_split_pieces",
     "_adecompress": "_decompress",
     "AsyncClient": "Client",
+    "AsyncJobClient": "JobClient",
     "AsyncGenerator": "Generator",
     "AsyncIterator": "Iterator",
     "AsyncIterable": "Iterable",
@@ -39,6 +40,11 @@ NAMES = {
     "AsyncPool": "Pool",
     "AsyncResponseStream": "ResponseStream",
     "AsyncTransport": "Transport",
+    "AsyncGuardedClient": "GuardedClient",
+    "aread_until_failure": "read_until_failure",
+    "acheck": "check",
+    "aapply": "apply",
+    "aclosing": "closing",
 }
 
 
@@ -127,6 +133,13 @@ def test_the_clients_are_parallel() -> None:
         assert plain[name] == tasks[name], name
 
 
+def test_the_clients_of_jobs_are_parallel() -> None:
+    """Also the wait for a job, which ends with its task or by the token of the call."""
+    plain, tasks = methods(CORE / "job_client.py", "JobClient"), methods(CORE / "job_client.py", "AsyncJobClient")
+
+    assert {name: text.replace("attempt.cancel_token", "call.cancel_token") for name, text in plain.items()} == tasks
+
+
 def test_the_transports_are_parallel() -> None:
     """Both files of the transport are the same, with and without awaiting."""
     halves = [CORE / "transport" / name for name in ("_sync.py", "_async.py")]
@@ -138,6 +151,15 @@ def test_the_transports_are_parallel() -> None:
     assert [node.name for node in classes[0]] == [NAMES.get(node.name, node.name) for node in classes[1]]
     for one, other in zip(*classes, strict=True):
         assert stripped(one) == stripped(other), one.name
+
+
+def test_the_guarded_clients_are_parallel() -> None:
+    """Both check inputs and outputs in the same way."""
+    tree = ast.parse((CORE / "guardrails" / "client.py").read_text())
+    plain, tasks = (node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+
+    assert ("GuardedClient", "AsyncGuardedClient") == (plain.name, tasks.name)
+    assert stripped(plain) == stripped(tasks)
 
 
 @pytest.mark.parametrize("name", ["astream", "_aread"])

@@ -159,6 +159,16 @@ def test_oci_formats(name: str, image: Message) -> None:
     ]
 
 
+def test_the_responses_api_has_images_in_results() -> None:
+    """
+    There they stay in the result.
+    """
+    *_, output = dialect("openai-responses").build_payload({"messages": ONE}, stream=False)["input"]
+
+    assert "function_call_output" == output["type"]
+    assert ["In euros.", URL] == [part.get("text") or part.get("image_url") for part in output["output"]]
+
+
 @pytest.mark.parametrize("name", ["oci-cohere", "lmi"])
 def test_formats_without_images_reject_them(name: str) -> None:
     """
@@ -183,7 +193,8 @@ LLAMAINDEX = [
     ),
 ]
 
-each_case = pytest.mark.parametrize("platform_case", PLATFORM_CASES.values(), ids=PLATFORM_CASES)
+CASES = {name: platform_case for name, platform_case in PLATFORM_CASES.items() if "Responses" not in name}
+each_case = pytest.mark.parametrize("platform_case", CASES.values(), ids=CASES)
 
 
 def image_of(payload: Any) -> tuple[str, str, str]:

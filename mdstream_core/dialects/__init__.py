@@ -20,6 +20,7 @@ from mdstream_core.dialects._reasoning_history import (
     SendReasoning,
     has_assistant_messages,
 )
+from mdstream_core.dialects._responses_items import restore_texts
 from mdstream_core.dialects._strict_schema import strict_schema
 from mdstream_core.dialects.auto import Auto
 from mdstream_core.dialects.embeddings import (
@@ -29,17 +30,20 @@ from mdstream_core.dialects.embeddings import (
     OpenAIEmbeddings,
     TEIEmbeddings,
 )
+from mdstream_core.dialects.guardrails import GUARDRAILS, OCIApplyGuardrails, read_guardrails
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
+from mdstream_core.dialects.openai_responses import OpenAIResponses
 from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
 from mdstream_core.dialects.server_info import Models, Tokenize
 from mdstream_core.dialects.text_parsers import TextParsingDialect
 from mdstream_core.dialects.tgi import TGI
 
 __all__ = [
+    "GUARDRAILS",
     "LMI",
     "TGI",
     "ArrayDialect",
@@ -56,6 +60,7 @@ __all__ = [
     "ListDialect",
     "Models",
     "NegotiatedDialect",
+    "OCIApplyGuardrails",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",
@@ -66,6 +71,7 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "OpenAIResponses",
     "ParameterMemoryDialect",
     "ReasoningHistory",
     "ReasoningRule",
@@ -84,7 +90,9 @@ __all__ = [
     "generation_dialect",
     "has_assistant_messages",
     "oci_dialect_name",
+    "read_guardrails",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]
@@ -95,6 +103,7 @@ D = TypeVar("D", bound=Dialect)
 GenerationDialectName = Literal[
     "openai-chat",
     "openai-completions",
+    "openai-responses",
     "auto",
     "tgi",
     "lmi",
@@ -125,11 +134,12 @@ _EMBEDDINGS: dict[str, ListDialect] = {
 _RERANKERS: dict[str, ListDialect] = {
     entry.name: entry for entry in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
-_OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
+_OPENAI = (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), Auto(), Models(), Tokenize())
 _DIALECTS: dict[str, Dialect] = {
     **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
     **_RERANKERS,
+    OCIApplyGuardrails.name: OCIApplyGuardrails(),
 }
 _GENERATION: dict[str, Dialect] = {name: _DIALECTS[name] for name in get_args(GenerationDialectName)}
 
