@@ -16,10 +16,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from benchmarks import conformance_suites as suites
-from mdstream_core.testing import EmbeddingConformance, LLMConformance
+from mdstream_core.testing import EmbeddingConformance, LLMConformance, RerankConformance
 
 ROOT = Path(__file__).parent.parent
 PYTEST = "-c /dev/null -p no:cacheprovider -q --tb=native --timeout=60".split()
+
+_TITLES = {LLMConformance: "LLMs", EmbeddingConformance: "embeddings", RerankConformance: "rerankers"}
 
 Cells = Mapping[str, str]
 """Result of each rule."""
@@ -27,12 +29,12 @@ Cells = Mapping[str, str]
 
 def main() -> None:
     """Run the suites and print the tables."""
-    for kind, title in ((LLMConformance, "LLMs"), (EmbeddingConformance, "Embeddings")):
+    for kind, title in _TITLES.items():
         names = [name for name, one in vars(suites).items() if name.startswith("Test") and issubclass(one, kind)]
         with ThreadPoolExecutor(3) as pool:
             outcomes = dict(zip(names, pool.map(_run, names), strict=True))
         present = {name: cells for name, cells in outcomes.items() if set(cells.values()) - {"–"}}
-        print(f"### {title}\n\n{_table(kind, present)}\n")
+        print(f"### Results for {title}\n\n{_table(kind, present)}\n")
         print(_legend(present))
 
 

@@ -19,12 +19,17 @@ from mdstream_core.testing import EmbeddingConformance, LLMConformance
 from tests.test_llamaindex_conformance import (  # noqa: F401  # collected here too
     TestModelArts,
     TestModelArtsEmbedding,
+    TestModelArtsRerank,
     TestOCIDataScience,
     TestOCIDataScienceEmbedding,
+    TestOCIDataScienceRerank,
     TestOCIGenAI,
     TestOCIGenAIEmbeddings,
+    TestOCIGenAIRerank,
     TestSageMakerEmbedding,
     TestSageMakerLLM,
+    TestSageMakerRerank,
+    TestSageMakerTEIRerank,
 )
 
 AWS = {"aws_access_key_id": "AKEMULATED", "aws_secret_access_key": "s3cret"}

@@ -11,12 +11,13 @@ from langchain_mdstream._aliases import EmbeddingAliases
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
+from langchain_mdstream._image_embeddings import ImageEmbeddings, to_vectors
 from langchain_mdstream._rows import EmbeddingRows
-from mdstream_core import ListDialect, ModelResponse, Service, embedding_dialect, progress_bar
+from mdstream_core import MAX_IMAGE_BYTES, ListDialect, ModelResponse, Service, embedding_dialect, progress_bar
 from mdstream_core.options import EmbeddingDialect
 
 
-class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddings):
+class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, ImageEmbeddings, Embeddings):
     """Base class of the embedding models. The platform's mixin adds the endpoint and the authentication.
 
     Texts are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The result has one
@@ -40,6 +41,10 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
 
     max_concurrency: int = 4
     """Maximum number of requests at once, in threads (synchronous methods) or tasks (asynchronous methods)."""
+
+    max_image_bytes: int = MAX_IMAGE_BYTES
+    """Maximum size of an image in bytes; larger ones are rejected before a request. The default is 5 MiB, Cohere's
+    limit."""
 
     show_progress_bar: bool = False
     """Whether to show a progress bar, which requires tqdm."""
@@ -237,8 +242,3 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
 
 def _length(texts: object) -> int | None:
     return len(texts) if isinstance(texts, Sized) else None
-
-
-def to_vectors(response: ModelResponse) -> list[list[float]]:
-    """Return the vectors of a response."""
-    return [embedding.vector for embedding in response.embeddings]

@@ -1,19 +1,15 @@
 """Embedding models, which convert texts to vectors."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from langchain_mdstream._embedding_model import EmbeddingModel, to_vectors
+from langchain_mdstream._embedding_model import EmbeddingModel
 from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from langchain_mdstream._sagemaker import SageMakerMixin
-from mdstream_core import ListDialect, data_uri
+from mdstream_core import ListDialect
 
 InputType = Literal["document", "query"]
-
-#: An image: a data URI, its bytes, or the path of its file.
-Image = str | bytes | Path
 
 
 class OCIModelDeploymentEmbeddings(OCIModelDeploymentMixin, EmbeddingModel):
@@ -103,37 +99,6 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, EmbeddingModel):
 
     input_type: str | None = None
     """Input type of all texts, such as `CLUSTERING`. `None` distinguishes queries and documents."""
-
-    def embed_image(self, image: Image, mime_type: str | None = None) -> list[float]:
-        """Embed an image. Models for both texts and images return comparable vectors.
-
-        Args:
-            image: A data URI, the image's bytes, or the path of its file.
-            mime_type: Media type, such as `image/png`. `None` detects it from the first bytes.
-        """
-        return self.embed_images([image], mime_type)[0]
-
-    async def aembed_image(self, image: Image, mime_type: str | None = None) -> list[float]:
-        """Embed an image asynchronously; see `embed_image`."""
-        return (await self.aembed_images([image], mime_type))[0]
-
-    def embed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """Embed images, each in a request of its own, as the service requires."""
-        uris = [data_uri(image, mime_type) for image in images]
-        return to_vectors(self._gather(uris, self._build_params("IMAGE", {}), 1, {}))
-
-    async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """Embed images asynchronously; see `embed_images`."""
-        uris = [data_uri(image, mime_type) for image in images]
-        return to_vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1, {}))
-
-    def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """Embed images: langchain-oci's name of `embed_images`."""
-        return self.embed_images(images, mime_type)
-
-    async def aembed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
-        """Embed images asynchronously: langchain-oci's name of `aembed_images`."""
-        return await self.aembed_images(images, mime_type)
 
     def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
         is_text = input_type != "IMAGE"

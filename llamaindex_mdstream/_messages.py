@@ -32,7 +32,7 @@ Part = dict[str, Any]
 _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 
 #: Roles whose content must be text.
-_TEXT_ONLY_ROLES = frozenset({"developer", "function", "system", "tool"})
+_TEXT_ONLY_ROLES = frozenset({"developer", "system"})
 
 
 def openai_messages(
@@ -43,8 +43,7 @@ def openai_messages(
 ) -> list[dict[str, Any]]:
     """Convert messages to the OpenAI format.
 
-    Media that tools returned follow the tool messages in a user message, because servers accept only text in tool
-    messages. OpenAI's Responses API accepts them there.
+    Media that tools returned are parts of their tool messages; dialects move them to where their servers accept them.
 
     Args:
         messages: The conversation. It is not changed.
@@ -60,16 +59,7 @@ def openai_messages(
     """
     if find_items is not None:
         return [_message_with_items(message, find_items, reasoning=reasoning) for message in messages]
-    converted: list[dict[str, Any]] = []
-    media: list[Part] = []
-    for message in messages:
-        if media and message.role != MessageRole.TOOL:
-            converted.append({"role": "user", "content": media})
-            media = []
-        converted.append(_message(message) | (_reasoning(message) if reasoning else {}))
-        if message.role == MessageRole.TOOL:
-            media = [*media, *(part for part in _parts(message) if part["type"] != "text")]
-    return [*converted, {"role": "user", "content": media}] if media else converted
+    return [_message(message) | (_reasoning(message) if reasoning else {}) for message in messages]
 
 
 def _message_with_items(
@@ -77,9 +67,6 @@ def _message_with_items(
 ) -> dict[str, Any]:
     """Convert a message for OpenAI's Responses API."""
     converted = _message(message) | (_reasoning(message) if reasoning else {})
-    parts = _parts(message) if message.role == MessageRole.TOOL else []
-    if any(part["type"] != "text" for part in parts):
-        converted["content"] = parts
     items = find_items(message) if converted["role"] == "assistant" else []
     return {**converted, "output_items": items} if items else converted
 
@@ -135,7 +122,7 @@ def _content(role: str, message: ChatMessage) -> str | list[Part]:
         return "\n".join(_assistant_texts(message.blocks))
     parts = _parts(message)
     texts = [part["text"] for part in parts if part["type"] == "text"]
-    if len(texts) == len(parts) or role == "tool":
+    if len(texts) == len(parts):
         return "\n".join(texts)
     if role in _TEXT_ONLY_ROLES:
         others = {type(block).__name__ for block in message.blocks} - {"TextBlock", "ThinkingBlock", "ToolCallBlock"}

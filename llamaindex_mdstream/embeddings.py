@@ -2,34 +2,33 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sequence
 from contextlib import aclosing, closing
-from io import BytesIO
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.embeddings.loading import RECOGNIZED_EMBEDDINGS
-from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
-from llama_index.core.schema import ImageType
 from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import EmbeddingAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._content_handlers import handler_embedding_dialect
+from llamaindex_mdstream._image_embeddings import ImageEmbeddings, to_vectors
 from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._rows import EmbeddingRows
 from llamaindex_mdstream._sagemaker import SageMakerMixin
-from mdstream_core import ListDialect, ModelResponse, Timeout, data_uri, embedding_dialect
+from mdstream_core import ListDialect, ModelResponse, Timeout, embedding_dialect
 from mdstream_core.options import EmbeddingDialect
 
 
-class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, BaseEmbedding):
+class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, ImageEmbeddings):
     """Base class of the embedding models of all platforms: one vector per text, in order, or an error.
 
     LlamaIndex passes `embed_batch_size` texts at a time. They are split into batches of the size that the service
     accepts, and at most `max_concurrency` requests are sent at once by all callers of the object. Each request is
     retried on its own (`max_retries`). If one fails after its retries, `error.partial.embeddings` holds the vectors of
     the others, each with the `index` of its text.
+
+    The classes are LlamaIndex's `MultiModalEmbedding`s, for models that embed images too, in the same way.
     """
 
     dialect: EmbeddingDialect | None = Field(
@@ -166,12 +165,12 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, BaseE
     def _embed(self, texts: list[str], input_type: str = "document") -> list[Embedding]:
         """Embed texts for LlamaIndex, which has acquired `rate_limiter` for the first request."""
         params = self._build_params(input_type)
-        return _vectors(self._gather(texts, params, self.batch_size, limiter_acquired=True))
+        return to_vectors(self._gather(texts, params, self.batch_size, limiter_acquired=True))
 
     async def _aembed(self, texts: list[str], input_type: str = "document") -> list[Embedding]:
         """Async variant of `_embed`."""
         params = self._build_params(input_type)
-        return _vectors(await self._agather(texts, params, self.batch_size, limiter_acquired=True))
+        return to_vectors(await self._agather(texts, params, self.batch_size, limiter_acquired=True))
 
     def _gather(
         self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, *, limiter_acquired: bool = False
@@ -213,10 +212,6 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, BaseE
         return self
 
 
-def _vectors(response: ModelResponse) -> list[Embedding]:
-    return [embedding.vector for embedding in response.embeddings]
-
-
 class OCIDataScienceEmbedding(OCIModelDeploymentMixin, MDStreamEmbedding):
     """Embeddings of OCI Data Science model deployments (vLLM, llama.cpp, infinity, TEI).
 
@@ -252,7 +247,7 @@ _OCI_GENAI_MODELS = (
 )
 
 
-class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbedding):
+class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding):
     """Embeddings of OCI Generative AI, for texts and images.
 
     Queries and documents are embedded with their own input type. Install, authentication and connection fields are
@@ -286,22 +281,6 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbe
     def list_supported_models() -> list[str]:
         """Return the names of the service's embedding models, those for images included. Other names work too."""
         return list(_OCI_GENAI_MODELS)
-
-    def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
-        (vector,) = self._get_image_embeddings([img_file_path])
-        return vector
-
-    async def _aget_image_embedding(self, img_file_path: ImageType) -> Embedding:
-        (vector,) = await self._aget_image_embeddings([img_file_path])
-        return vector
-
-    def _get_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
-        return _vectors(self._gather([_image_uri(path) for path in img_file_paths], self._build_params("IMAGE"), 1))
-
-    async def _aget_image_embeddings(self, img_file_paths: list[ImageType]) -> list[Embedding]:
-        return _vectors(
-            await self._agather([_image_uri(path) for path in img_file_paths], self._build_params("IMAGE"), 1)
-        )
 
     def _build_params(self, input_type: str) -> dict[str, Any]:
         is_text = input_type != "IMAGE"
@@ -362,10 +341,6 @@ class ModelArtsEmbedding(ModelArtsMixin, MDStreamEmbedding):
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_modelarts_embedding"
-
-
-def _image_uri(image: ImageType) -> str:
-    return data_uri(image.getvalue() if isinstance(image, BytesIO) else Path(image))
 
 
 def _register(*classes: type[BaseEmbedding]) -> None:

@@ -4,7 +4,7 @@
 """
 
 from mdstream_core import errors
-from mdstream_core._images import data_uri
+from mdstream_core._images import MAX_IMAGE_BYTES, Image, ImageURIs, data_uri
 from mdstream_core._json import is_unfinished
 from mdstream_core._progress import progress_bar
 from mdstream_core._version import __version__
@@ -70,6 +70,7 @@ from mdstream_core.service import Service
 from mdstream_core.transport._task_reader import read_in_task
 
 __all__ = [
+    "MAX_IMAGE_BYTES",
     "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
     "AsyncInference",
@@ -90,6 +91,8 @@ __all__ = [
     "Guardrails",
     "HandlerBody",
     "HandlerDecoder",
+    "Image",
+    "ImageURIs",
     "ListDialect",
     "Logprobs",
     "MDStreamError",

@@ -6,6 +6,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
+from mdstream_core._images import ImageURIs
 from mdstream_core.batching.execute import ConcurrencyLimiter, agather, gather
 from mdstream_core.batching.plan import BatchPlan, measure_text, reject_single_text
 from mdstream_core.batching.row_plan import RowPlan
@@ -335,7 +336,7 @@ class Service:
         reject_single_text(inputs)
         limit = self._batch_limit(negotiated, batch_size)
         return build_plan(
-            [measure_text(index, text) for index, text in enumerate(inputs)],
+            inputs.sizes if isinstance(inputs, ImageURIs) else list(map(measure_text, range(len(inputs)), inputs)),
             max_batch_size=limit.inputs or 0,
             max_batch_bytes=limit.bytes,
             max_results=max_results,

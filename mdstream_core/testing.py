@@ -1,6 +1,6 @@
-"""Conformance suites for LLM and embedding classes of LlamaIndex, re-exported from `llamaindex_mdstream.testing`.
+"""Conformance suites for LLMs, embeddings and rerankers of LlamaIndex, from `llamaindex_mdstream.testing`.
 
-    from mdstream_core.testing import LLMConformance, EmbeddingConformance
+    from mdstream_core.testing import LLMConformance, EmbeddingConformance, RerankConformance
 
 The core imports no framework, so these names are imported on first access.
 """
@@ -9,13 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llamaindex_mdstream.testing import SERVICES, EmbeddingConformance, LLMConformance, Service
+    from llamaindex_mdstream.testing import (
+        SERVICES,
+        EmbeddingConformance,
+        LLMConformance,
+        RerankConformance,
+        Service,
+    )
 
-_MODULES = dict.fromkeys(
-    ("SERVICES", "EmbeddingConformance", "LLMConformance", "Service"), "llamaindex_mdstream.testing"
-)
+__all__ = ["SERVICES", "EmbeddingConformance", "LLMConformance", "RerankConformance", "Service"]
 
-__all__ = ["SERVICES", "EmbeddingConformance", "LLMConformance", "Service"]
+_MODULES = dict.fromkeys(__all__, "llamaindex_mdstream.testing")
 
 
 def __getattr__(name: str) -> Any:

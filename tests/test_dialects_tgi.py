@@ -61,6 +61,16 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         "x",
         {"grammar": {"type": "json", "value": {"type": "object"}}},
     ),
+    "a picture": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://h/a(1).png"}}, {"type": "text", "text": "What is it?"}]}]},
+        "![](https://h/a%281%29.png)What is it?",
+        {},
+    ),
+    "a picture that a tool returned": (
+        {"messages": [STATES, {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "A chart: "}, {"type": "image_url", "image_url": "data:image/png;base64,QQ=="}]}]},
+        f"User: {STATES['content']}\n\nTool: A chart: ![](data:image/png;base64,QQ==)\n\nAssistant:",
+        {},
+    ),
     "any JSON": (
         {"prompt": "x", "response_format": {"type": "json_object"}},
         "x",
@@ -79,7 +89,7 @@ def test_requests_are_translated(params: dict[str, Any], inputs: str, parameters
 IMPOSSIBLE: dict[str, dict[str, Any]] = {
     "tools": {"messages": [STATES], "tools": [WEATHER]},
     "choices": {"messages": [STATES], "n": 2},
-    "pictures": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+    "sounds": {"messages": [{"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "x"}}]}]},
     "prompts": {"prompt": ["a", "b"]},
     "nothing": {},
 }

@@ -18,12 +18,12 @@ import pytest
 from _embed_stream import STYLES, acounted, aembed, counted, embed, worker_threads
 from _embedding_platforms import EMBEDDING
 from _json_server import CLASSES, Embedder, responding
+from _langchain_platforms import embeddings_at
 from _llamaindex_embeddings import embedding_at
 from _platforms import PlatformCase, emulator, shared_emulator
 from _raw_server import Peer, RawServer, certificates, serving
 from test_batch_limits import limited, sizes
 from test_fork import fork
-from test_langchain_embeddings import embeddings_at
 
 from langchain_mdstream import OCIModelDeploymentEmbeddings
 from mdstream_core.emulator import Emulator, Fault

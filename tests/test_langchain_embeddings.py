@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from _embedding_platforms import EMBEDDING
 from _langchain import SECRET
+from _langchain_platforms import EMBEDDINGS, embeddings_at
 from _platforms import AWS, PlatformCase, emulator, shared_emulator
 from _raw_server import Peer, RawServer, serving
 from langchain_core.embeddings import Embeddings
@@ -29,24 +30,9 @@ from mdstream_core.errors import InvalidRequest, MalformedStream, MDStreamError,
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
 
-CLASSES: dict[str, Any] = {
-    "oci-model-deployment": OCIModelDeploymentEmbeddings,
-    "oci-genai": OCIGenAIEmbeddings,
-    "sagemaker": SagemakerEndpointEmbeddings,
-    "modelarts": ModelArtsEmbeddings,
-    "modelarts-maas": ModelArtsEmbeddings,
-}
-
 PIXEL = b"\x89PNG\r\n\x1a\n and so on"
 
 each_platform = pytest.mark.parametrize("platform_case", EMBEDDING.values(), ids=EMBEDDING)
-
-
-def embeddings_at(
-    emulator: Emulator, platform_case: PlatformCase = EMBEDDING["OCI model deployment, vLLM"], **options: Any
-) -> Any:
-    """Embedding model on a platform."""
-    return CLASSES[platform_case.kind](**{**platform_case.fields(emulator), "max_retries": 0, **options})
 
 
 class _Unit(EmbeddingsUnitTests):
@@ -126,7 +112,7 @@ class _Integration(EmbeddingsIntegrationTests):
     @property
     def embeddings_class(self) -> type[Embeddings]:
         """Return the class under test."""
-        return CLASSES[self.platform_case.kind]  # type: ignore[no-any-return]
+        return EMBEDDINGS[self.platform_case.kind]  # type: ignore[no-any-return]
 
     @property
     def embedding_model_params(self) -> dict[str, Any]:
@@ -223,7 +209,7 @@ def test_queries_and_documents_are_distinguished(emulator: Emulator) -> None:
 
 async def test_images(emulator: Emulator, tmp_path: Any) -> None:
     """Images are sent as data URIs, one per request, from bytes, a file or a URI; other data is rejected."""
-    embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"])
+    embeddings = embeddings_at(emulator, EMBEDDING["OCI GenAI"], model="cohere.embed-v4.0")
     file = tmp_path / "pixel.png"
     file.write_bytes(PIXEL)
     vectors = embeddings.embed_images([PIXEL, file, str(file)])

@@ -4,20 +4,25 @@ from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
 
 from llamaindex_mdstream import (
     ModelArts,
     ModelArtsEmbedding,
+    ModelArtsRerank,
     OCIDataScience,
     OCIDataScienceEmbedding,
+    OCIDataScienceRerank,
     OCIGenAI,
     OCIGenAIEmbeddings,
+    OCIGenAIRerank,
     SageMakerEmbedding,
     SageMakerLLM,
+    SageMakerRerank,
 )
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
 from mdstream_core.emulator.services.oci_genai import COMPARTMENT
-from mdstream_core.testing import EmbeddingConformance, LLMConformance
+from mdstream_core.testing import EmbeddingConformance, LLMConformance, RerankConformance
 
 
 class Deployment:
@@ -153,3 +158,47 @@ class TestModelArtsEmbedding(Huawei, EmbeddingConformance):
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A real-time service."""
         return ModelArtsEmbedding(endpoint=url, model_name="m", max_retries=max_retries, **self.credentials)
+
+
+class TestOCIDataScienceRerank(Deployment, RerankConformance):
+    """Run the suite."""
+
+    def reranker(self, url: str, top_n: int, max_retries: int) -> BaseNodePostprocessor:
+        """A deployment."""
+        return OCIDataScienceRerank(endpoint=url, top_n=top_n, max_retries=max_retries, **self.credentials)
+
+
+class TestOCIGenAIRerank(Generative, RerankConformance):
+    """Run the suite."""
+
+    def reranker(self, url: str, top_n: int, max_retries: int) -> BaseNodePostprocessor:
+        """A Cohere model, which ranks 1,000 texts per request."""
+        model = "cohere.rerank.v3.5"
+        return OCIGenAIRerank(model=model, top_n=top_n, max_retries=max_retries, **self.where(url))
+
+
+class TestSageMakerRerank(Endpoint, RerankConformance):
+    """Run the suite."""
+
+    def reranker(self, url: str, top_n: int, max_retries: int) -> BaseNodePostprocessor:
+        """A vLLM endpoint; without its dialect a second request would detect it."""
+        return SageMakerRerank(dialect="rerank", top_n=top_n, max_retries=max_retries, **self.where(url))
+
+
+class TestSageMakerTEIRerank(Endpoint, RerankConformance):
+    """Run the suite."""
+
+    service = "sagemaker_tei"
+
+    def reranker(self, url: str, top_n: int, max_retries: int) -> BaseNodePostprocessor:
+        """A TEI endpoint, which ranks 32 texts per request."""
+        connection = {**self.where(url), "endpoint_name": "tei"}
+        return SageMakerRerank(top_n=top_n, max_retries=max_retries, **connection)
+
+
+class TestModelArtsRerank(Huawei, RerankConformance):
+    """Run the suite."""
+
+    def reranker(self, url: str, top_n: int, max_retries: int) -> BaseNodePostprocessor:
+        """A real-time service."""
+        return ModelArtsRerank(endpoint=url, model="m", top_n=top_n, max_retries=max_retries, **self.credentials)

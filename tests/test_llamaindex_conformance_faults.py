@@ -1,9 +1,7 @@
 """The conformance suites detect faults: each class has one, and fails the rule about it."""
 
-import re
-from typing import Any
-
 import pytest
+from _conformance_runs import failed_rules, run_suite
 from _llamaindex_faulty import (
     AnyOrder,
     BlocksTheLoop,
@@ -98,7 +96,7 @@ def test_faults_of_llms_are_found(
         def llm(self, url: str, max_retries: int) -> LLM:
             return kind(endpoint=url, model="m", max_retries=max_retries, **self.credentials)
 
-    assert expected == _failed(pytester, TestIt, rules)
+    assert expected == failed_rules(pytester, TestIt, rules)
 
 
 EMBEDDINGS: dict[type[MinimalEmbedding], tuple[str, set[str]]] = {
@@ -142,7 +140,7 @@ def test_faults_of_embeddings_are_found(
         def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
             return kind(url=url, max_retries=max_retries, **self.credentials)
 
-    assert expected == _failed(pytester, TestIt, rules)
+    assert expected == failed_rules(pytester, TestIt, rules)
 
 
 def test_rules_of_missing_features_are_skipped(pytester: pytest.Pytester) -> None:
@@ -156,7 +154,7 @@ def test_rules_of_missing_features_are_skipped(pytester: pytest.Pytester) -> Non
         def llm(self, url: str, max_retries: int) -> LLM:
             return ModelArts(endpoint=url, auth_type="none", is_function_calling_model=False)
 
-    result = _run(pytester, TestIt, "can_be_disabled or test_metadata", "-rs")
+    result = run_suite(pytester, TestIt, "can_be_disabled or test_metadata", "-rs")
 
     result.assert_outcomes(passed=1, skipped=1)
     result.stdout.fnmatch_lines(["*TestIt.supports_tools is false"])
@@ -170,35 +168,4 @@ def test_a_suite_without_a_model_names_the_method(pytester: pytest.Pytester) -> 
     class TestIt(LLMConformance):
         pass
 
-    _run(pytester, TestIt, "test_metadata").stdout.fnmatch_lines(["*TestIt.llm(url, max_retries) must return*"])
-
-
-def _failed(pytester: pytest.Pytester, suite: type[Any], rules: str) -> set[str]:
-    reports = _Reports()
-    _run(pytester, suite, rules, plugins=[reports])
-
-    assert reports.ran
-    return reports.failed
-
-
-class _Reports:
-    def __init__(self) -> None:
-        self.ran, self.failed = 0, set[str]()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.ran += 1
-        if report.failed:
-            error = re.match(r"\w+", report.longrepr.reprcrash.message)[0]  # type: ignore[union-attr,index]
-            rule = report.nodeid.partition("TestIt::")[2]
-            self.failed.add(rule if error in {"assert", "AssertionError", "Failed"} else f"{rule}: {error}")
-
-
-_SUITES: dict[str, type[Any]] = {}
-
-
-def _run(
-    pytester: pytest.Pytester, suite: type[Any], rules: str, *arguments: str, plugins: Any = ()
-) -> pytest.RunResult:
-    _SUITES["TestIt"] = suite
-    pytester.makepyfile(test_it=f"from {__name__} import _SUITES\n\nTestIt = _SUITES['TestIt']")
-    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-k", rules, *arguments, plugins=list(plugins))
+    run_suite(pytester, TestIt, "test_metadata").stdout.fnmatch_lines(["*TestIt.llm(url, max_retries) must return*"])

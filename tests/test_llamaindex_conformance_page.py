@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mdstream_core.testing import EmbeddingConformance, LLMConformance
+from mdstream_core.testing import EmbeddingConformance, LLMConformance, RerankConformance
 
 pytest_plugins = ["pytester"]
 
+SUITES = (LLMConformance, EmbeddingConformance, RerankConformance)
 PAGE = (Path(__file__).parent.parent / "docs/llamaindex/conformance.md").read_text(encoding="utf-8")
 
 
@@ -28,9 +29,7 @@ def test_the_page_has_every_rule() -> None:
     """
     The tables name every rule.
     """
-    rules = {
-        name for suite in (LLMConformance, EmbeddingConformance) for name in dir(suite) if name.startswith("test_")
-    }
+    rules = {name for suite in SUITES for name in dir(suite) if name.startswith("test_")}
     rows = {row.strip() for row in re.findall(r"^\| ([^|]+)\|", PAGE, re.MULTILINE)}
 
     assert (
@@ -43,11 +42,6 @@ def test_the_page_has_every_attribute() -> None:
     """
     The page names every attribute of the suites.
     """
-    names = {
-        name
-        for suite in (LLMConformance, EmbeddingConformance)
-        for one in suite.__mro__
-        for name in vars(one).get("__annotations__", ())
-    }
+    names = {name for suite in SUITES for one in suite.__mro__ for name in vars(one).get("__annotations__", ())}
 
     assert set() == {name for name in names if f"`{name}`" not in PAGE}

@@ -139,7 +139,7 @@ async def test_images(emulator: Emulator, tmp_path: Any) -> None:
     """
     Images are embedded from a file or bytes, sync and async.
     """
-    embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"])
+    embedding = embedding_at(emulator, EMBEDDING["OCI GenAI"], model="cohere.embed-v4.0")
     file = tmp_path / "pixel.png"
     file.write_bytes(PIXEL)
 

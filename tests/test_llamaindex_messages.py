@@ -161,19 +161,17 @@ def test_image_files(tmp_path: Path) -> None:
     assert [IMAGE] == openai_messages([ChatMessage(role="user", blocks=[ImageBlock(path=path)])])[0]["content"]
 
 
-def test_images_of_tools_follow_the_results() -> None:
+def test_images_of_tools_are_parts_of_the_results() -> None:
     """
-    Servers accept only text of tools: images follow the results in a user message.
+    The dialect sends them where its servers accept them (`test_tool_media`); a result without media is a string.
     """
 
-    def result(id: str) -> ChatMessage:
-        blocks = [TextBlock(text=f"chart {id}"), ImageBlock(image=PNG)]
-        return ChatMessage(role="tool", blocks=blocks, additional_kwargs={"tool_call_id": id})
+    def result(*blocks: Any) -> ChatMessage:
+        return ChatMessage(role="tool", blocks=list(blocks), additional_kwargs={"tool_call_id": "1"})
 
-    wire = openai_messages([result("1"), result("2"), ChatMessage("And?")])
+    wire = openai_messages([result(TextBlock(text="a chart"), ImageBlock(image=PNG)), result(TextBlock(text="7"))])
 
-    assert ["tool", "tool", "user", "user"] == [message["role"] for message in wire]
-    assert ["chart 1", "chart 2", [IMAGE, IMAGE], "And?"] == [message["content"] for message in wire]
+    assert [[{"type": "text", "text": "a chart"}, IMAGE], "7"] == [message["content"] for message in wire]
 
 
 REFUSED: dict[str, tuple[ChatMessage, str]] = {

@@ -90,17 +90,31 @@ def _oci_vectors(vectors: Sequence[tuple[int, Sequence[float]]]) -> Json:
     return {"id": "1", "modelId": "m", "modelVersion": "1.0", "embeddings": _bare_vectors(vectors)}
 
 
+def _openai_ranking(scores: Sequence[tuple[int, object]]) -> Json:
+    return {"id": "1", "model": "m", "results": [{"index": index, "relevance_score": score} for index, score in scores]}
+
+
+def _bare_ranking(scores: Sequence[tuple[int, object]]) -> list[Json]:
+    return [{"index": index, "score": score} for index, score in scores]
+
+
+def _oci_ranking(scores: Sequence[tuple[int, object]]) -> Json:
+    ranks = [{"index": index, "relevanceScore": score} for index, score in scores]
+    return {"id": "1", "modelId": "m", "modelVersion": "1.0", "documentRanks": ranks}
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """One service of the emulator.
 
     Attributes:
-        address: Returns the `url` that `llm` and `embedding` receive.
+        address: Returns the `url` that `llm`, `embedding` and `reranker` receive.
         endings: Failures of a stream, by name.
         transient_error: An error response that allows an immediate retry.
         events: Converts deltas in the OpenAI format and a finish reason to the events of a stream.
         response_body: Converts a message in the OpenAI format and a finish reason to the body of a response.
         vectors: Converts pairs of index and vector to the body of a response.
+        ranking: Converts pairs of index and score to the body of a response.
         has_indices: Whether tool calls and vectors have an index in this format.
         head_events: Number of events before the first text, beside the one that a chat of the OpenAI format has.
     """
@@ -111,6 +125,7 @@ class Service:
     events: Callable[[Sequence[Json], str], list[Json]] = _openai_events
     response_body: Callable[[Json, str], Json] = _openai_whole
     vectors: Callable[[Sequence[tuple[int, Sequence[float]]]], object] = _openai_vectors
+    ranking: Callable[[Sequence[tuple[int, object]]], object] = _openai_ranking
     has_indices: bool = True
     head_events: int = 0
 
@@ -131,6 +146,10 @@ class Service:
         """Create a response with exactly these vectors."""
         return Fault("body", data=json.dumps(self.vectors(vectors)).encode())
 
+    def ranking_fault(self, *scores: tuple[int, object]) -> Fault:
+        """Create a response with exactly these scores."""
+        return Fault("body", data=json.dumps(self.ranking(scores)).encode())
+
 
 _AMAZON = Fault("refuse_aws", "ServiceUnavailable", retry_after="0")
 _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
@@ -150,6 +169,7 @@ SERVICES: dict[str, Service] = {
         events=_generic_events,
         response_body=_generic_whole,
         vectors=_oci_vectors,
+        ranking=_oci_ranking,
         has_indices=False,
     ),
     "sagemaker": Service(
@@ -161,6 +181,7 @@ SERVICES: dict[str, Service] = {
         lambda emulator: emulator.sagemaker.endpoint_url,
         transient_error=_AMAZON,
         vectors=_bare_vectors,
+        ranking=_bare_ranking,
         has_indices=False,
     ),
     "modelarts": Service(lambda emulator: emulator.modelarts.endpoint, transient_error=_HUAWEI),
@@ -168,8 +189,8 @@ SERVICES: dict[str, Service] = {
         lambda emulator: emulator.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
     ),
 }
-"""The services that the suites can use, selected by `service`. `sagemaker_tei` is an endpoint for embeddings,
-`oci_model_deployment_responses` OpenAI's Responses API.
+"""The services that the suites can use, selected by `service`. `sagemaker_tei` is an endpoint for embeddings and
+rankings, `oci_model_deployment_responses` OpenAI's Responses API.
 
 The `url` of SageMaker and of OCI Generative AI is the base URL of the service.
 """

@@ -7,6 +7,7 @@ from mdstream_core.dialects import _oci_requests as oci
 from mdstream_core.dialects._assistant_content import filter_assistant_content
 from mdstream_core.dialects._oci_requests import Json, ParameterRule
 from mdstream_core.dialects._oci_schema import resolve_references, tool_parameters
+from mdstream_core.dialects._tool_media import move_tool_media
 from mdstream_core.dialects._tool_results import with_call_ids
 
 
@@ -14,7 +15,7 @@ def build_request(params: Mapping[str, Any]) -> Json:
     """Build the fields of the `chatRequest`."""
     choice, tools = oci.resolve_tool_choice(params)
     payload = oci.translate_params(params, _PARAMETER_RULES)
-    messages = with_call_ids(params.get("messages") or (), across_turns=True)
+    messages = move_tool_media(with_call_ids(params.get("messages") or (), across_turns=True))
     payload["messages"] = [_message(message) for message in messages]
     if tools:
         functions = [oci.tool_function(tool) for tool in tools]

@@ -142,6 +142,7 @@ def _replace_messages(payload: Mapping[str, Any], error_message: str) -> dict[st
 
 
 def _to_inputs(payload: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    build_prompt(payload)  # raises for images: TGI reads them as Markdown, but the container may be another one
     converted = _InputsPayload(payload)
     _warn(
         f"{reason}: messages are sent as plain text, without the model's chat template (hint: set dialect='tgi' or "

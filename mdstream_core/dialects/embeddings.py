@@ -8,12 +8,13 @@
 | `oci-embed-text` | OCI Generative AI | `inputs` in an envelope |
 | `auto-embeddings` | a container that accepts any of the first three | |
 
-Request parameters are `{"input": [texts], "model", "dimensions", "input_type": "query" | "document", …}`; other
-parameters are passed through. The vectors are returned in the order of the texts.
+Request parameters are `{"input": [texts], "model", "dimensions", "input_type": "query" | "document", …}`; with the
+input type `IMAGE` the input is the data URI of one image. Other parameters are passed through. The vectors are returned
+in the order of the texts.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mdstream_core.dialects._dialect import NotResumableMixin
@@ -24,6 +25,9 @@ from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError,
 #: The most inputs of one request: to OCI (oracle/langchain-oracle; not in the SDK), to TEI (the default of its
 #: `--max-client-batch-size`), and to other servers: 128 vectors of 4,096 numbers are below the limit of a document.
 OCI_MAX_BATCH_SIZE, TEI_MAX_BATCH_SIZE, DEFAULT_MAX_BATCH_SIZE = 96, 32, 128
+
+#: The input type of images; the input is a data URI. Servers take one image in a request.
+IMAGE = "IMAGE"
 
 _OCI_INPUT_TYPES = {"query": "SEARCH_QUERY", "document": "SEARCH_DOCUMENT"}
 
@@ -37,8 +41,10 @@ class OpenAIEmbeddings(NotResumableMixin):
     max_batch_size = DEFAULT_MAX_BATCH_SIZE
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Build the body, which requests base64."""
+        """Build the body, which requests base64. An image is sent as a message, which is vLLM's extension."""
         fields = {name: value for name, value in params.items() if value is not None and name != "input_type"}
+        if params.get("input_type") == IMAGE:
+            fields["messages"] = [_image_message(fields.pop("input"))]
         return {"encoding_format": "base64", **fields}
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
@@ -62,6 +68,11 @@ class TEIEmbeddings(OpenAIEmbeddings):
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
         """Build the body with `inputs`, without the model name."""
+        if params.get("input_type") == IMAGE:
+            raise InvalidRequest(
+                f"{self.name} has no images (hint: set dialect='openai-embeddings' if the container is vLLM)",
+                code="NotInThisDialect",
+            )
         dropped = {"input", "model", "input_type"}
         fields = {name: value for name, value in params.items() if value is not None and name not in dropped}
         return {"inputs": params["input"], **fields}
@@ -85,7 +96,9 @@ class AutoEmbeddings(TEIEmbeddings):
     route = "/invocations"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Build TEI's body, with the model name for a second request in OpenAI's form."""
+        """Build TEI's body, with the model name for a second request in OpenAI's form; for an image OpenAI's body."""
+        if params.get("input_type") == IMAGE:
+            return OpenAIEmbeddings.build_payload(self, params, stream=stream)
         model = {"model": params["model"]} if params.get("model") else {}
         return {**super().build_payload(params, stream=stream), **model}
 
@@ -127,6 +140,13 @@ class OCIEmbedText(OpenAIEmbeddings):
 
 #: Fields of a request in OpenAI's form that JumpStart's form does not have.
 _OPENAI_ONLY = frozenset({"encoding_format", "model"})
+
+
+def _image_message(inputs: Sequence[str]) -> dict[str, Any]:
+    """Build the message of vLLM's chat embeddings (`messages` in `/v1/embeddings`), which return one vector."""
+    if len(inputs) != 1:
+        raise InvalidRequest(f"input has {len(inputs)} images; one request takes one (hint: set batch_size=1)")
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": inputs[0]}}]}
 
 
 def _move_texts(payload: Mapping[str, Any], field: str) -> dict[str, Any]:

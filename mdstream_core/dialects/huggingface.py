@@ -299,10 +299,11 @@ def build_parameters(params: Mapping[str, Any], *, stop: str) -> dict[str, Any]:
     return parameters
 
 
-def build_prompt(params: Mapping[str, Any]) -> str:
+def build_prompt(params: Mapping[str, Any], *, image: Callable[[str], str] | None = None) -> str:
     r"""Return the prompt: `inputs` or `prompt` unchanged, or the messages as text, without the model's chat template.
 
-    A single message becomes its text, several messages a dialog:
+    A single message becomes its text, several messages a dialog. `image` converts the URL of an image to text; without
+    it an image is an error.
 
     >>> build_prompt({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]})
     'Be brief.\n\nUser: Hi\n\nAssistant:'
@@ -316,22 +317,29 @@ def build_prompt(params: Mapping[str, Any]) -> str:
     if prompt is not None or not messages:
         raise InvalidRequest("the request has neither a single prompt nor messages", code="InvalidParameter")
     if len(messages) == 1:
-        return _message_text(messages[0])
-    turns = [f"{_ROLE_PREFIXES.get(str(message.get('role')), '')}{_message_text(message)}" for message in messages]
+        return _message_text(messages[0], image)
+    turns = [
+        f"{_ROLE_PREFIXES.get(str(message.get('role')), '')}{_message_text(message, image)}" for message in messages
+    ]
     return "\n\n".join([*turns, "Assistant:"])
 
 
 _ROLE_PREFIXES = {"user": "User: ", "assistant": "Assistant: ", "tool": "Tool: ", "function": "Tool: "}
 
 
-def _message_text(message: Mapping[str, Any]) -> str:
+def _message_text(message: Mapping[str, Any], image: Callable[[str], str] | None) -> str:
     content = filter_assistant_content(message) or ""
-    if isinstance(content, str):
-        return content
-    texts = [part if isinstance(part, str) else part.get("text") for part in content]
-    if not all(isinstance(text, str) for text in texts):
-        raise _unsupported_error("images and other content parts that are not text")
-    return "".join(texts)
+    return content if isinstance(content, str) else "".join(_part_text(part, image) for part in content)
+
+
+def _part_text(part: Any, image: Callable[[str], str] | None) -> str:
+    match part:
+        case str(text) | {"text": str(text)}:
+            return text
+        case {"type": "image_url", "image_url": str(url) | {"url": str(url)}} if image is not None:
+            return image(url)
+    kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+    raise _unsupported_error(f"content parts of the type {kind!r}")
 
 
 def _unsupported_error(what: str) -> InvalidRequest:

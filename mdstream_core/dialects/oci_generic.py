@@ -20,6 +20,7 @@ from mdstream_core.dialects._oci_model_quirks import ModelQuirks, find_quirks, r
 from mdstream_core.dialects._oci_requests import Json, ParameterRule
 from mdstream_core.dialects._oci_responses import OCIChoice, OCIDecoder, logprobs_event
 from mdstream_core.dialects._oci_schema import resolve_references, tool_parameters
+from mdstream_core.dialects._tool_media import move_tool_media
 from mdstream_core.dialects._tool_results import CallPosition, pair_results, with_call_ids
 from mdstream_core.dialects._whole_message import read_full_message
 from mdstream_core.errors import MDStreamError
@@ -128,7 +129,7 @@ class OCIGeneric(NotResumableMixin):
 
 
 def _messages(messages: Sequence[Mapping[str, Any]], quirks: ModelQuirks) -> list[Json]:
-    with_ids = with_call_ids(messages, across_turns=True)
+    with_ids = move_tool_media(with_call_ids(messages, across_turns=True))
     ordered = _split_parallel_calls(with_ids) if quirks.sequential_tool_calls else with_ids
     return [_message(message) for message in ordered]
 

@@ -9,6 +9,7 @@ from mdstream_core.dialects._huggingface_names import to_openai_names
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.dialects._openai_families import adapt_payload
 from mdstream_core.dialects._parameter_fallback import OPENAI, relax_payload
+from mdstream_core.dialects._tool_media import move_tool_media
 from mdstream_core.dialects._tool_results import with_call_ids
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import ModelResponse
@@ -21,10 +22,13 @@ class OpenAIChat:
     route = "/v1/chat/completions"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Build the body. Requests the usage of a stream, and drops parameters that the model is known to reject."""
+        """Build the body, which requests the usage of a stream.
+
+        Parameters that the model is known to reject are dropped, and media of tool results are moved to user messages.
+        """
         payload = {name: value for name, value in to_openai_names(params).items() if value is not None}
         if messages := payload.get("messages"):
-            payload["messages"] = with_call_ids(messages, across_turns=False)
+            payload["messages"] = move_tool_media(with_call_ids(messages, across_turns=False))
         if stream:
             payload["stream"] = True
             if "stream_options" not in params:  # an explicit `None` means that none are sent

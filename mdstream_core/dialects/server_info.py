@@ -14,6 +14,7 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.dialects._dialect import NotResumableMixin
 from mdstream_core.dialects._json_document import JSONDocumentDecoder
+from mdstream_core.dialects._tool_media import move_tool_media
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, ProviderData
 
@@ -60,8 +61,9 @@ class Tokenize(Models):
     route = "/tokenize"
 
     def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Return the parameters unchanged, without those that are `None`."""
-        return {name: value for name, value in params.items() if value is not None}
+        """Return the parameters without those that are `None`; messages are those that `openai-chat` sends."""
+        payload = {name: value for name, value in params.items() if value is not None}
+        return {**payload, "messages": move_tool_media(payload["messages"])} if "messages" in payload else payload
 
     def create_decoder(self) -> ServerInfoDecoder:
         """Create a decoder for one response."""

@@ -12,7 +12,10 @@ from mdstream_core.events import ModelResponse
 
 
 class TGI:
-    """Dialect of TGI's text generation. Messages are sent without the model's chat template: prefer `openai-chat`."""
+    """Dialect of TGI's text generation. Messages are sent without the model's chat template: prefer `openai-chat`.
+
+    Images are sent as Markdown within the text, the form of TGI's documentation for vision models, in tool results too.
+    """
 
     name = "tgi"
     route = "/invocations"
@@ -22,7 +25,7 @@ class TGI:
         parameters = {"details": True, "return_full_text": False, **build_parameters(params, stop="stop")}
         if grammar := _grammar(params.get("response_format")):
             parameters["grammar"] = grammar
-        return {"inputs": build_prompt(params), "parameters": parameters, "stream": stream}
+        return {"inputs": build_prompt(params, image=_markdown_image), "parameters": parameters, "stream": stream}
 
     def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
         """Drop the field of `parameters` that the server rejected, with a warning."""
@@ -35,6 +38,11 @@ class TGI:
     def create_decoder(self) -> Decoder:
         """Create a decoder for one response."""
         return HuggingFaceDecoder(self.name)
+
+
+def _markdown_image(url: str) -> str:
+    """Return an image as Markdown. Parentheses would end the URL; in the text of a data URI there are none."""
+    return f"![]({url.replace('(', '%28').replace(')', '%29')})"
 
 
 def _grammar(response_format: Any) -> dict[str, Any] | None:

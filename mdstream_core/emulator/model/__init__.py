@@ -8,6 +8,7 @@ from typing import Any
 
 from mdstream_core.emulator.model._embedding import embed, relevance, relevances
 from mdstream_core.emulator.model._hosted_tools import annotate, is_waiting, use_hosted_tools
+from mdstream_core.emulator.model._image_text import decode_image, read_image_text
 from mdstream_core.emulator.model._output import ModelOutput, ToolCall, apply_limits, split_tokens
 from mdstream_core.emulator.model._request import ParsedRequest
 from mdstream_core.emulator.model._rules import (
@@ -17,6 +18,7 @@ from mdstream_core.emulator.model._rules import (
     echo,
     is_reasoning_requested,
     is_refused,
+    name_attachments,
     quote_context,
     write_reasoning,
 )
@@ -55,7 +57,9 @@ def _generate(request: dict[str, Any]) -> ModelOutput:
 
 def _write_text(parsed: ParsedRequest) -> str:
     if parsed.results:
-        return f"The tool says: {'; '.join(map(_readable, parsed.results))}"
+        output = f"The tool says: {'; '.join(map(_readable, parsed.results))}"
+        has_media = any(message.get("role") == "user" for message in parsed.messages_since)
+        return f"{output} I see {name_attachments(parsed)}." if has_media else output
     rules = (describe_attachments, quote_context, apply_rules)
     return next((text for rule in rules if (text := rule(parsed)) is not None), None) or echo(parsed)
 
@@ -74,7 +78,9 @@ __all__ = [
     "ModelOutput",
     "ToolCall",
     "apply_limits",
+    "decode_image",
     "embed",
+    "read_image_text",
     "relevance",
     "relevances",
     "respond",

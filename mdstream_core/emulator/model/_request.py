@@ -63,7 +63,7 @@ class ParsedRequest:
     @cached_property
     def text(self) -> str:
         """The last message of the user that has a text."""
-        texts = (content_text(m.get("content")) for m in reversed(self.messages) if m.get("role") == "user")
+        texts = (content_text(m.get("content")) for m in reversed(self._user_messages))
         return limit_text(next((text for text in texts if text.strip()), ""))
 
     @cached_property
@@ -75,13 +75,28 @@ class ParsedRequest:
     @cached_property
     def earlier_messages(self) -> list[str]:
         """The earlier messages of the user, oldest first."""
-        texts = [limit_text(content_text(m.get("content"))) for m in self.messages if m.get("role") == "user"]
+        texts = [limit_text(content_text(m.get("content"))) for m in self._user_messages]
         return texts[:-1]
+
+    @cached_property
+    def _user_messages(self) -> list[Json]:
+        return [message for at, message in enumerate(self.messages) if self._is_from_user(at)]
+
+    def _is_from_user(self, at: int) -> bool:
+        """Whether a message is the user's, and not one with the images of tool results.
+
+        Clients send those in a user message after the results, which ends with an image.
+        """
+        message, before = self.messages[at], self.messages[at - 1] if at else {}
+        if message.get("role") != "user" or before.get("role") not in {"tool", "function"}:
+            return message.get("role") == "user"
+        content = message.get("content")
+        return not isinstance(content, list) or not content or _is_text_part(content[-1])
 
     @cached_property
     def messages_since(self) -> list[Json]:
         """The messages after the user's last one: tool calls and their results."""
-        start = max((i for i, m in enumerate(self.messages) if m.get("role") == "user"), default=-1)
+        start = max((at for at in range(len(self.messages)) if self._is_from_user(at)), default=-1)
         return self.messages[start + 1 :]
 
     @cached_property
@@ -125,10 +140,14 @@ class ParsedRequest:
 
     @cached_property
     def attachment_types(self) -> list[str]:
-        """The types of the non-text parts of the user's last message."""
+        """The types of the non-text parts of the user's last message, or of those of tool results after it."""
         content = next((m.get("content") for m in reversed(self.messages) if m.get("role") == "user"), None)
         types = (str(part.get("type")) for part in content or () if isinstance(part, dict))
         return [kind for kind in types if kind not in {"text", "tool_result"}]
+
+
+def _is_text_part(part: Any) -> bool:
+    return not isinstance(part, dict) or part.get("type") in {"text", "tool_result"}
 
 
 def _parse_tool(definition: Any) -> ToolSpec | None:

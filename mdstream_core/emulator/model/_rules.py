@@ -203,10 +203,13 @@ _ATTACHMENT_NAMES = {
 
 def describe_attachments(request: ParsedRequest) -> str | None:
     """List the images, sounds and documents of the prompt."""
-    if not request.attachment_types:
-        return None
-    names = [_ATTACHMENT_NAMES.get(kind, f"a part of type {kind}") for kind in request.attachment_types]
-    return f"I see {' and '.join(names)}. You said: {request.text.strip()[:_MAX_ECHO]}"
+    names = name_attachments(request)
+    return f"I see {names}. You said: {request.text.strip()[:_MAX_ECHO]}" if names else None
+
+
+def name_attachments(request: ParsedRequest) -> str:
+    """Name the images, sounds and documents of the prompt; `""` without any."""
+    return " and ".join(_ATTACHMENT_NAMES.get(kind, f"a part of type {kind}") for kind in request.attachment_types)
 
 
 def apply_rules(request: ParsedRequest) -> str | None:

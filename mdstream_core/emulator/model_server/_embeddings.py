@@ -11,7 +11,7 @@ from mdstream_core.emulator._bounds import (
     MAX_MESSAGES,
 )
 from mdstream_core.emulator._response_plan import ResponsePlan, json_plan
-from mdstream_core.emulator.model import embed, relevances, split_tokens
+from mdstream_core.emulator.model import decode_image, embed, read_image_text, relevances, split_tokens
 from mdstream_core.emulator.model_server._errors import (
     ModelServerError,
     ServerLimits,
@@ -19,6 +19,7 @@ from mdstream_core.emulator.model_server._errors import (
     too_many_texts_error,
 )
 from mdstream_core.emulator.model_server._flavours import Json
+from mdstream_core.emulator.model_server._prompts import iter_parts, iter_texts
 
 CREATED = 1_795_188_570
 
@@ -39,6 +40,18 @@ def _inputs(value: Any) -> list[str]:
     return [item if isinstance(item, str) else " ".join(map(str, item)) for item in value]
 
 
+def _message_text(messages: list[Json]) -> str:
+    """Return what vLLM embeds of a conversation: its texts, and what the model sees in its images."""
+    texts = []
+    for part in iter_parts({"messages": messages}):
+        if part.get("type") == "image_url":
+            try:
+                texts.append(read_image_text(decode_image(str((part.get("image_url") or {}).get("url")))))
+            except ValueError as error:
+                raise ModelServerError(400, f"Failed to load the image: {error}", param="messages") from error
+    return " ".join([*texts, *(text for message in messages for text in iter_texts(message.get("content")))])
+
+
 def build_embeddings(request: Json, limits: ServerLimits) -> ResponsePlan:
     """Handle `/v1/embeddings`."""
     size = limits.embedding_size
@@ -46,7 +59,7 @@ def build_embeddings(request: Json, limits: ServerLimits) -> ResponsePlan:
     if not 0 < dimensions <= size:  # `validate_request` has checked that it is an integer
         text = f'Model "{request.get("model")}" only supports {size} matryoshka dimensions, got {dimensions}.'
         raise ModelServerError(400, text, param="dimensions")
-    texts = _inputs(request.get("input"))
+    texts = _inputs(request.get("input")) if request.get("messages") is None else [_message_text(request["messages"])]
     _check_batch(texts, limits.max_batch_size)
     _check_context(texts, limits.context)
     check_cost(texts, dimensions)

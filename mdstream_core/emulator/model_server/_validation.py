@@ -105,8 +105,9 @@ def validate_request(request: Json) -> Json:
     for name, (minimum, maximum) in _RANGES.items():
         if request.get(name) is not None and not minimum <= request[name] <= maximum:
             raise _out_of_range(name, request[name], minimum, maximum)
-    for message in request.get("messages") or ():
+    for index, message in enumerate(request.get("messages") or ()):
         _check_message(message)
+        _check_tool_content(index, message)
     for tool in request.get("tools") or ():
         _check_tool(tool)
     return request
@@ -135,6 +136,18 @@ def _check_message(message: Json) -> None:
         raise ModelServerError(400, "messages: role should be a valid string", param="messages")
     if calls is not None and not (isinstance(calls, list) and all(map(_is_call, calls))):
         raise ModelServerError(400, "messages: tool_calls should be a valid list of calls", param="messages")
+
+
+def _check_tool_content(index: int, message: Json) -> None:
+    """Reject an image in a tool result, as OpenAI and vLLM do; the text is OpenAI's."""
+    content = message.get("content")
+    parts = content if message.get("role") == "tool" and isinstance(content, list) else ()
+    if any(isinstance(part, dict) and str(part.get("type")).startswith("image") for part in parts):
+        text = (
+            f"Invalid 'messages[{index}]'. Image URLs are only allowed for messages with role 'user', but this message "
+            "with role 'tool' contains an image URL."
+        )
+        raise ModelServerError(400, text, param=f"messages[{index}]")
 
 
 def _is_call(call: Any) -> bool:

@@ -27,8 +27,11 @@ _JSON_LINES = "application/jsonlines"
 _EMBEDDING_SIZE = 256  # dimensions
 _MAX_DIALOGUES = 32
 
-#: Field of the body to vLLM's route, in the order in which vLLM tries them (serve/sagemaker/api_router.py).
+#: Field of the body to vLLM's route, in the order in which vLLM tries them (serve/sagemaker/api_router.py). vLLM tries
+#: the routes of its model's task only, so that an embedding model embeds `messages`; this server has both tasks, and
+#: knows such a request by a field that chat has not.
 _VLLM_ROUTES = {
+    "encoding_format": "/v1/embeddings",
     "messages": _CHAT,
     "prompt": _COMPLETIONS,
     "input": "/v1/embeddings",

@@ -1,14 +1,17 @@
 """`embedText` and `rerankText` of OCI Generative AI.
 
-Sources: the models of the `oci` SDK 2.189 (fields, 512 tokens for each input); oracle/langchain-oracle (96 inputs).
+Sources: the models of the `oci` SDK 2.189 (fields, 512 tokens for each input); oracle/langchain-oracle (96 inputs);
+OCI's pages on the Embed models (one image in a request, in base64; its tokens; which models take images); Cohere (5 MB,
+PNG, JPEG, WebP, GIF). The wording of the errors about images is not known.
 """
 
 import base64
+import re
 import struct
 from typing import Any
 
 from mdstream_core.emulator._bounds import MAX_DOCUMENTS, MAX_EMBEDDING_CHARACTERS
-from mdstream_core.emulator.model import embed, relevances, split_tokens
+from mdstream_core.emulator.model import decode_image, embed, read_image_text, relevances, split_tokens
 from mdstream_core.emulator.services.oci_genai.requests import Json, malformed_request
 from mdstream_core.emulator.services.oci_genai.responses import VERSION
 
@@ -16,18 +19,24 @@ _MAX_INPUTS = 96
 _MAX_TOKENS = 512
 _MAX_DIMENSIONS = 1536
 _SIZES = {"cohere.embed-english-light": 384, "cohere.embed-multilingual-light": 384, "cohere.embed-v4": 1536}
+_MAX_IMAGE_BYTES = 5 * 1024 * 1024
+_IMAGE_TOKENS = 1610  # of an image of 512 x 512 pixels
+#: The names of the models that take images; endpoints may have any model.
+_TAKES_IMAGES = re.compile(r"-image-|embed-v[4-9]")
 _EMBEDDING_TYPES = {"float", "int8", "uint8", "binary", "ubinary", "base64"}
 _INPUT_TYPES = {"SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IMAGE"}
 
 
 def build_embeddings(body: Json, model: str) -> Json:
     """Build the response to `embedText`."""
-    texts = _inputs(body)
+    inputs = _inputs(body)
+    is_image = body.get("inputType") == "IMAGE"
+    texts = [_image_text(inputs[0], model)] if is_image else inputs
     size = _dimensions(body) or next((n for prefix, n in _SIZES.items() if model.startswith(prefix)), 1024)
     vectors = [embed(_truncate(text, body.get("truncate") or "NONE"), size) for text in texts]
-    token_count = sum(len(split_tokens(text)) for text in texts)
+    token_count = _IMAGE_TOKENS if is_image else sum(len(split_tokens(text)) for text in texts)
     response: Json = {"id": "embed-1", "modelId": model, "modelVersion": VERSION}
-    response |= {"inputs": texts} if body.get("isEcho") else {}
+    response |= {"inputs": inputs} if body.get("isEcho") else {}
     response["usage"] = {"promptTokens": token_count, "completionTokens": 0, "totalTokens": token_count}
     types = body.get("embeddingTypes")
     if not types:
@@ -60,6 +69,19 @@ def _inputs(body: Json) -> list[str]:
     if type_ == "IMAGE" and (len(inputs) != 1 or not inputs[0].startswith("data:")):
         raise malformed_request("inputType IMAGE takes exactly one data URI")
     return inputs
+
+
+def _image_text(uri: str, model: str) -> str:
+    """Return what the model sees in an image."""
+    if model.startswith("cohere.embed") and not _TAKES_IMAGES.search(model):
+        raise malformed_request(f"model {model} does not support inputType IMAGE")
+    try:
+        data = decode_image(uri)
+    except ValueError as error:
+        raise malformed_request(f"invalid image: {error}") from error
+    if len(data) > _MAX_IMAGE_BYTES:
+        raise malformed_request(f"invalid image: it has {len(data)} bytes, {_MAX_IMAGE_BYTES} are the maximum")
+    return read_image_text(data)
 
 
 def _content_text(content: Json) -> Any:
