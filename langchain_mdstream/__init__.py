@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from langchain_mdstream.embeddings import (
         ModelArtsEmbeddings,
+        OCIDataScienceEmbedding,
         OCIGenAIEmbeddings,
         OCIModelDeploymentEmbeddings,
         OCIModelDeploymentEndpointEmbeddings,
@@ -54,8 +55,18 @@ if TYPE_CHECKING:
         OCIModelDeploymentRerank,
         SagemakerEndpointRerank,
     )
+    from langchain_mdstream.vision import (
+        IMAGE_EMBEDDING_MODELS,
+        VISION_MODELS,
+        encode_image,
+        is_vision_model,
+        load_image,
+        to_data_uri,
+    )
 
 __all__ = [
+    "IMAGE_EMBEDDING_MODELS",
+    "VISION_MODELS",
     "ChatModelArts",
     "ChatModelContentHandler",
     "ChatOCIGenAI",
@@ -70,6 +81,7 @@ __all__ = [
     "ModelArtsEmbeddings",
     "ModelArtsLLM",
     "ModelArtsRerank",
+    "OCIDataScienceEmbedding",
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
@@ -87,10 +99,14 @@ __all__ = [
     "SagemakerEndpointEmbeddings",
     "SagemakerEndpointRerank",
     "__version__",
+    "encode_image",
+    "is_vision_model",
+    "load_image",
     "register",
+    "to_data_uri",
 ]
 
-#: Classes by module. A module is imported when one of its classes is first used, as building pydantic's models takes
+#: Names by module. A module is imported when one of its names is first used, as building pydantic's models takes
 #: most of the time of an import.
 _CLASSES = {
     "_content_handlers": (
@@ -116,6 +132,7 @@ _CLASSES = {
     ),
     "embeddings": (
         "ModelArtsEmbeddings",
+        "OCIDataScienceEmbedding",
         "OCIGenAIEmbeddings",
         "OCIModelDeploymentEmbeddings",
         "OCIModelDeploymentEndpointEmbeddings",
@@ -123,6 +140,14 @@ _CLASSES = {
     ),
     "llms": ("ModelArtsLLM", "OCIGenAI", "OCIModelDeploymentLLM", "SagemakerEndpoint"),
     "rerankers": ("ModelArtsRerank", "OCIGenAIRerank", "OCIModelDeploymentRerank", "SagemakerEndpointRerank"),
+    "vision": (
+        "IMAGE_EMBEDDING_MODELS",
+        "VISION_MODELS",
+        "encode_image",
+        "is_vision_model",
+        "load_image",
+        "to_data_uri",
+    ),
 }
 _MODULES = {name: module for module, names in _CLASSES.items() for name in names}
 

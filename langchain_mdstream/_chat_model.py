@@ -18,6 +18,7 @@ from pydantic import ConfigDict
 from langchain_mdstream._call_headers import hide_call_headers, hide_headers
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._content_events import ContentEvent, ContentEventBuilder
+from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._messages import openai_messages
@@ -31,13 +32,14 @@ from langchain_mdstream._responses_fields import (
     split_at_last_response,
 )
 from langchain_mdstream._rows import ChatRows
+from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
 from langchain_mdstream._structured import Method, build_structured_output
 from langchain_mdstream._tools import Tool, openai_tool
 from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
 
 
 @hide_call_headers
-class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
+class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
@@ -88,7 +90,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself calls `on_llm_new_token` for each chunk, and `on_llm_error` for an exception.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 if chunk := chunks.convert(event):
@@ -104,7 +106,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -243,7 +245,9 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> Call:
-        if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
+        default = None if "tool_choice" in self.model_kwargs else self.tool_choice
+        choice = kwargs.get("tool_choice", default)
+        if choice is not None and (tools := kwargs.get("tools")):
             kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
         inputs = self._responses_inputs(messages, kwargs) if self._uses_responses_api(kwargs) else None
         inputs = inputs or {"messages": openai_messages(messages, reasoning=True)}
@@ -262,8 +266,12 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
         find_items = partial(items_to_send, reasoning=self.send_reasoning != "never")
         return {"messages": openai_messages(messages, reasoning=True, find_items=find_items), **known}
 
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
+        """Create the builder of the chunks of a stream."""
+        return ChunkBuilder(self.provider_name, self._model_name(kwargs))
+
     def _parameters(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in RESPONSES_PARAMETERS}
+        values = {name: getattr(self, name) for name in (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)}
         return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
 
     def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:

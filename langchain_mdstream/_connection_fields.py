@@ -1,7 +1,7 @@
 """Fields that every chat model, completion model, embedding model and reranker has, and its `Service`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -33,12 +33,6 @@ ModelKind = Literal["chat", "completions", "embeddings", "rerank", "guardrails"]
 
 #: The environment variable of a bearer key.
 _API_KEY_VARIABLE = "MDSTREAM_API_KEY"
-
-#: Options that are set at construction and not in a call; `requests_kwargs` is langchain-oci's.
-_CONNECTION_OPTIONS = frozenset(
-    {"timeout", "max_retries", "endpoint", "api_key", "auth", "auth_type", "default_headers", "verify", "proxy"}
-    | {"request_timeout", "requests_kwargs", "base_url", "headers"}
-)
 
 #: Fields that other packages accept as `None`.
 _MAP_FIELDS = frozenset({"model_kwargs", "default_headers"})
@@ -153,6 +147,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
     #: The fields that identify the model's endpoint; part of the cache key.
     address_fields: ClassVar[tuple[str, ...]] = ()
+
+    #: Arguments of a call that the platform sends as headers and not in the payload.
+    header_arguments: ClassVar[Set[str]] = frozenset()
 
     #: Whether `MDSTREAM_API_KEY` is used.
     accepts_bearer_key: ClassVar[bool] = True
@@ -354,6 +351,10 @@ class ConnectionFields(ConnectionAliases, BaseModel):
                 resolved, params, stream=stream, headers=headers, limiter_acquired=self.model_kind == "chat"
             )
 
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers for arguments of a call that the platform sends as headers (`header_arguments`)."""
+        return {}
+
     def _adapt_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add what the platform's own fields contribute to a request."""
         return params
@@ -378,15 +379,6 @@ def _with_env_api_key(fields: dict[str, Any], *, enabled: bool) -> dict[str, Any
     """Add the bearer key of the environment to fields that set no authentication."""
     key = os.environ.get(_API_KEY_VARIABLE) if enabled else None
     return {**fields, "api_key": SecretStr(key)} if key and not any(map(fields.get, _CREDENTIALS)) else fields
-
-
-def reject_connection_options(kwargs: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for connection options among the arguments of a call, which would be sent in the payload."""
-    if misplaced := _CONNECTION_OPTIONS & kwargs.keys():
-        names = ", ".join(sorted(misplaced))
-        raise ValueError(
-            f"{names} cannot be set for a single call (hint: set it in the model, or use model_copy(update=…))"
-        )
 
 
 def reveal_secret(secret: SecretStr | None) -> str | None:

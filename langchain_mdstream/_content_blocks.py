@@ -59,12 +59,22 @@ def _text_blocks(message: AIMessage) -> list[dict[str, Any]]:
         if message.content or cited:
             blocks.append({"type": "text", "text": message.content, **cited, "index": "lc_txt_0"})
     else:
-        blocks += [block if isinstance(block, dict) else {"type": "text", "text": block} for block in message.content]
+        blocks += map(_standard_block, message.content)
     if refusal := message.additional_kwargs.get("refusal"):
         blocks.append(refusal_block(refusal))
     if isinstance(message.content, str):
         blocks += media_blocks(message.additional_kwargs)
     return blocks
+
+
+def _standard_block(block: str | dict[str, Any]) -> dict[str, Any]:
+    """Return a block of a list; one of a type that LangChain does not know becomes a non-standard block."""
+    if isinstance(block, str):
+        return {"type": "text", "text": block}
+    if block.get("type") in types.KNOWN_BLOCK_TYPES:
+        return block
+    index = {"index": block["index"]} if "index" in block else {}
+    return {"type": "non_standard", "value": block, **index}
 
 
 def refusal_block(text: str) -> dict[str, Any]:

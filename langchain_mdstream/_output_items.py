@@ -21,7 +21,8 @@ _STREAMED = frozenset({"message", "reasoning", "function_call", "custom_tool_cal
 def output_items(additional_kwargs: Mapping[str, Any]) -> list[Json]:
     """Return the output items of a message; none for a message of another API."""
     items = additional_kwargs.get("output_items")
-    return [item for item in items if isinstance(item, dict) and item.get("type")] if isinstance(items, list) else []
+    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [item for item in known if isinstance(item.get("type"), str)]
 
 
 def items_to_send(message: AIMessage, *, reasoning: bool) -> list[Json]:

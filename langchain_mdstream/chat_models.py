@@ -4,8 +4,10 @@ import re
 from typing import Any
 
 from langchain_mdstream._chat_model import ChatModel
+from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
 from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._responses import ChunkBuilder
 from langchain_mdstream._responses_fields import RESPONSES_DIALECT
 from langchain_mdstream._sagemaker import SageMakerMixin
 
@@ -215,6 +217,21 @@ class ChatSagemakerEndpoint(SageMakerMixin, ChatModel):
         Errors have `error.partial` (the output so far), `error.code` and `error.request_id`, and `on_llm_error` gets
         the partial output too.
     """
+
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
+        if self.content_handler is None:
+            return super()._create_chunk_builder(kwargs)
+        return HandlerChunkBuilder(self.provider_name, self._model_name(kwargs))
+
+    @property
+    def _stream_chat_model_events(self) -> Any:
+        """`None` with a content handler: LangChain converts its chunks."""
+        return None if self.content_handler is not None else super()._stream_chat_model_events
+
+    @property
+    def _astream_chat_model_events(self) -> Any:
+        """Async variant."""
+        return None if self.content_handler is not None else super()._astream_chat_model_events
 
 
 class ChatModelArts(ModelArtsMixin, ChatModel):

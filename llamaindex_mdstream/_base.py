@@ -18,13 +18,28 @@ from llama_index.core.tools.types import BaseTool
 from llamaindex_mdstream import _requests, _streams, _tools
 from llamaindex_mdstream._callbacks import observe_chat, observe_completion
 from llamaindex_mdstream._messages import openai_messages
+from llamaindex_mdstream._output_items import items_to_send
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._rows import GenerationRows
+from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
-from mdstream_core import Call, Dialect, ReasoningHistory, TextParsingDialect, dialect, has_assistant_messages
+from mdstream_core import (
+    Call,
+    Dialect,
+    ReasoningHistory,
+    TextParsingDialect,
+    dialect,
+    has_assistant_messages,
+    recover_tool_calls,
+)
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
+
+#: Fields that are sent with every request.
+_PARAMETERS = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body", *SAMPLING_PARAMETERS)
+#: The dialect of OpenAI's Responses API.
+RESPONSES_DIALECT = "openai-responses"
 
 
 @_requests.with_hidden_headers
@@ -138,7 +153,8 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         self, messages: Sequence[ChatMessage], options: dict[str, Any], *, stream: bool
     ) -> tuple[Call, ResponseBuilder[ChatResponse]]:
         if self.is_chat_model:
-            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True)}
+            find_items = self._find_items if self._uses_responses_api else None
+            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True, find_items=find_items)}
         else:
             inputs = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         params = self._build_params(inputs, options)
@@ -146,6 +162,14 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             params.get("model") or self._reported_model_name(), parallel=_requests.is_parallel(params, options)
         )
         return self._create_call(params, options, stream=stream), builder
+
+    @property
+    def _uses_responses_api(self) -> bool:
+        return self.dialect == RESPONSES_DIALECT
+
+    def _find_items(self, message: ChatMessage) -> list[dict[str, Any]]:
+        """Return the output items of a message that are sent back."""
+        return items_to_send(message, reasoning=self.send_reasoning != "never")
 
     def _completion_call(
         self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
@@ -159,28 +183,41 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         )
 
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-        names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
+        names = [*_PARAMETERS, *(CHAT_PARAMETERS if "messages" in inputs else ())]
         fields = {name: getattr(self, name) for name in names}
-        return _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        params = _requests.build_params(
+            fields,
+            self.additional_kwargs,
+            options,
+            inputs,
+            strict=self.strict,
+            allows_any_tool=self._uses_responses_api,
+        )
+        return {name: value for name, value in params.items() if name not in self.header_arguments}
 
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> Call:
-        headers = _requests.merge_headers(self.additional_kwargs, options)
+        own = self._call_headers({**self.additional_kwargs, **options})
+        headers = _requests.merge_headers(self.additional_kwargs, options) | own
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}
-        return self._get_service().call(self._resolve_dialect(params), params, stream=stream, headers=headers)
+        return self._get_service().call(
+            self._resolve_dialect(params, stream=stream), params, stream=stream, headers=headers
+        )
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
         """Name of the dialect of a request."""
         kind: ModelKind = "chat" if "messages" in params else "completions"
         return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
-    def _resolve_dialect(self, params: dict[str, Any]) -> Dialect:
-        resolved_dialect = dialect(self._dialect_name(params))
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
+        resolved_dialect: Dialect = dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
             resolved_dialect = TextParsingDialect(
                 resolved_dialect, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
+        if self.recover_tool_calls and not self.tool_call_parser:
+            resolved_dialect = recover_tool_calls(resolved_dialect, params)
         if not has_assistant_messages(params.get("messages")):
             return resolved_dialect
         return ReasoningHistory(resolved_dialect, self.send_reasoning, self._get_service().reasoning_rules)
@@ -217,7 +254,11 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             return arguments
         return {
             **arguments,
-            "tools": _tools.wire_tools(tools, strict=self.strict if strict is None else strict),
-            "tool_choice": _tools.tool_choice(tool_choice, required=tool_required),
+            "tool_choice": _tools.tool_choice(
+                self.tool_choice if tool_choice is None and not tool_required else tool_choice, required=tool_required
+            ),
+            "tools": _tools.wire_tools(
+                tools, strict=self.strict if strict is None else strict, allows_any=self._uses_responses_api
+            ),
             "parallel_tool_calls": allow_parallel_tool_calls,
         }

@@ -11,12 +11,13 @@ from pydantic import Field, field_validator, model_validator
 from llamaindex_mdstream._aliases import GenerationAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._requests import hide_headers
+from llamaindex_mdstream._server_parameters import ServerParameters
 from llamaindex_mdstream.guardrails import OCIGuardrails
 from mdstream_core import SendReasoning, Service, Timeout, generation_dialect
 from mdstream_core.options import GenerationDialect
 
 
-class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
+class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, FunctionCallingLLM):
     """Fields of an LLM. A platform mixin before this class adds the endpoint and the authentication."""
 
     dialect: GenerationDialect | None = Field(
@@ -38,7 +39,8 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         default=None,
         ge=0,
         le=1,
-        description="Nucleus sampling: only the most likely tokens with this total probability are considered.",
+        description="Nucleus sampling: only the most likely tokens with this total probability are considered. `p` is "
+        "an alias.",
     )
     stop: list[str] | str | None = Field(
         default=None, description='Stop sequences: generation ends before the first of them, such as `["\\n\\n"]`.'
@@ -58,6 +60,12 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         default=None,
         description="Format in which the model writes tool calls as text, for a server without a tool call parser. The "
         "names are vLLM's.",
+    )
+    recover_tool_calls: bool = Field(
+        default=True,
+        description="Whether a response to a request with tools whose text is exactly one "
+        '`<tool_call>{"name": …}</tool_call>` is that tool call, for a server that has no parser for it. `False` '
+        "returns it as text. `tool_call_parser` also reads calls inside of other text.",
     )
     reasoning_parser: Literal["think", "open"] | None = Field(
         default=None,
@@ -106,6 +114,8 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         "request_timeout": "timeout",
         "max_completion_tokens": "max_tokens",
         "stop_sequences": "stop",
+        "k": "top_k",
+        "p": "top_p",
     }
 
     @classmethod

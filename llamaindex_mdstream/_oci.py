@@ -96,7 +96,7 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
 
     _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window", "base_url": "service_endpoint"}
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> OCIGenerativeAI:
         return OCIGenerativeAI(
             self.compartment_id,
             region=self.region or (None if self.service_endpoint else self._signer_region()),

@@ -1,5 +1,6 @@
 """LLM classes, one per platform."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from llama_index.core.llms.llm import LLM
@@ -8,11 +9,12 @@ from pydantic import Field
 
 from llamaindex_mdstream._aliases import OCIGenerativeAIAliases
 from llamaindex_mdstream._base import MDStreamLLM
+from llamaindex_mdstream._content_handlers import handler_dialect
 from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._sagemaker import SageMakerMixin
-from mdstream_core import oci_dialect_name
+from mdstream_core import Dialect, OCIGenerativeAI, oci_dialect_name
 from mdstream_core.options import ModelFamily
 
 
@@ -124,12 +126,21 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         "`meta`, `openai` or `generic`. Default: derived from the model's name. `provider` is an alias.",
     )
 
+    conversation_store_id: str | None = Field(
+        default=None,
+        description="OCID of the conversation store in which the service stores the responses of OpenAI's Responses "
+        'API (`dialect="openai-responses"`). Required unless requests have `store=False`.',
+    )
+
     _aliases: ClassVar[dict[str, str]] = {**OCIGenerativeAIMixin._aliases, "provider": "family"}
 
     @classmethod
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_oci_genai_llm"
+
+    def _build_platform(self) -> OCIGenerativeAI:
+        return replace(super()._build_platform(), conversation_store_id=self.conversation_store_id)
 
     def _default_dialect(self, model: str, kind: ModelKind) -> str:
         if kind == "chat":
@@ -205,6 +216,12 @@ class SageMakerLLM(SageMakerMixin, MDStreamLLM):
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_sagemaker_llm"
+
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
+        if self.content_handler is None:
+            return super()._resolve_dialect(params, stream=stream)
+        resolved: Dialect = handler_dialect(self.content_handler, params, stream=stream)
+        return resolved
 
     def _reported_model_name(self) -> str:
         return self.model or self.endpoint_name

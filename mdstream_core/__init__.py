@@ -30,6 +30,14 @@ from mdstream_core.dialects import (
     strict_schema,
     with_strict,
 )
+from mdstream_core.dialects.content_handler import (
+    ContentHandlerDialect,
+    ContentHandlerEmbeddingDialect,
+    ContentHandlerProtocol,
+    HandlerBody,
+    HandlerDecoder,
+)
+from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
 from mdstream_core.errors import GuardrailViolation, MDStreamError, MissingExtra
 from mdstream_core.events import (
     Choice,
@@ -54,16 +62,23 @@ from mdstream_core.events import (
 from mdstream_core.guardrails import GuardrailChecks, GuardrailPolicy, Guardrails
 from mdstream_core.http import Timeout
 from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
+from mdstream_core.platforms._sagemaker_async import AsyncInference
+from mdstream_core.platforms._sagemaker_headers import SAGEMAKER_ARGUMENTS, sagemaker_headers
 from mdstream_core.rate_limit import RateLimit
 from mdstream_core.retry import Retry, RetryBudget
 from mdstream_core.service import Service
 from mdstream_core.transport._task_reader import read_in_task
 
 __all__ = [
+    "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
+    "AsyncInference",
     "Call",
     "Choice",
     "Client",
+    "ContentHandlerDialect",
+    "ContentHandlerEmbeddingDialect",
+    "ContentHandlerProtocol",
     "Dialect",
     "Embedding",
     "Event",
@@ -73,6 +88,8 @@ __all__ = [
     "GuardrailResults",
     "GuardrailViolation",
     "Guardrails",
+    "HandlerBody",
+    "HandlerDecoder",
     "ListDialect",
     "Logprobs",
     "MDStreamError",
@@ -117,8 +134,10 @@ __all__ = [
     "oci_dialect_name",
     "progress_bar",
     "read_in_task",
+    "recover_tool_calls",
     "rerank_dialect",
     "restore_texts",
+    "sagemaker_headers",
     "strict_schema",
     "with_strict",
 ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIFormat",
     "AWSAuthType",
+    "Alias",
     "AsyncHTTPClient",
     "Auth",
     "EmbeddingDialect",
@@ -50,6 +51,24 @@ def list_changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[st
     return [
         (name, value) for name, value in values.items() if value != fields[name].get_default(call_default_factory=True)
     ]
+
+
+class Alias:
+    """Attribute of a model under the name that other packages use for one of its fields; it can be read only.
+
+    The model's `_accepted_names()` maps the names to fields.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is None:
+            return self
+        field = model._accepted_names().get(self._name)
+        if field not in type(model).model_fields:  # SageMaker's `base_url` is `endpoint_url`; some have none
+            raise AttributeError(f"{type(model).__name__!r} object has no attribute {self._name!r}")
+        return getattr(model, field)
 
 
 def _create_validator(field: str, choices: Any) -> BeforeValidator:

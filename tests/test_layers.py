@@ -50,14 +50,15 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
     "call": ("_call_log _json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork _log http errors wire", "anyio httpx httpcore httptools"),
-    "recording": ("_fork _json _redaction _version errors hooks transport wire", ""),
+    "recording": ("_error_bodies _fork _json _redaction _version errors hooks transport wire", ""),
     "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
     "batching": (
         "_choices _fork _indices _json _log call client errors events hooks retry transport",
         "anyio numpy pandas pyarrow",
     ),
     "batch": ("batching", ""),
-    "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
+    "job_client": ("attempt auth client errors http platforms transport", "anyio httpx"),
+    "service": ("batching call client dialects errors events http job_client platforms rate_limit retry hooks", ""),
     "guardrails": ("_choices _log call client dialects errors events service", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
@@ -97,7 +98,7 @@ FRAMEWORK_IMPORTS = {
 TESTING_IMPORTS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
 #: The modules that may wait.
-WAITING = {"transport", "client", "batching", "rate_limit", "emulator", "auth", "cli"}
+WAITING = {"transport", "client", "job_client", "batching", "rate_limit", "emulator", "auth", "cli"}
 
 FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}

@@ -6,13 +6,13 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mdstream_core.emulator import model as built_in_model
+from mdstream_core.emulator._addresses import Address, GenerativeAIAddress, ModelArtsAddress
 from mdstream_core.emulator._ledger import RequestLedger
 from mdstream_core.emulator._listener import Listener, Step
 from mdstream_core.emulator._oci_authentication import Keys, OCIAuthenticator, SessionTokenIssuer
@@ -21,51 +21,21 @@ from mdstream_core.emulator._rate_limits import RateEnforcer, RequestRateLimit
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._replay import create_replay
 from mdstream_core.emulator._tls import server_context
-from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
+from mdstream_core.emulator.model_server import (
+    OPENAI,
+    BuiltInModelServer,
+    ModelServer,
+    ServerLimits,
+    UpstreamModelServer,
+)
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
-from mdstream_core.emulator.services.oci_genai import COMPARTMENT, GenerativeAIService, GuardrailRules
+from mdstream_core.emulator.services.oci_genai import GenerativeAIService, GuardrailRules
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatibleService
 from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerService
 
 if TYPE_CHECKING:
     from mdstream_core.recording import Recording
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Address of a service."""
-
-    endpoint: str
-    """Base URL of the service, e.g. `http://127.0.0.1:8080/ocid1.datasciencemodeldeployment.oc1.iad.emulated`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelArtsAddress(Address):
-    """Addresses of ModelArts: a real-time service, MaaS and IAM."""
-
-    maas: str
-    """Base URL of MaaS (Model as a Service), an OpenAI-compatible API."""
-    iam: str
-    """Base URL of IAM, which issues tokens for a name and a password."""
-    _service: ModelArtsService = field(repr=False)
-
-    @property
-    def websocket_endpoint(self) -> str:
-        """The real-time service's URL for a WebSocket: `ws://…` or `wss://…`."""
-        return self.endpoint.replace("http", "ws", 1)
-
-    def expire_tokens(self) -> None:
-        """Reject every IAM token that was issued so far."""
-        self._service.authenticator.expire_all()
-
-
-@dataclass(frozen=True, slots=True)
-class GenerativeAIAddress(Address):
-    """Address of OCI Generative AI, and the only compartment that exists there."""
-
-    compartment_id: str = COMPARTMENT
-    """OCID of the compartment that requests have to name."""
 
 
 def exposure(host: str) -> str | None:
@@ -90,6 +60,16 @@ def _reachable(host: str) -> str:
     """Format the host for a URL; the address of all interfaces becomes loopback, which clients can connect to."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  (looked up, not bound)
     return f"[{host}]" if ":" in host else host
+
+
+def _create_model_servers(
+    model: built_in_model.ModelFunction, flavour: str, limits: ServerLimits, content_type: str | None
+) -> tuple[ModelServer, ModelServer]:
+    """Create the model server, and that of OCI Generative AI's `/v1/responses`, which has OpenAI's format."""
+    return (
+        BuiltInModelServer(model, flavour, limits, content_type),
+        BuiltInModelServer(model, OPENAI, limits, content_type),
+    )
 
 
 class Emulator:
@@ -190,20 +170,25 @@ class Emulator:
             warnings.warn(warning, RuntimeWarning, stacklevel=2)
         api_keys = frozenset(api_keys)
         limits = ServerLimits(tuple(models), context, embedding_size, max_batch_size)
-        model_server: ModelServer = BuiltInModelServer(model, flavour, limits, content_type)
+        model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
         if upstream is not None:
-            model_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
+            model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
         self._model_server = model_server
         self._tokens = SessionTokenIssuer()
         find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
         generative_ai = GenerativeAIService(
-            model_server, find_problem, oci_genai_ending, any_model=upstream is not None, guardrails=guardrails
+            model_server,
+            find_problem,
+            oci_genai_ending,
+            responses_server,
+            any_model=upstream is not None,
+            guardrails=guardrails,
         )
-        sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
+        self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
-        services = (deployment, generative_ai, self._modelarts, sagemaker, openai_compatible)
+        services = (deployment, generative_ai, self._modelarts, self._sagemaker, openai_compatible)
         self._rate_enforcer = RateEnforcer(rate_limits, monotonic_clock)
         options: dict[str, Any] = {"delay": delay, "events_per_chunk": events_per_chunk, "clock": clock}
         player = create_replay(replay, timing=replay_timing)
@@ -290,7 +275,7 @@ class Emulator:
     @property
     def sagemaker(self) -> SageMakerAddress:
         """Address of the Amazon SageMaker runtime, which has an endpoint for each kind of container."""
-        return SageMakerAddress(self.url)
+        return SageMakerAddress(self.url, objects=self._sagemaker.objects)
 
     @property
     def openai_url(self) -> str:
@@ -324,8 +309,9 @@ class Emulator:
         self._listener.always(step)
 
     def reset(self) -> None:
-        """Clear recorded requests, queued steps, default step and ledger; restore the constructor's rate limits."""
+        """Clear requests, queued steps, default step, ledger and S3; restore the constructor's rate limits."""
         self._listener.reset()
+        self._sagemaker.objects.clear()
 
     def replay(self, recording: "str | Path | Recording") -> None:
         """Play back another recording from now on; only with the parameter `replay`.

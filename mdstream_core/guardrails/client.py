@@ -58,7 +58,7 @@ class GuardedClient(_BaseGuardedClient):
         """
         output = GuardedOutput(self._policy)
         with closing(self._stream(call, output)) as events:
-            for event in events:  # noqa: UP028  # parallel to the async variant
+            for event in events:  # noqa: UP028 (parallel to the async variant)
                 yield event
 
     def complete(self, call: Call) -> ModelResponse:

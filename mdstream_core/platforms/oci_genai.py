@@ -244,6 +244,10 @@ class OCIGenerativeAI:
         """The value of `opc-request-id`."""
         return head.headers.get("opc-request-id")
 
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """Return nothing: the headers say nothing about the model's response."""
+        return {}
+
     def _host(self) -> str:
         if not self.region:
             raise ValueError(

@@ -177,7 +177,7 @@ class OCIModelDeployment:
         return Request(
             "POST" if content else "GET",
             f"{self.base_url}{operation}{path}",
-            {**fields, **_lower_names(headers)},
+            {**fields, **_request_headers(headers)},
             content,
         )
 
@@ -220,6 +220,10 @@ class OCIModelDeployment:
     def request_id(self, head: ResponseHead) -> str | None:
         """The value of `opc-request-id`."""
         return head.headers.get("opc-request-id")
+
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """Return nothing: the headers say nothing about the model's response."""
+        return {}
 
     def _path_and_headers(self, route: str) -> tuple[str, str]:
         """The path after the operation, and the `route` header; at most one of them is set."""
@@ -322,5 +326,9 @@ def _split_url(url: str) -> tuple[str, str]:
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 
 
-def _lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers in lower case; a route without its slash, as on pages of oracle-ads, gets one."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if (route := lower.get("route")) and not route.startswith("/"):
+        lower["route"] = f"/{route}"
+    return lower
