@@ -1,5 +1,6 @@
 """Each constructor call and method call of other packages runs here, and returns the same kind of result."""
 
+import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -179,8 +180,33 @@ VALUES: dict[str, Any] = {
     "watermark": True,
 }
 
+
+class IOHandler:
+    """Handler of LlamaIndex's SageMaker LLM, for TGI."""
+
+    content_type = accept = "application/json"
+
+    def serialize_input(self, request: Any, model_kwargs: dict[str, Any]) -> bytes:
+        return json.dumps({"inputs": request, "parameters": model_kwargs}).encode()
+
+    def deserialize_output(self, response: Any) -> Any:
+        return json.loads(response.read())[0]["generated_text"]
+
+    def deserialize_streaming_output(self, response: bytes) -> str:
+        return response.decode()
+
+
+class EmbeddingIOHandler(IOHandler):
+    """Handler of LlamaIndex's SageMaker embeddings, for TEI."""
+
+    def deserialize_output(self, response: Any) -> Any:
+        return json.loads(response.read())
+
+
 #: Arguments whose value depends on the class.
 SPECIAL: dict[str, Any] = {
+    "SageMakerLLM.content_handler": IOHandler,
+    "SageMakerEmbedding.content_handler": EmbeddingIOHandler,
     "OCIGenAI.model": "meta.llama-3.3-70b-instruct",
     "OCIDataScienceEmbedding.model_name": "odsc-llm",
     "OCIModelDeploymentEmbeddings.endpoint_kwargs": {"timeout": 30},
