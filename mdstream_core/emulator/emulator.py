@@ -177,14 +177,8 @@ class Emulator:
         self._tokens = SessionTokenIssuer()
         find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
-        generative_ai = GenerativeAIService(
-            model_server,
-            find_problem,
-            oci_genai_ending,
-            responses_server,
-            any_model=upstream is not None,
-            guardrails=guardrails,
-        )
+        rules: dict[str, Any] = {"any_model": upstream is not None, "guardrails": guardrails}
+        generative_ai = GenerativeAIService(model_server, find_problem, oci_genai_ending, responses_server, **rules)
         self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
