@@ -132,6 +132,9 @@ class Emulator:
     _loop: asyncio.AbstractEventLoop
     _stop: asyncio.Event
 
+    _ca_file: Path | None = None
+    _thread: threading.Thread | None = None
+
     def __init__(
         self,
         *,
@@ -170,15 +173,16 @@ class Emulator:
             warnings.warn(warning, RuntimeWarning, stacklevel=2)
         api_keys = frozenset(api_keys)
         limits = ServerLimits(tuple(models), context, embedding_size, max_batch_size)
-        model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
+        self._model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
         if upstream is not None:
-            model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
-        self._model_server = model_server
+            self._model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
+        model_server = self._model_server
         self._tokens = SessionTokenIssuer()
-        find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
-        deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
-        rules: dict[str, Any] = {"any_model": upstream is not None, "guardrails": guardrails}
-        generative_ai = GenerativeAIService(model_server, find_problem, oci_genai_ending, responses_server, **rules)
+        check_oci = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
+        deployment = ModelDeploymentService(model_server, check_oci, default_route, strict=strict)
+        generative_ai = GenerativeAIService(
+            model_server, check_oci, oci_genai_ending, responses_server, any_model=bool(upstream), guardrails=guardrails
+        )
         self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
@@ -188,8 +192,6 @@ class Emulator:
         player = create_replay(replay, timing=replay_timing)
         self._listener = Listener(services, self._rate_enforcer, replay=player, idle=keep_alive, **options)
         self._tls, self._host, self._port = tls, host, port
-        self._ca_file: Path | None = None
-        self._thread: threading.Thread | None = None
 
     # Lifecycle
 
