@@ -16,13 +16,13 @@ from mdstream_core.events.event import (
     Usage,
     describe_incomplete,
 )
+from mdstream_core.events.guardrail_pieces import merge_results
 from mdstream_core.events.guardrails import (
     CategoryScore,
     ContentModeration,
     GuardrailResults,
     PIIEntity,
     PromptInjection,
-    merge_results,
 )
 from mdstream_core.events.response import Choice, ModelResponse, ResponseAccumulator, ToolCall
 

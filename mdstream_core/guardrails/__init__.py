@@ -8,7 +8,8 @@ from mdstream_core.guardrails.checks import GuardrailChecks
 from mdstream_core.guardrails.guard import Guardrails
 from mdstream_core.guardrails.inputs import content_texts, replace_content_texts
 from mdstream_core.guardrails.output import GuardedOutput
-from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy, PIIAction, TextLocation
+from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy, PIIAction
+from mdstream_core.guardrails.violations import TextLocation
 
 __all__ = [
     "SEPARATOR",

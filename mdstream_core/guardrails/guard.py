@@ -11,8 +11,9 @@ from mdstream_core.errors import GuardrailViolation, MDStreamError, extend_error
 from mdstream_core.events import GuardrailResults, ModelResponse, merge_results
 from mdstream_core.guardrails.checks import GuardrailChecks
 from mdstream_core.guardrails.client import AsyncGuardedClient, GuardedClient
-from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy, TextLocation, log_violation
+from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy
 from mdstream_core.guardrails.redaction import locate_entities
+from mdstream_core.guardrails.violations import TextLocation, log_violation
 from mdstream_core.service import Service
 
 #: Characters that two pieces of a long text have in common, so that a phrase that the first one cuts is checked whole.

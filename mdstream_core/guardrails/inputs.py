@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mdstream_core.guardrails.policy import TextLocation
+from mdstream_core.guardrails.violations import TextLocation
 
 #: Where the texts of a message come from, by its role. Other messages are the application's or the model's own.
 _LOCATIONS: Mapping[str, TextLocation] = {"user": "input", "tool": "tool result", "function": "tool result"}

@@ -1,21 +1,16 @@
 """`GuardrailPolicy`: which results of guardrails are violations, and how outputs are checked."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mdstream_core import _log
 from mdstream_core._choices import find_choice
-from mdstream_core.errors import GuardrailViolation
 from mdstream_core.events import GuardrailResults
 from mdstream_core.guardrails.redaction import is_located, redact
+from mdstream_core.guardrails.violations import TextLocation, build_violation
 
 #: What is done with personally identifiable information.
 PIIAction = Literal["ignore", "redact", "block"]
-
-#: Where a text comes from, as `GuardrailViolation.location` names it.
-TextLocation = Literal["input", "output", "tool result", "document"]
 
 #: Between texts that are checked together.
 SEPARATOR = "\n\n"
@@ -143,19 +138,3 @@ class GuardrailPolicy:
             violation = f"pii that could not be redacted: {', '.join(sorted(set(lost)))}"
             raise build_violation((violation,), results, location)
         return sorted((entity.offset, entity.end, entity.label) for entity in found)
-
-
-def build_violation(violations: Sequence[str], results: GuardrailResults, location: TextLocation) -> GuardrailViolation:
-    """Create the error for a text that the policy does not allow."""
-    error = GuardrailViolation(
-        f"OCI guardrails blocked the {location}: {'; '.join(violations)} (hint: `results` of the error has the scores)"
-    )
-    error.results, error.violations, error.location = results, tuple(violations), location
-    return error
-
-
-def log_violation(error: GuardrailViolation) -> None:
-    """Log a violation, without the text."""
-    fields = {**_log.error_fields(error), "location": error.location, "violations": "; ".join(error.violations)}
-    message = f"guardrails blocked the {error.location}: {_log.to_line('; '.join(error.violations))}"
-    _log.log(_log.GUARDRAILS, logging.WARNING, "guardrail_violation", message, fields)
