@@ -217,6 +217,8 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     @property
     def service(self) -> Service:
         """The endpoint with its signer and connections: built on first use, and again after a field has changed."""
+        if (service := self._service) is not None:
+            return service
         with _BUILD_LOCK:
             if self._service is None:
                 self._service = self._build_service()

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,12 +18,13 @@ from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import Signer, UnsignedSigner, raise_refresh_error
 from mdstream_core.call import Call
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError, StreamInterrupted
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError
 from mdstream_core.events import Event, ModelResponse
 from mdstream_core.http import (
     Request,
     ResponseHead,
     ResponseTrailers,
+    are_sendable,
     require_values,
     scrub_credentials,
     sendable_headers,
@@ -37,7 +37,7 @@ from mdstream_core.transport._fairness import acheckpoint, checkpoint
 from mdstream_core.transport._loop_bound import LoopBoundClient, call_soon, discard_closed_loops, running_loop
 from mdstream_core.transport._sync import RequestSender
 from mdstream_core.transport.decompression import aiter_body, iter_body
-from mdstream_core.transport.exceptions import map_exceptions
+from mdstream_core.transport.exceptions import IgnoreErrorsWhenFinal, map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
 
 if TYPE_CHECKING:
@@ -306,35 +306,14 @@ class AsyncClient(_BaseClient):
 
 def _sendable(request: Request) -> Request:
     """Return the request unchanged. Raises `InvalidRequest` if one of its headers cannot be sent."""
+    if are_sendable(request.headers):
+        return request
     try:
         with scrub_credentials:
             require_values("the request", sendable_headers("the request", request.headers))
     except ValueError as error:
         raise InvalidRequest(str(error), code="InvalidHeader") from None
     return request
-
-
-class IgnoreErrorsWhenFinal(map_exceptions):
-    """Ignore a timeout or disconnect after the last output: only the usage and the end of the body could follow."""
-
-    __slots__ = ("_attempt",)
-
-    def __init__(self, budget: TimeoutBudget, attempt: Attempt) -> None:
-        super().__init__(budget)
-        self._attempt = attempt
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if error is None:
-            return False
-        try:
-            super().__exit__(kind, error, traceback)
-        except StreamInterrupted:
-            if not self._attempt.is_final:
-                raise
-            return True
-        return isinstance(error, StreamInterrupted) and self._attempt.is_final
 
 
 def _start_attempt(attempt: Attempt, budget: TimeoutBudget, response: Any) -> None:

@@ -54,14 +54,43 @@ class map_exceptions:  # noqa: N801  # a context manager is used like a function
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> None:
         if error is None:
-            return False
+            return
         if isinstance(error, http_errors()):
             _raise_mapped(error, self._budget)
         if isinstance(error, OSError | TypeError | ValueError | RuntimeError):  # a password, a hook
             remove_credentials(error)
-        return False
+
+
+class IgnoreErrorsWhenFinal:
+    """Ignore a timeout or disconnect after the last output: only the usage and the end of the body could follow.
+
+    Args:
+        budget: The timeouts of the call.
+        attempt: The attempt: its `is_final` says whether nothing else can follow.
+    """
+
+    __slots__ = ("_attempt", "_budget")
+
+    def __init__(self, budget: TimeoutBudget, attempt: Any) -> None:
+        self._budget = budget
+        self._attempt = attempt
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        try:
+            map_exceptions(self._budget).__exit__(kind, error, traceback)
+        except StreamInterrupted:
+            if not self._attempt.is_final:
+                raise
+            return True
+        return isinstance(error, StreamInterrupted) and self._attempt.is_final
 
 
 def _raise_mapped(error: Exception, budget: TimeoutBudget) -> NoReturn:
