@@ -1,16 +1,19 @@
 """Fields that chat models and completion models of every platform share: the parameters of a request."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import field_validator, model_validator
 
+import mdstream_core
 from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._connection_fields import ConnectionFields, reject_connection_options
 from langchain_mdstream._server_info import ServerInfoMixin
-from mdstream_core import Call, Dialect, TextParsingDialect, generation_dialect
 from mdstream_core.http import fingerprint
 from mdstream_core.options import GenerationDialect
+
+if TYPE_CHECKING:
+    from mdstream_core import Call, Dialect
 
 #: Fields that are sent in the payload under their own names.
 _PARAMETERS = (
@@ -106,7 +109,7 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     @model_validator(mode="after")
     def _mdstream_dialect(self) -> Self:
         if self.dialect is not None:
-            generation_dialect(self.dialect)
+            mdstream_core.generation_dialect(self.dialect)
         return self
 
     @field_validator("stop", mode="before")
@@ -120,7 +123,7 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
 
     def _build_call(
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
-    ) -> Call:
+    ) -> "Call":
         """Create a call from the fields, the arguments of the call, and `extra_body`; later ones override."""
         arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_SENT}
         reject_connection_options(arguments)
@@ -138,11 +141,13 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             params["n"] = 1
         return self._create_call(params, kwargs.get("extra_headers"), stream=stream)
 
-    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
+    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> "Dialect":
         resolved = super()._resolve_dialect(params, stream=stream)
         if self.tool_call_parser is None and self.reasoning_parser is None:
             return resolved
-        return TextParsingDialect(resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+        return mdstream_core.TextParsingDialect(
+            resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
+        )
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}

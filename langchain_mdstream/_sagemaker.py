@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._content_handler_dialect import (
     ContentHandlerChatDialect,
     ContentHandlerDialect,
     ContentHandlerEmbeddingDialect,
 )
 from langchain_mdstream._content_handlers import ContentHandlerProtocol, validate_handler
+from langchain_mdstream._secrets import reveal_secret
 from mdstream_core import Dialect, Platform, SageMaker, Timeout
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.http import fingerprint

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, PlainValidator
+from pydantic_core import PydanticKnownError
 
 from mdstream_core._choices import find_choice
-from mdstream_core.auth.huawei import HuaweiAuthTypeName
-from mdstream_core.auth.oci import OCIAuthTypeName
-from mdstream_core.dialects import EmbeddingDialectName, GenerationDialectName, RerankDialectName
+from mdstream_core.auth._names import HuaweiAuthTypeName, OCIAuthTypeName
+from mdstream_core.dialects._names import EmbeddingDialectName, GenerationDialectName, RerankDialectName, SendReasoning
 
 if TYPE_CHECKING:
     import httpx
 
     from mdstream_core.auth import Signer
+    from mdstream_core.rate_limit import RateLimit
 
 __all__ = [
     "APIFormat",
@@ -35,7 +36,9 @@ __all__ = [
     "ModelFamily",
     "OCIAuth",
     "OCIAuthType",
+    "RateLimitOption",
     "RerankDialect",
+    "SendReasoning",
     "list_changed_fields",
 ]
 
@@ -103,5 +106,16 @@ if TYPE_CHECKING:
 
     #: `http_async_client`: the same for asynchronous calls.
     AsyncHTTPClient = httpx.AsyncClient
+    #: `rate_limit`: the limit that each request acquires before it is sent.
+    RateLimitOption = RateLimit
 else:  # the signers and clients check these objects themselves, by their shape: httpx2 and SDKs need not be installed
     Auth = OCIAuth = HTTPClient = AsyncHTTPClient = Any
+
+    def _check_rate_limit(value: Any) -> Any:
+        from mdstream_core.rate_limit import RateLimit  # noqa: PLC0415  # imported only if there is one
+
+        if not isinstance(value, RateLimit):
+            raise PydanticKnownError("is_instance_of", {"class": "RateLimit"})
+        return value
+
+    RateLimitOption = Annotated[Any, PlainValidator(_check_rate_limit)]

@@ -1,9 +1,7 @@
-"""Chat models."""
+"""Chat models of Oracle's services."""
 
 from langchain_mdstream._chat_model import ChatModel
-from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
-from langchain_mdstream._sagemaker import SageMakerMixin
 
 
 class ChatOCIModelDeployment(OCIModelDeploymentMixin, ChatModel):
@@ -63,6 +61,8 @@ class ChatOCIModelDeployment(OCIModelDeploymentMixin, ChatModel):
         `error.code` and `error.request_id`, and `on_llm_error` gets the partial output too.
     """
 
+    __module__ = "langchain_mdstream.chat_models"  # where it is imported from, pickled and serialized
+
 
 class ChatOCIGenAI(OCIGenerativeAIMixin, ChatModel):
     """Chat model of OCI Generative AI: Cohere, Meta, xAI, OpenAI, Google and Mistral, on demand or dedicated.
@@ -111,90 +111,4 @@ class ChatOCIGenAI(OCIGenerativeAIMixin, ChatModel):
         output too.
     """
 
-
-class ChatSagemakerEndpoint(SageMakerMixin, ChatModel):
-    """Chat model on an Amazon SageMaker endpoint: vLLM, SGLang, TGI, LMI or JumpStart.
-
-    The API format of the container is detected with the first request; `dialect` or `content_handler` sets it.
-
-    Setup:
-        Install `mdstream-llm` with the extra `aws`, which brings botocore's credential chain and signer.
-
-        ```bash
-        pip install -U "mdstream-llm[langchain,aws]"
-        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
-        ```
-
-    Instantiate:
-        >>> chat = ChatSagemakerEndpoint(endpoint_name="my-endpoint", region_name="us-east-1")
-
-    Invoke:
-        ```python
-        chat.invoke("Name three rivers.").text
-        ```
-
-    Stream:
-        ```python
-        for chunk in chat.stream("Name three rivers."):
-            print(chunk.text, end="", flush=True)
-        ```
-
-    Tool calling:
-        ```python
-        chat.bind_tools([get_weather]).invoke("What is the weather in Paris?").tool_calls
-        ```
-
-    Structured output:
-        ```python
-        chat.with_structured_output(Joke).invoke("Tell me a joke about cats.")
-        ```
-
-    Streaming errors:
-        An exception frame in the event stream raises `StreamFailure`. Interrupted streams raise `StreamInterrupted`.
-        Errors have `error.partial` (the output so far), `error.code` and `error.request_id`, and `on_llm_error` gets
-        the partial output too.
-    """
-
-
-class ChatModelArts(ModelArtsMixin, ChatModel):
-    """Chat model on a Huawei ModelArts real-time service, over HTTPS or a WebSocket, or on MaaS.
-
-    Setup:
-        Install `mdstream-llm`.
-
-        ```bash
-        pip install -U "mdstream-llm[langchain]"
-        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
-        ```
-
-    Instantiate:
-        >>> chat = ChatModelArts(
-        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="..."
-        ... )
-
-    Invoke:
-        ```python
-        chat.invoke("Name three rivers.").text
-        ```
-
-    Stream:
-        ```python
-        for chunk in chat.stream("Name three rivers."):
-            print(chunk.text, end="", flush=True)
-        ```
-
-    Tool calling:
-        ```python
-        chat.bind_tools([get_weather]).invoke("What is the weather in Paris?").tool_calls
-        ```
-
-    Structured output:
-        ```python
-        chat.with_structured_output(Joke).invoke("Tell me a joke about cats.")
-        ```
-
-    Streaming errors:
-        An error event in the stream, or a WebSocket that is closed with an error, raises `StreamFailure`. Interrupted
-        streams raise `StreamInterrupted`. Errors have `error.partial` (the output so far), `error.code` and
-        `error.request_id`, and `on_llm_error` gets the partial output too.
-    """
+    __module__ = "langchain_mdstream.chat_models"  # where it is imported from, pickled and serialized
