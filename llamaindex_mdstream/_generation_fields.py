@@ -8,11 +8,12 @@ from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATU
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import Field, field_validator, model_validator
 
+import mdstream_core
 from llamaindex_mdstream._aliases import GenerationAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._requests import hide_headers
-from mdstream_core import SendReasoning, Timeout, generation_dialect
-from mdstream_core.options import GenerationDialect
+from mdstream_core.http import Timeout
+from mdstream_core.options import GenerationDialect, SendReasoning
 
 
 class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
@@ -138,7 +139,7 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
     def _validate(self) -> Self:
         Timeout.from_value(self.timeout)
         self._validate_fields()
-        generation_dialect(
+        mdstream_core.generation_dialect(
             self.dialect or self._default_dialect(self.model, "chat" if self.is_chat_model else "completions")
         )
         return self

@@ -2,15 +2,22 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
+import mdstream_core
 from llamaindex_mdstream._aliases import SageMakerAliases
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
-from mdstream_core import Platform, SageMaker
-from mdstream_core.auth import UnsignedSigner, aws
+from mdstream_core._lazy import LazyModule
+from mdstream_core.auth import UnsignedSigner
 from mdstream_core.options import Auth, AWSAuthType
+
+if TYPE_CHECKING:
+    from mdstream_core import Platform, SageMaker
+    from mdstream_core.auth import aws
+else:
+    aws = LazyModule("mdstream_core.auth.aws")
 
 #: Parameter names of `InvokeEndpoint`, as in `endpoint_kwargs` of other packages.
 _BOTO3_NAMES = {
@@ -112,7 +119,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
             )
         self._create_platform(self.region_name or "us-east-1", self.endpoint_url)
 
-    def _connect(self) -> tuple[Platform, Any]:
+    def _connect(self) -> "tuple[Platform, Any]":
         auth = UnsignedSigner() if self.auth is None and self._normalized_auth_type() == "none" else self.auth
         if auth is not None and self.endpoint_url:
             return self._create_platform(self.region_name, self.endpoint_url), auth
@@ -130,8 +137,8 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
         platform = self._create_platform(connection.region_name, connection.endpoint_url)
         return platform, connection.signer if auth is None else auth
 
-    def _create_platform(self, region: str | None, url: str | None) -> SageMaker:
-        return SageMaker(
+    def _create_platform(self, region: str | None, url: str | None) -> "SageMaker":
+        return mdstream_core.SageMaker(
             self.endpoint_name,
             region,
             url,

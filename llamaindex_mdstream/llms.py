@@ -6,13 +6,13 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
+import mdstream_core
 from llamaindex_mdstream._aliases import OCIGenerativeAIAliases
 from llamaindex_mdstream._base import MDStreamLLM
 from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._sagemaker import SageMakerMixin
-from mdstream_core import oci_dialect_name
 from mdstream_core.options import ModelFamily
 
 
@@ -133,7 +133,7 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
 
     def _default_dialect(self, model: str, kind: ModelKind) -> str:
         if kind == "chat":
-            return oci_dialect_name(model, self.api_format, self.family)
+            return mdstream_core.oci_dialect_name(model, self.api_format, self.family)
         family = self.family or ("cohere" if model.lower().startswith("cohere.") else "")
         return "oci-generate-text-cohere" if family.lower() == "cohere" else "oci-generate-text-llama"
 
@@ -147,7 +147,7 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         super()._validate_fields()
         if self.family and self.dialect:
             raise ValueError("family and dialect both set the API format (hint: remove one of them)")
-        oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
+        mdstream_core.oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
         if not self.model:
             raise ValueError(
                 "model is missing (hint: set a model's name such as 'xai.grok-4', or a dedicated endpoint's OCID)"
