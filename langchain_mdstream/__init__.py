@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ChatModelArts,
         ChatOCIGenAI,
         ChatOCIModelDeployment,
+        ChatOCIOpenAI,
         ChatSagemakerEndpoint,
     )
     from langchain_mdstream.deployments import (
@@ -61,6 +62,7 @@ __all__ = [
     "ChatOCIModelDeployment",
     "ChatOCIModelDeploymentTGI",
     "ChatOCIModelDeploymentVLLM",
+    "ChatOCIOpenAI",
     "ChatSagemakerEndpoint",
     "ContentHandlerBase",
     "EmbeddingsContentHandler",
@@ -94,7 +96,13 @@ _CLASSES = {
         "EmbeddingsContentHandler",
         "LLMContentHandler",
     ),
-    "chat_models": ("ChatModelArts", "ChatOCIGenAI", "ChatOCIModelDeployment", "ChatSagemakerEndpoint"),
+    "chat_models": (
+        "ChatModelArts",
+        "ChatOCIGenAI",
+        "ChatOCIModelDeployment",
+        "ChatOCIOpenAI",
+        "ChatSagemakerEndpoint",
+    ),
     "deployments": (
         "ChatOCIModelDeploymentTGI",
         "ChatOCIModelDeploymentVLLM",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableBinding, RunnableConfig
 
-from langchain_mdstream._connection_fields import reject_connection_options
+from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._errors import InvalidRequest
 from mdstream_core.http import SecretHeaders
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -20,26 +21,35 @@ from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._profiles import known_profile
+from langchain_mdstream._responses_fields import (
+    RESPONSES_DIALECT,
+    RESPONSES_PARAMETERS,
+    ResponsesFields,
+    split_at_last_response,
+)
 from langchain_mdstream._rows import ChatRows
 from mdstream_core._lazy import LazyModule
 from mdstream_core.options import SendReasoning
 
 if TYPE_CHECKING:
-    from langchain_mdstream import _content_events, _messages, _responses, _structured, _tools
+    from langchain_mdstream import _content_events, _messages, _output_items, _responses, _structured, _tools
     from langchain_mdstream._content_events import ContentEvent
+    from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
+    from langchain_mdstream._responses import ChunkBuilder
     from langchain_mdstream._structured import Method
     from langchain_mdstream._tools import Tool
     from mdstream_core import Call, Dialect
 else:
     _content_events = LazyModule("langchain_mdstream._content_events")
     _messages = LazyModule("langchain_mdstream._messages")
+    _output_items = LazyModule("langchain_mdstream._output_items")
     _responses = LazyModule("langchain_mdstream._responses")
     _structured = LazyModule("langchain_mdstream._structured")
     _tools = LazyModule("langchain_mdstream._tools")
 
 
 @hide_call_headers
-class ChatModel(ChatRows, GenerationFields, BaseChatModel):
+class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
@@ -90,7 +100,7 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         # LangChain itself calls `on_llm_new_token` for each chunk, and `on_llm_error` for an exception.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 if chunk := chunks.convert(event):
@@ -106,7 +116,7 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        chunks = _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        chunks = self._create_chunk_builder(kwargs)
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -159,10 +169,10 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
 
         Args:
             tools: Tools, functions, Pydantic classes, TypedDicts, or dicts in the format of OpenAI, Anthropic, Bedrock
-                or MCP; may be empty. Tools that a provider runs itself (`{"type": "web_search"}`) raise an error that
-                names them.
-            tool_choice: `"auto"`, `"none"`, the name of a tool, OpenAI's own format, or `"any"`, `"required"` or `True`
-                for at least one call.
+                or MCP; may be empty. Tools that a provider runs itself (`{"type": "web_search"}`) are for OpenAI's
+                Responses API; for other dialects they raise an error that names them.
+            tool_choice: `"auto"`, `"none"`, the name of a tool (the type of one that the provider runs), OpenAI's own
+                format, or `"any"`, `"required"` or `True` for at least one call.
             strict: Whether arguments must follow the schema. All objects of the schema then have all fields required
                 and `additionalProperties: false`, as OpenAI's strict mode requires.
             parallel_tool_calls: Whether the model may make several calls at once.
@@ -171,8 +181,9 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         Returns:
             A runnable whose messages may have `tool_calls`.
         """
-        converted = [_tools.openai_tool(tool, strict=strict) for tool in tools]
-        choice = _tool_choice(tool_choice, [tool["function"]["name"] for tool in converted]) if converted else None
+        allows_any = self._uses_responses_api(kwargs)
+        converted = [_tools.openai_tool(tool, strict=strict, allows_any=allows_any) for tool in tools]
+        choice = _tool_choice(tool_choice, converted) if converted else None
         options = {"tools": converted or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
         return self.bind(**{name: value for name, value in options.items() if value is not None}, **kwargs)
 
@@ -247,13 +258,31 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> "Call":
         if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
-            kwargs = {
-                **kwargs,
-                "tool_choice": _tool_choice(choice, [tool.get("function", {}).get("name") for tool in tools]),
-            }
-        return self._build_call(
-            {"messages": _messages.openai_messages(messages, reasoning=True)}, stop, kwargs, stream=stream
-        )
+            kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
+        inputs = self._responses_inputs(messages, kwargs) if self._uses_responses_api(kwargs) else None
+        inputs = inputs or {"messages": _messages.openai_messages(messages, reasoning=True)}
+        return self._build_call(inputs, stop, kwargs, stream=stream)
+
+    def _uses_responses_api(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether a request is one of OpenAI's Responses API."""
+        return (self.dialect or self._default_dialect(self._model_name(kwargs))) == RESPONSES_DIALECT
+
+    def _responses_inputs(self, messages: Sequence[BaseMessage], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs of a request of OpenAI's Responses API: the items of earlier responses are sent back."""
+        known: dict[str, Any] = {}
+        if self.use_previous_response_id and "previous_response_id" not in kwargs:
+            messages, id = split_at_last_response(messages)
+            known = {"previous_response_id": id} if id else {}
+        find_items = partial(_output_items.items_to_send, reasoning=self.send_reasoning != "never")
+        return {"messages": _messages.openai_messages(messages, reasoning=True, find_items=find_items), **known}
+
+    def _parameters(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in RESPONSES_PARAMETERS}
+        return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
+
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> "ChunkBuilder | HandlerChunkBuilder":
+        """Create the builder of the chunks of a stream."""
+        return _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
 
     def _with_history(self, dialect: "Dialect", params: Mapping[str, Any]) -> "Dialect":
         if not mdstream_core.has_assistant_messages(params.get("messages")):
@@ -264,7 +293,7 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         """Return the cache key: LangChain's, and all parameters that are not serialized."""
         return f"{super()._get_llm_string(stop, **hide_headers(kwargs))}---{self._identifying_params}"
 
-    def _model_name(self, kwargs: dict[str, Any]) -> str:
+    def _model_name(self, kwargs: Mapping[str, Any]) -> str:
         """Name of the model of a request."""
         return str(kwargs.get("model") or self.model)
 
@@ -282,13 +311,18 @@ class ChatModel(ChatRows, GenerationFields, BaseChatModel):
         return params
 
 
-def _tool_choice(choice: str | bool | dict[str, Any] | None, names: list[str]) -> str | dict[str, Any] | None:
+def _tool_choice(
+    choice: str | bool | dict[str, Any] | None, tools: Sequence[Mapping[str, Any]]
+) -> str | dict[str, Any] | None:
+    """Return `tool_choice` in OpenAI's form; a name is that of a function, or the type of a provider's own tool."""
     if choice in ("any", "required", True):
         return "required"
     if choice in ("auto", "none") or not choice:
         return choice or None
     if isinstance(choice, str):
+        names = [str((tool.get("function") or tool).get("name") or tool.get("type")) for tool in tools]
         if choice not in names:
             raise ValueError(f"tool_choice={choice!r} is not a bound tool (hint: use one of {', '.join(names)})")
-        return {"type": "function", "function": {"name": choice}}
+        is_function = "function" in tools[names.index(choice)]
+        return {"type": "function", "function": {"name": choice}} if is_function else {"type": choice}
     return choice if isinstance(choice, dict) else None

@@ -1,6 +1,7 @@
 """Fields that every chat model, completion model, embedding model and reranker has, and its `Service`."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Set
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -11,7 +12,6 @@ import mdstream_core
 from langchain_mdstream._aliases import ConnectionAliases
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._rate_limiter import FrameworkRateLimiter
-from langchain_mdstream._secrets import API_KEY_VARIABLE, CREDENTIALS, reveal_secret, with_env_api_key
 from mdstream_core._fork import Lock
 from mdstream_core.auth import Signer
 from mdstream_core.hooks import Hook
@@ -34,11 +34,8 @@ if TYPE_CHECKING:
 #: The kind of a model; each platform has a default dialect for it.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
 
-#: Options that are set at construction and not in a call; `requests_kwargs` is langchain-oci's.
-_CONNECTION_OPTIONS = frozenset(
-    {"timeout", "max_retries", "endpoint", "api_key", "auth", "auth_type", "default_headers", "verify", "proxy"}
-    | {"request_timeout", "requests_kwargs", "base_url", "headers"}
-)
+#: The environment variable of a bearer key.
+_API_KEY_VARIABLE = "MDSTREAM_API_KEY"
 
 #: Fields that other packages accept as `None`.
 _MAP_FIELDS = frozenset({"model_kwargs", "default_headers"})
@@ -154,6 +151,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     #: The fields that identify the model's endpoint; part of the cache key.
     address_fields: ClassVar[tuple[str, ...]] = ()
 
+    #: Arguments of a call that the platform sends as headers and not in the payload.
+    header_arguments: ClassVar[Set[str]] = frozenset()
+
     #: Whether `MDSTREAM_API_KEY` is used.
     accepts_bearer_key: ClassVar[bool] = True
 
@@ -161,7 +161,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     connects_in_thread: ClassVar[bool] = False
 
     #: The environment variable that replaces each secret field in serialized models.
-    secret_variables: ClassVar[Mapping[str, str]] = {"api_key": API_KEY_VARIABLE}
+    secret_variables: ClassVar[Mapping[str, str]] = {"api_key": _API_KEY_VARIABLE}
 
     if not TYPE_CHECKING:  # type checkers derive the signature from the fields
 
@@ -186,7 +186,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         named = cls._translate_aliases(named)
         if "default_headers" in named:
             named["default_headers"] = dict(sendable_headers("default_headers", named["default_headers"]))
-        return with_env_api_key(named, enabled=cls.accepts_bearer_key)
+        return _with_env_api_key(named, enabled=cls.accepts_bearer_key)
 
     @classmethod
     def _accepted_names(cls) -> dict[str, str]:
@@ -280,7 +280,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Restore the state, with the API key of the environment as in a new object."""
         super().__setstate__(state)
         self.__dict__.update(
-            with_env_api_key({name: self.__dict__[name] for name in CREDENTIALS}, enabled=self.accepts_bearer_key)
+            _with_env_api_key({name: self.__dict__[name] for name in _CREDENTIALS}, enabled=self.accepts_bearer_key)
         )
 
     def _pickled_value(self, name: str, value: Any) -> Any:
@@ -358,6 +358,10 @@ class ConnectionFields(ConnectionAliases, BaseModel):
                 resolved, params, stream=stream, headers=headers, limiter_acquired=self.model_kind == "chat"
             )
 
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers for arguments of a call that the platform sends as headers (`header_arguments`)."""
+        return {}
+
     def _adapt_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add what the platform's own fields contribute to a request."""
         return params
@@ -374,11 +378,16 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 #: Secret fields that are not sent in a header: a password is sent in a body.
 _NOT_IN_HEADERS = frozenset({"password"})
 
+#: Fields that set the authentication.
+_CREDENTIALS = ("api_key", "auth", "auth_type")
 
-def reject_connection_options(kwargs: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for connection options among the arguments of a call, which would be sent in the payload."""
-    if misplaced := _CONNECTION_OPTIONS & kwargs.keys():
-        names = ", ".join(sorted(misplaced))
-        raise ValueError(
-            f"{names} cannot be set for a single call (hint: set it in the model, or use model_copy(update=…))"
-        )
+
+def _with_env_api_key(fields: dict[str, Any], *, enabled: bool) -> dict[str, Any]:
+    """Add the bearer key of the environment to fields that set no authentication."""
+    key = os.environ.get(_API_KEY_VARIABLE) if enabled else None
+    return {**fields, "api_key": SecretStr(key)} if key and not any(map(fields.get, _CREDENTIALS)) else fields
+
+
+def reveal_secret(secret: SecretStr | None) -> str | None:
+    """Return the value of a secret field."""
+    return secret.get_secret_value() if secret else None

@@ -12,16 +12,29 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as types
 from langchain_core.messages.block_translators import register_translator
 
+from langchain_mdstream._output_items import item_blocks, service_tool_blocks
+
+#: Keys of `additional_kwargs` with streamed output, which the last chunk alone does not have.
+_STREAMED = frozenset({"reasoning_content", "refusal"})
+
 
 def message_blocks(message: AIMessage) -> list[types.ContentBlock]:
     """Return the blocks of a whole message."""
-    return cast("list[types.ContentBlock]", [*_text_blocks(message), *_tool_call_blocks(message)])
+    blocks = item_blocks(message)
+    if blocks is None:
+        service_tools = service_tool_blocks(message.additional_kwargs)
+        blocks = [*_text_blocks(message), *service_tools, *_tool_call_blocks(message)]
+    return cast("list[types.ContentBlock]", blocks)
 
 
 def chunk_blocks(message: AIMessageChunk) -> list[types.ContentBlock]:
     """Return the blocks of a chunk: of the last or a merged chunk those of the whole message."""
     blocks = _text_blocks(message)
     if message.chunk_position == "last":
+        is_merged = bool(message.content or message.tool_call_chunks or message.additional_kwargs.keys() & _STREAMED)
+        if is_merged and (whole := item_blocks(message)) is not None:
+            return cast("list[types.ContentBlock]", whole)
+        blocks += service_tool_blocks(message.additional_kwargs)
         blocks += _tool_call_blocks(message)
     else:
         blocks += [
@@ -46,12 +59,22 @@ def _text_blocks(message: AIMessage) -> list[dict[str, Any]]:
         if message.content or cited:
             blocks.append({"type": "text", "text": message.content, **cited, "index": "lc_txt_0"})
     else:
-        blocks += [block if isinstance(block, dict) else {"type": "text", "text": block} for block in message.content]
+        blocks += map(_standard_block, message.content)
     if refusal := message.additional_kwargs.get("refusal"):
         blocks.append(refusal_block(refusal))
     if isinstance(message.content, str):
         blocks += media_blocks(message.additional_kwargs)
     return blocks
+
+
+def _standard_block(block: str | dict[str, Any]) -> dict[str, Any]:
+    """Return a block of a list; one of a type that LangChain does not know becomes a non-standard block."""
+    if isinstance(block, str):
+        return {"type": "text", "text": block}
+    if block.get("type") in types.KNOWN_BLOCK_TYPES:
+        return block
+    index = {"index": block["index"]} if "index" in block else {}
+    return {"type": "non_standard", "value": block, **index}
 
 
 def refusal_block(text: str) -> dict[str, Any]:

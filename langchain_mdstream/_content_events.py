@@ -13,6 +13,7 @@ from langchain_core.messages import LC_ID_PREFIX, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_mdstream._content_blocks import citation_blocks, media_blocks, refusal_block
+from langchain_mdstream._output_items import service_tool_blocks
 from langchain_mdstream._responses import ChunkBuilder
 from mdstream_core import Event, Logprobs, ReasoningDelta, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
 
@@ -86,7 +87,7 @@ class ContentEventBuilder:
         message = cast(AIMessageChunk, chunk.message)
         events = self._add_citations(citation_blocks(message.additional_kwargs))
         events += [_finish(call.index, _complete_call(call)) for call in self._calls.values()]
-        for block in media_blocks(message.additional_kwargs):
+        for block in (*service_tool_blocks(message.additional_kwargs), *media_blocks(message.additional_kwargs)):
             events += [_start(index := self._next_index(), block), _finish(index, block)]
         finish: ContentEvent = {"event": "message-finish", "metadata": self._metadata(chunk.generation_info or {})}
         if message.usage_metadata:

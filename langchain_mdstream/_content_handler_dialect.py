@@ -1,24 +1,20 @@
-"""Dialects of SageMaker content handlers, so that limits, exception frames and partial output work with them too.
-
-A handler cannot mark its last output, so the end of the body is the end of the response. Exception frames, interrupted
-connections and lines that the handler cannot read are errors as usual.
-"""
+"""Dialect of SageMaker content handlers for chat models, whose messages are kept as the handler returned them."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_mdstream._content_handlers import ContentHandlerProtocol, HandlerBody
 from mdstream_core import (
-    Embedding,
+    ContentHandlerDialect,
+    ContentHandlerProtocol,
     Event,
     Finish,
-    MDStreamError,
-    ModelResponse,
+    HandlerDecoder,
     ProviderData,
     ReasoningDelta,
     ResponseMetadata,
@@ -28,81 +24,15 @@ from mdstream_core import (
     Usage,
     is_unfinished,
 )
-from mdstream_core.errors import (
-    IncompleteToolCall,
-    MalformedStream,
-    StreamFailure,
-    StreamInterrupted,
-    parse_error_object,
-)
-
-#: Exceptions that handlers raise for unexpected output. Other exceptions propagate.
-_HANDLER_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
-#: Parameters of a request that are not options of the model.
-_REQUEST_FIELDS = frozenset({"prompt", "messages", "input", "input_type", "stream", "stream_options", "stop"})
+from mdstream_core.errors import IncompleteToolCall, MalformedStream
 
 
-class HandlerDecoder:
-    """Decoder of the output of a completion model, by a content handler.
+@dataclass(frozen=True, slots=True)
+class HandlerMessage(ResponseMetadata):
+    """A message that a content handler returned. The events beside it have the same output, for partial responses."""
 
-    Args:
-        handler: Parses the body, or each line of a stream.
-        stop: Stop sequences. They are not sent to the container, so the output is truncated here.
-        stream: Whether the output arrives line by line.
-    """
-
-    #: There are no errors after the last event.
-    error: MDStreamError | None = None
-    #: Only the end of the body marks the response as complete.
-    is_finished = is_complete = False
-
-    def __init__(self, handler: ContentHandlerProtocol, stop: Sequence[str], *, stream: bool) -> None:
-        self._handler = handler
-        self._text = _StopFilter(stop)
-        self._stream = stream
-        self._has_read = False
-        self._parse_error: MDStreamError | None = None
-
-    def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """Return the events of a line, or of the whole body. Empty lines have none."""
-        if data in {b"", b"\r"}:
-            return []
-        try:
-            events = self._events(self._handler.transform_output(HandlerBody(data)))
-        except _HANDLER_ERRORS as error:
-            failure = _error_in_line(data) or _parse_error(data, error)
-            if self._stream:
-                raise failure from error
-            failure.__cause__, self._parse_error = error, failure  # raised by `finish`: the body may be truncated
-            return []
-        if not events and (reported := _error_in_line(data)):
-            raise reported
-        self._has_read = True
-        return events
-
-    def finish(self, *, is_document: bool = False) -> list[Event]:
-        """Return the buffered text, which might have become a stop sequence, and the finish reason if there is one."""
-        if self._parse_error:
-            raise self._parse_error
-        if not self._has_read:
-            raise StreamInterrupted("the stream ended without output", code="EmptyStream")
-        events = self.flush()
-        return [*events, Finish("stop")] if self._text.is_stopped else events
-
-    def flush(self) -> list[Event]:
-        """Return the buffered text, which might have become a stop sequence."""
-        text = self._text.flush()
-        return [TextDelta(text)] if text else []
-
-    def _events(self, output: Any) -> list[Event]:
-        if not isinstance(output, str):
-            raise TypeError(f"transform_output returned a {type(output).__name__}, not a str")
-        return self._emit_text(output)
-
-    def _emit_text(self, text: str) -> list[Event]:
-        delta = self._text.feed(text)
-        return [TextDelta(delta)] if delta else []
+    message: BaseMessage | None = field(default=None, hash=False)
+    """The message or message chunk. Its text ends before a stop sequence."""
 
 
 class HandlerChatDecoder(HandlerDecoder):
@@ -111,16 +41,41 @@ class HandlerChatDecoder(HandlerDecoder):
     def __init__(self, handler: ContentHandlerProtocol, stop: Sequence[str], *, stream: bool) -> None:
         super().__init__(handler, stop, stream=stream)
         self._reason: str | None = None
+        self._model: str | None = None
+        self._metadata: dict[str, Any] = {}
         self._arguments: dict[int, str] = {}
 
     def _events(self, output: Any) -> list[Event]:
         if not isinstance(output, BaseMessage):
             raise TypeError(f"transform_output returned a {type(output).__name__}, not a message such as AIMessage")
-        text = output.additional_kwargs.get("reasoning_content")
-        reasoning: list[Event] = [ReasoningDelta(text)] if text else []
-        return [*reasoning, *self._emit_text(str(output.text)), *self._calls(output), *self._provider_data(output)]
+        was_stopped = self._text.is_stopped
+        text = str(output.text)
+        delta = self._text.feed(text) + ("" if self._stream else self._text.flush())
+        reasoning = output.additional_kwargs.get("reasoning_content")
+        calls = self._calls(output)
+        events = [
+            *([ReasoningDelta(reasoning)] if reasoning else []),
+            *([TextDelta(delta)] if delta else []),
+            *calls,
+            *[ProviderData(name, value) for name, value in output.additional_kwargs.items() if name != _REASONING],
+            *_usage(output),
+        ]
+        if was_stopped and not events and not output.response_metadata:
+            return []
+        return [*events, self._build_message(output, calls, None if delta == text else delta)]
 
-    def _calls(self, message: BaseMessage) -> list[Event]:
+    def _build_message(self, output: BaseMessage, calls: list[ToolCallDelta], text: str | None) -> HandlerMessage:
+        """Build the event of a message, with its text up to a stop sequence if that differs."""
+        data = output.response_metadata
+        self._reason = data.get("finish_reason") or self._reason
+        self._model = data.get("model_name") or self._model
+        self._metadata |= {name: value for name, value in data.items() if name not in _KNOWN_METADATA}
+        content = output.content if text is None else _replace_text(output.content, text)
+        message = output.model_copy(update={"content": content})
+        message = _to_chunk(message, calls) if self._stream else message
+        return HandlerMessage(self._model, message.id, service=dict(self._metadata), message=message)
+
+    def _calls(self, message: BaseMessage) -> list[ToolCallDelta]:
         calls: list[ToolCallDelta] = []
         if isinstance(message, AIMessageChunk):
             calls = [
@@ -134,15 +89,16 @@ class HandlerChatDecoder(HandlerDecoder):
             ]
         for call in calls:
             self._arguments[call.index] = self._arguments.get(call.index, "") + call.arguments
-        return list(calls)
+        return calls
 
-    def _provider_data(self, message: BaseMessage) -> list[Event]:
-        data = {**message.response_metadata, **message.additional_kwargs}
-        self._reason = data.get("finish_reason") or self._reason
-        events = [ProviderData(name, value) for name, value in data.items() if name not in _KNOWN_METADATA]
-        model = data.get("model_name")
-        metadata = [ResponseMetadata(model, message.id)] if model or message.id else []
-        return [*metadata, *events, *_usage(message)]
+    def flush(self) -> list[Event]:
+        """Return the buffered text, which might have become a stop sequence."""
+        events = super().flush()
+        if not events:
+            return []
+        text = "".join(event.text for event in events if isinstance(event, TextDelta))
+        message = AIMessageChunk(content=text)
+        return [*events, HandlerMessage(self._model, service=dict(self._metadata), message=message)]
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
         """Return the final events, with the handler's finish reason. Raises if a tool call is incomplete."""
@@ -159,8 +115,10 @@ class HandlerChatDecoder(HandlerDecoder):
         return [*events, Finish(self._reason)] if self._reason and not self._text.is_stopped else events
 
 
-#: Metadata that has events of its own.
-_KNOWN_METADATA = frozenset({"finish_reason", "model_name", "model_provider", "reasoning_content"})
+_REASONING = "reasoning_content"
+
+#: Metadata that has fields or events of its own.
+_KNOWN_METADATA = frozenset({"finish_reason", "model_name", "model_provider"})
 
 
 def _usage(message: BaseMessage) -> list[Event]:
@@ -171,117 +129,82 @@ def _usage(message: BaseMessage) -> list[Event]:
     return [Usage(usage["input_tokens"], usage["output_tokens"], usage["total_tokens"], cached, reasoning)]
 
 
-class HandlerEmbeddingDecoder(HandlerDecoder):
-    """Decoder of vectors."""
-
-    def _events(self, output: Any) -> list[Event]:
-        return [Embedding(_vector(numbers, index), index) for index, numbers in enumerate(output)]
-
-
-def _vector(numbers: Any, index: int) -> list[float]:
-    """Convert the numbers of any library to floats.
-
-    Raises:
-        ValueError: The vector is empty, or a value is not a finite number.
-    """
-    vector = [float("nan") if isinstance(number, bool | str) else float(number) for number in numbers]
-    if not vector or not all(map(isfinite, vector)):
-        raise ValueError(f"vector {index} has {'a value that is not a finite number' if vector else 'no numbers'}")
-    return vector
-
-
-class _StopFilter:
-    """Filter that passes text up to the first stop sequence, which may be spread over several pieces."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = [stop for stop in stops if stop]
-        self._buffer = ""
-        self.is_stopped = False
-
-    def feed(self, text: str) -> str:
-        """Return the text that cannot be part of a stop sequence."""
-        if self.is_stopped:
-            return ""
-        self._buffer += text
-        positions = [position for stop in self._stops if (position := self._buffer.find(stop)) >= 0]
-        self.is_stopped = bool(positions)
-        if positions:
-            text, self._buffer = self._buffer[: min(positions)], ""
-            return text
-        end = len(self._buffer) - max(map(self._partial_match, self._stops), default=0)
-        text, self._buffer = self._buffer[:end], self._buffer[end:]
+def _replace_text(content: Any, text: str) -> Any:
+    """Replace the text of a message; the blocks of a list that are no text are kept."""
+    if isinstance(content, str):
         return text
-
-    def flush(self) -> str:
-        """Return the buffered text."""
-        return self._buffer
-
-    def _partial_match(self, stop: str) -> int:
-        """Length of the beginning of a stop sequence at the end of the buffer."""
-        return next((size for size in range(len(stop) - 1, 0, -1) if self._buffer.endswith(stop[:size])), 0)
+    return [*([{"type": "text", "text": text}] if text else []), *filter(_is_no_text, content)]
 
 
-def _parse_error(data: bytes, error: Exception) -> MalformedStream:
-    excerpt = data[:300].decode("utf-8", "replace")
-    reason = f"{type(error).__name__}: {error}"
-    return MalformedStream(f"the content handler cannot read {excerpt!r}: {reason}", raw=excerpt)
+def _is_no_text(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") != "text"
 
 
-def _error_in_line(data: bytes) -> StreamFailure | None:
-    """Return the failure of a line that is an error object, alone or as the data of an event."""
-    text = data.strip().removeprefix(b"data:")
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(document, dict) or not document.get("error") or not (body := parse_error_object(document)):
-        return None
-    raw = text[:4000].decode("utf-8", "replace")
-    return StreamFailure(f"the container failed: {body.message}", code=body.code, status=body.status, raw=raw)
+def _to_chunk(message: BaseMessage, calls: list[ToolCallDelta]) -> AIMessageChunk:
+    """Convert the message of a line to a chunk."""
+    if isinstance(message, AIMessageChunk):
+        return message
+    fields = {name: getattr(message, name) for name in ("additional_kwargs", "response_metadata", "id", "name")}
+    return AIMessageChunk(
+        content=cast(Any, message.content),
+        usage_metadata=getattr(message, "usage_metadata", None),
+        tool_call_chunks=[
+            tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.index) for call in calls
+        ],
+        **fields,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class ContentHandlerDialect:
-    """Dialect of a content handler, for one request.
+class HandlerChunkBuilder:
+    """Convert the events of one stream to the chunks that the content handler returned.
+
+    LangChain adds an empty last chunk to a stream whose chunks do not mark their end; this one has what the service
+    reports. A chunk that the handler marks as the last is held back for it.
 
     Args:
-        handler: Builds the payload and parses the output.
-        stop: Stop sequences.
-        options: Options for the handler; they override those of the request.
-        stream: Whether the output arrives line by line.
+        provider: As for `ChunkBuilder`.
+        model: As for `ChunkBuilder`.
     """
 
-    handler: ContentHandlerProtocol
-    stop: tuple[str, ...]
-    options: Mapping[str, Any]
-    stream: bool
+    def __init__(self, provider: str, model: str = "") -> None:
+        self._provider = provider
+        self._model = model
+        self._message: BaseMessage | None = None
+        self._held: AIMessageChunk | None = None
+        self._names: set[str] = set()
+        self._info: dict[str, Any] = {}
 
-    name: ClassVar[str] = "content-handler"
-    route: ClassVar[str] = "/invocations"
-    decoder_class: ClassVar[type[HandlerDecoder]] = HandlerDecoder
-    input_name: ClassVar[str] = "prompt"
+    def convert(self, event: Event) -> ChatGenerationChunk | None:
+        """Return the chunk of a message; `None` for other events, whose output is in a message too."""
+        if isinstance(event, Finish):
+            self._info["finish_reason"] = event.reason
+        if not isinstance(event, HandlerMessage) or event.message is None:
+            return None
+        if event.message is self._message:  # again, with what the service reports
+            self._info |= event.service
+            return None
+        self._message = event.message
+        self._names |= event.message.response_metadata.keys()
+        chunk = self._with_provider(cast(AIMessageChunk, event.message))
+        if chunk.chunk_position == "last":
+            self._held = chunk
+            return None
+        return ChatGenerationChunk(message=chunk)
 
-    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> Any:
-        """Return the bytes that the handler builds from the request."""
-        options = {name: value for name, value in params.items() if value is not None and name not in _REQUEST_FIELDS}
-        payload = self.handler.transform_input(self._handler_input(params), {**options, **self.options})
-        payload = payload.read() if hasattr(payload, "read") else payload
-        return payload.encode() if isinstance(payload, str) else bytes(payload)
+    def finish(self) -> ChatGenerationChunk:
+        """Return the last chunk, which marks the response as complete."""
+        is_list = self._message is not None and isinstance(self._message.content, list)
+        empty = AIMessageChunk(content=cast(Any, [] if is_list else ""), chunk_position="last")
+        info = {"model_name": self._model, **self._info}
+        return ChatGenerationChunk(
+            message=self._held or self._with_provider(empty),
+            generation_info={name: value for name, value in info.items() if value and name not in self._names},
+        )
 
-    def _handler_input(self, params: Mapping[str, Any]) -> Any:
-        return params[self.input_name]
-
-    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Return `None`: payloads of handlers are not changed."""
-        return None
-
-    def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
-        """Return `None`: handlers cannot continue a response."""
-        return None
-
-    def create_decoder(self) -> HandlerDecoder:
-        """Create a decoder."""
-        return self.decoder_class(self.handler, self.stop, stream=self.stream)
+    def _with_provider(self, chunk: AIMessageChunk) -> AIMessageChunk:
+        return chunk.model_copy(
+            update={"response_metadata": {"model_provider": self._provider, **chunk.response_metadata}}
+        )
 
 
 class ContentHandlerChatDialect(ContentHandlerDialect):
@@ -289,18 +212,3 @@ class ContentHandlerChatDialect(ContentHandlerDialect):
 
     decoder_class: ClassVar[type[HandlerDecoder]] = HandlerChatDecoder
     input_name: ClassVar[str] = "messages"
-
-
-class ContentHandlerEmbeddingDialect(ContentHandlerDialect):
-    """Dialect of a content handler for embedding models.
-
-    Batches have up to 32 texts, TEI's limit; langchain-community sends 64.
-    """
-
-    input_field: ClassVar[str] = "input"
-    max_batch_size: ClassVar[int] = 32
-    decoder_class: ClassVar[type[HandlerDecoder]] = HandlerEmbeddingDecoder
-
-    def _handler_input(self, params: Mapping[str, Any]) -> list[str]:
-        """Replace line breaks by spaces, as langchain-community does, so that its vectors stay comparable."""
-        return [text.replace("\n", " ") for text in params["input"]]

@@ -3,9 +3,11 @@
 Handlers written for langchain-aws and langchain-community work too; only their methods are used, not their classes.
 """
 
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from langchain_core.messages import BaseMessage
+
+from mdstream_core import ContentHandlerProtocol
 
 InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
@@ -64,17 +66,6 @@ class EmbeddingsContentHandler(ContentHandlerBase[list[str], list[list[float]]])
     """Content handler of `SagemakerEndpointEmbeddings`: texts in, one vector for each out."""
 
 
-class ContentHandlerProtocol(Protocol):
-    """The attributes and methods of a handler that are used."""
-
-    content_type: Any
-    accepts: Any
-
-    def transform_input(self, prompt: Any, model_kwargs: dict[str, Any], /) -> Any: ...
-
-    def transform_output(self, output: Any, /) -> Any: ...
-
-
 def validate_handler(handler: Any) -> ContentHandlerProtocol:
     """Return the handler, or raise `ValueError` if it lacks an attribute or method."""
     names = ("content_type", "accepts", "transform_input", "transform_output")
@@ -83,15 +74,3 @@ def validate_handler(handler: Any) -> ContentHandlerProtocol:
         raise ValueError(f"content_handler {problem}")
     valid: ContentHandlerProtocol = handler
     return valid
-
-
-class HandlerBody(bytes):
-    """Body that a handler receives: bytes that can also be read like a file, as botocore's bodies."""
-
-    _position = 0
-
-    def read(self, amt: int | None = None) -> bytes:
-        """Return the next `amt` bytes, or all that remain."""
-        start, end = self._position, len(self) if amt is None else self._position + amt
-        self._position = min(end, len(self))
-        return bytes(self[start:end])

@@ -8,10 +8,11 @@ from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, model_validator
 
 from langchain_mdstream._aliases import EmbeddingAliases
-from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reject_connection_options
+from langchain_mdstream._call_arguments import reject_connection_options
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._rows import EmbeddingRows
-from mdstream_core import ListDialect, ModelResponse, embedding_dialect, progress_bar
+from mdstream_core import ListDialect, ModelResponse, Service, embedding_dialect, progress_bar
 from mdstream_core.options import EmbeddingDialect
 
 
@@ -99,13 +100,13 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
             chunk_size: Maximum number of texts per request; overrides `batch_size`.
             kwargs: Additional fields of the requests.
         """
-        return self._gather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size)
+        return self._gather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size, kwargs)
 
     async def aembed(
         self, texts: Sequence[str], input_type: str = "document", *, chunk_size: int | None = None, **kwargs: Any
     ) -> ModelResponse:
         """Embed texts asynchronously and return the whole response; see `embed`."""
-        return await self._agather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size)
+        return await self._agather(texts, self._build_params(input_type, kwargs), chunk_size or self.batch_size, kwargs)
 
     def embed_stream(
         self,
@@ -143,7 +144,7 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
         """
         params = self._build_params(input_type, kwargs)
         with map_errors(), self._progress_bar(_length(texts)) as on_progress:
-            results = self.service.embed_stream(
+            results = self._service_for(kwargs).embed_stream(
                 self._embedding_dialect(params),
                 params,
                 texts,
@@ -171,7 +172,7 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
         await self._prepare_service()
         params = self._build_params(input_type, kwargs)
         with map_errors(), self._progress_bar(_length(texts)) as on_progress:
-            results = self.service.aembed_stream(
+            results = self._service_for(kwargs).aembed_stream(
                 self._embedding_dialect(params),
                 params,
                 texts,
@@ -184,9 +185,11 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
                 async for result in results:
                     yield result
 
-    def _gather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    def _gather(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, arguments: Mapping[str, Any]
+    ) -> ModelResponse:
         with map_errors(), self._progress_bar(len(inputs)) as on_progress:
-            return self.service.gather(
+            return self._service_for(arguments).gather(
                 self._embedding_dialect(params),
                 params,
                 inputs,
@@ -195,10 +198,12 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
                 on_progress=on_progress,
             )
 
-    async def _agather(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> ModelResponse:
+    async def _agather(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, arguments: Mapping[str, Any]
+    ) -> ModelResponse:
         await self._prepare_service()
         with map_errors(), self._progress_bar(len(inputs)) as on_progress:
-            return await self.service.agather(
+            return await self._service_for(arguments).agather(
                 self._embedding_dialect(params),
                 params,
                 inputs,
@@ -210,8 +215,13 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, Embeddin
     def _progress_bar(self, count: int | None) -> AbstractContextManager[Callable[[int], object]]:
         return progress_bar(count, "Embedding", enabled=self.show_progress_bar and count not in {0, 1})
 
+    def _service_for(self, arguments: Mapping[str, Any]) -> Service:
+        """Return the service for the arguments of a call, of which the platform may send some as headers."""
+        return self.service.with_headers(self._call_headers(arguments))
+
     def _build_params(self, input_type: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        kwargs = {self.aliases.get(name, name): value for name, value in kwargs.items()}
+        sent = kwargs.keys() - self.header_arguments
+        kwargs = {self.aliases.get(name, name): kwargs[name] for name in kwargs if name in sent}
         reject_connection_options(kwargs)
         params = {"model": self.model or None, "dimensions": self.dimensions, "input_type": input_type}
         return {**params, **self.model_kwargs, **kwargs, **(self.extra_body or {})}

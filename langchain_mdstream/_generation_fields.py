@@ -7,9 +7,11 @@ from pydantic import field_validator, model_validator
 
 import mdstream_core
 from langchain_mdstream._aliases import GenerationAliases
-from langchain_mdstream._connection_fields import ConnectionFields, reject_connection_options
+from langchain_mdstream._call_arguments import reject_connection_options
+from langchain_mdstream._connection_fields import ConnectionFields
+from langchain_mdstream._errors import map_errors
 from langchain_mdstream._server_info import ServerInfoMixin
-from mdstream_core.http import fingerprint
+from mdstream_core.http import SecretHeaders, fingerprint
 from mdstream_core.options import GenerationDialect
 
 if TYPE_CHECKING:
@@ -95,6 +97,11 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     which such a server rejects them.
     """
 
+    recover_tool_calls: bool = True
+    """Whether a response to a request with tools whose text is exactly one `<tool_call>{"name": …}</tool_call>` is
+    that tool call, for a server that has no parser for it. `False` returns it as text. `tool_call_parser` also reads
+    calls inside of other text."""
+
     reasoning_parser: Literal["think", "open"] | None = None
     """Format in which the model writes reasoning, for a server that returns it as text: `think` if the output may begin
     with `<think>`, `open` if it begins inside of the reasoning."""
@@ -125,7 +132,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> "Call":
         """Create a call from the fields, the arguments of the call, and `extra_body`; later ones override."""
-        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in _NOT_SENT}
+        not_sent = _NOT_SENT | self.header_arguments
+        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in not_sent}
         reject_connection_options(arguments)
         params = {**self._parameters(), **self.model_kwargs, **inputs, **arguments}
         if self.model_kwargs.get("parallel_tool_calls", "") is None:  # overrides what agents and structured output set
@@ -139,15 +147,18 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             params.setdefault("stream_options", {"include_usage": False})
         if stream and (params.get("n") or 1) > 1:
             params["n"] = 1
-        return self._create_call(params, kwargs.get("extra_headers"), stream=stream)
+        with map_errors():
+            headers = SecretHeaders(kwargs.get("extra_headers") or {}) | self._call_headers(kwargs)
+        return self._create_call(params, headers, stream=stream)
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> "Dialect":
         resolved = super()._resolve_dialect(params, stream=stream)
-        if self.tool_call_parser is None and self.reasoning_parser is None:
-            return resolved
-        return mdstream_core.TextParsingDialect(
-            resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
-        )
+        if self.tool_call_parser or self.reasoning_parser:
+            resolved = mdstream_core.TextParsingDialect(
+                resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
+            )
+        recovers = self.recover_tool_calls and self.tool_call_parser is None
+        return mdstream_core.recover_tool_calls(resolved, params) if recovers else resolved
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}
@@ -180,7 +191,7 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             "model_name": self.model,
             "dialect": self.dialect,
             **self._parameters(),
-            "parsers": [self.tool_call_parser, self.reasoning_parser],
+            "parsers": [self.tool_call_parser, self.reasoning_parser, self.recover_tool_calls],
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
             "headers": fingerprint(self.default_headers),

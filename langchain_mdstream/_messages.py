@@ -44,12 +44,18 @@ def read_reasoning(message: AIMessage) -> str:
 Part = dict[str, Any]
 
 
-def openai_messages(messages: Iterable[BaseMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
+def openai_messages(
+    messages: Iterable[BaseMessage],
+    *,
+    reasoning: bool = False,
+    find_items: Callable[[AIMessage], list[dict[str, Any]]] | None = None,
+) -> list[dict[str, Any]]:
     """Convert a conversation to OpenAI messages.
 
     Args:
         messages: The conversation.
         reasoning: Whether assistant messages include `reasoning_content`, from which `ReasoningHistory` selects.
+        find_items: Returns the output items of a message of ours, for OpenAI's Responses API.
 
     Raises:
         ValueError: A content block is not supported; the message names its type.
@@ -60,12 +66,25 @@ def openai_messages(messages: Iterable[BaseMessage], *, reasoning: bool = False)
         for index, message in enumerate(conversation)
         for converted in _message(message, islice(conversation, index + 1, None))
     )
-    return [_with_reasoning(message, converted) if reasoning else converted for message, converted in pairs]
+    with_reasoning = [(message, _with_reasoning(message, one) if reasoning else one) for message, one in pairs]
+    if find_items is None:
+        return [converted for _, converted in with_reasoning]
+    return [_with_items(message, converted, find_items) for message, converted in with_reasoning]
 
 
 def _with_reasoning(message: BaseMessage, converted: dict[str, Any]) -> dict[str, Any]:
     text = read_reasoning(message) if isinstance(message, AIMessage) else ""
     return {**converted, "reasoning_content": text} if text else converted
+
+
+def _with_items(
+    message: BaseMessage, converted: dict[str, Any], find_items: Callable[[AIMessage], list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Add the output items of a message, if its provider is one of ours."""
+    if not isinstance(message, AIMessage) or message.response_metadata.get("model_provider") not in PROVIDERS:
+        return converted
+    items = find_items(message)
+    return {**converted, "output_items": items} if items else converted
 
 
 def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dict[str, Any]]:
@@ -251,6 +270,17 @@ def _refusal(block: Mapping[str, Any]) -> Part:
     return {"type": "text", "text": block["refusal"]}
 
 
+def _input_image(block: Mapping[str, Any]) -> Part:
+    """Convert an image in the form of OpenAI's Responses API; one by its id stays as it is."""
+    return _image({"detail": block.get("detail"), "url": url}) if (url := block.get("image_url")) else _unchanged(block)
+
+
+def _input_file(block: Mapping[str, Any]) -> Part:
+    if url := block.get("file_url"):
+        return {"type": "document_url", "document_url": {"url": url}}
+    return {"type": "file", "file": {name: value for name, value in block.items() if name != "type"}}
+
+
 def _non_standard(block: Mapping[str, Any]) -> Part | None:
     """Convert the block inside: in older versions of langchain-core, a refusal is one."""
     return _part(block["value"])
@@ -293,6 +323,10 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "media": _media,
     "output_text": _text,
     "refusal": _refusal,
+    "input_text": _text,
+    "input_image": _input_image,
+    "input_file": _input_file,
+    "mcp_approval_response": _unchanged,
     "non_standard": _non_standard,
 }
 

@@ -8,8 +8,7 @@ from pydantic import Field
 
 import mdstream_core
 from langchain_mdstream._aliases import OCIGenerativeAIAliases
-from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
-from langchain_mdstream._secrets import reveal_secret
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
 from mdstream_core._lazy import LazyModule
 from mdstream_core.options import APIFormat, ModelFamily, OCIAuthType
 
@@ -106,6 +105,9 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
     openai_base: str = "/openai/v1"
     """Base path of the OpenAI-compatible API. The older one is `/20231130/actions/v1`."""
 
+    conversation_store_id: str | None = None
+    """Id of the conversation store in which OpenAI's Responses API stores responses (chat models only)."""
+
     provider_name: ClassVar[str] = "oci_genai"
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "completions": "oci-generate-text-llama",
@@ -119,6 +121,7 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         "family",
         "api_format",
         "openai_base",
+        "conversation_store_id",
     )
     platform_aliases: ClassVar[Mapping[str, str]] = {"provider": "family", "base_url": "service_endpoint"}
 
@@ -128,8 +131,8 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
 
         `streaming=False` is dropped, because langchain-oci does not switch streaming off.
         """
-        if values.pop("use_responses_api", False):
-            raise ValueError("use_responses_api: the Responses API is not supported (hint: use dialect='openai-chat')")
+        if cls.model_kind != "chat" and values.pop("use_responses_api", False):
+            raise ValueError("use_responses_api is for chat models (hint: remove it)")
         if not values.get("streaming", True):
             del values["streaming"]
         if isinstance(more := values.get("model_kwargs"), Mapping):
@@ -150,6 +153,7 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
             self.region or (None if self.service_endpoint else self._signer_region()),
             self.service_endpoint,
             openai_base=self.openai_base,
+            conversation_store_id=self.conversation_store_id,
         )
 
     def _signer_region(self) -> str | None:
@@ -205,6 +209,7 @@ _FIELDS_BY_KIND: Mapping[str, tuple[ModelKind, ...]] = {
     "family": ("chat", "completions"),
     "max_sequential_tool_calls": ("chat",),
     "tool_result_guidance": ("chat",),
+    "conversation_store_id": ("chat",),
 }
 
 _GUIDANCE = "The results of the tools are above. Answer the user with them, in plain words; call no tool without need."

@@ -4,11 +4,20 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    BaseMessageChunk,
+    InvalidToolCall,
+    ToolCall,
+    message_chunk_to_message,
+)
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from langchain_mdstream._content_handler_dialect import HandlerMessage
 from langchain_mdstream._unvalidated import text_chunk
 from mdstream_core import (
     Choice,
@@ -99,6 +108,9 @@ class ChunkBuilder:
 
 def build_result(response: ModelResponse, provider: str, model: str = "") -> ChatResult:
     """Convert a response to LangChain's result, with one generation per choice. Arguments as for `ChunkBuilder`."""
+    if isinstance(response.metadata, HandlerMessage) and response.metadata.message is not None:
+        generations = [_handler_generation(response, response.metadata, response.metadata.message, provider, model)]
+        return ChatResult(generations=generations)
     usage = usage_metadata(response.usage) if response.usage else None
     metadata = replace(response.metadata, model=response.metadata.model or model)
     generations = [_generation(choice, metadata, provider, usage) for choice in response.choices]
@@ -125,6 +137,18 @@ def _generation(
     return ChatGeneration(message=message, generation_info=info)
 
 
+def _handler_generation(
+    response: ModelResponse, metadata: HandlerMessage, message: BaseMessage, provider: str, model: str
+) -> ChatGeneration:
+    """Return the message of a content handler as it is, and what the service reports."""
+    message = message_chunk_to_message(message) if isinstance(message, BaseMessageChunk) else message
+    known = {"model_provider": provider, **message.response_metadata}
+    return ChatGeneration(
+        message=message.model_copy(update={"response_metadata": known}),
+        generation_info=_response_metadata(replace(metadata, id=None), response.finish_reason, model),
+    )
+
+
 def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     """Return the calls whose arguments can be parsed, and the invalid ones."""
     valid, invalid = [], []
@@ -146,6 +170,7 @@ def _response_metadata(
         "id": metadata.id,
         "system_fingerprint": metadata.fingerprint,
         "resumed": [asdict(resumption) for resumption in resumed],
+        **metadata.service,
     }
     return {name: value for name, value in values.items() if value}
 

@@ -1,20 +1,26 @@
 """Endpoint and authentication fields of Amazon SageMaker."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
-from langchain_mdstream._content_handler_dialect import (
-    ContentHandlerChatDialect,
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
+from langchain_mdstream._content_handler_dialect import ContentHandlerChatDialect
+from langchain_mdstream._content_handlers import validate_handler
+from mdstream_core import (
+    SAGEMAKER_ARGUMENTS,
+    AsyncInference,
     ContentHandlerDialect,
     ContentHandlerEmbeddingDialect,
+    ContentHandlerProtocol,
+    Dialect,
+    Platform,
+    SageMaker,
+    Timeout,
+    sagemaker_headers,
 )
-from langchain_mdstream._content_handlers import ContentHandlerProtocol, validate_handler
-from langchain_mdstream._secrets import reveal_secret
-from mdstream_core import Dialect, Platform, SageMaker, Timeout
 from mdstream_core.auth import UnsignedSigner, aws
 from mdstream_core.http import fingerprint
 from mdstream_core.options import Auth, AWSAuthType
@@ -69,6 +75,10 @@ class SageMakerMixin(ConnectionFields):
     prefix_aware_id: str | None = None
     """Routing hint for endpoints with `PREFIX_AWARE` routing."""
 
+    async_inference: AsyncInference | None = None
+    """Asynchronous inference, for jobs that take longer than 60 s: requests are queued, and the output is read from
+    S3. A stream then has its whole output at once. Example: `AsyncInference("s3://my-bucket/inputs", timeout=1800)`."""
+
     auth: Auth | None = Field(default=None, exclude=True, repr=False)
     """Signer of the requests, in place of AWS credentials: one of `mdstream_core.auth`, or an `httpx.Auth`."""
 
@@ -105,6 +115,7 @@ class SageMakerMixin(ConnectionFields):
         "embeddings": "auto-embeddings",
         "rerank": "auto-rerank",
     }
+    header_arguments: ClassVar[Set[str]] = SAGEMAKER_ARGUMENTS
     connects_in_thread: ClassVar[bool] = True  # botocore loads its models
     address_fields: ClassVar[tuple[str, ...]] = (
         "endpoint_name",
@@ -160,6 +171,9 @@ class SageMakerMixin(ConnectionFields):
             raise ValueError("content_handler and dialect both set the API format (hint: remove one of them)")
         return validate_handler(self.content_handler)
 
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        return sagemaker_headers(arguments)
+
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
         """Return the dialect of the content handler, if there is one."""
         if self.content_handler is None:
@@ -193,6 +207,7 @@ class SageMakerMixin(ConnectionFields):
         handler = self.content_handler
         if handler is not None:
             target |= {"content_type": handler.content_type, "accept": handler.accepts, "raw_output": True}
+        target["async_inference"] = self.async_inference
         target = {name: value for name, value in target.items() if value is not None}
         return SageMaker(self.endpoint_name, region, url, **{**target, **self._from_boto3_names(target)})
 

@@ -22,17 +22,24 @@ from mdstream_core import function_tool, with_strict
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
-def openai_tool(tool: Tool, *, strict: bool | None = None) -> dict[str, Any]:
+#: The types of tools that are functions, whoever's format they are in.
+_FUNCTION_TYPES = ("function", "object")
+
+
+def openai_tool(tool: Tool, *, strict: bool | None = None, allows_any: bool = False) -> dict[str, Any]:
     """Convert a tool to OpenAI's format.
 
     Args:
         tool: A tool, a function, a Pydantic class, a TypedDict, or a dict in the format of any provider.
         strict: Whether the server must enforce the schema, whose objects are closed for it.
+        allows_any: Whether tools that a provider runs itself are returned unchanged.
 
     Raises:
         InvalidRequest: A provider runs the tool itself, such as `{"type": "web_search"}`; the message names it.
         ValueError: The tool has the opposite `strict` of its own.
     """
+    if allows_any and isinstance(tool, Mapping) and _is_provider_tool(tool):
+        return dict(tool)
     with map_errors():
         converted = function_tool(tool if isinstance(tool, Mapping) else convert_to_openai_tool(tool))
     if isinstance(tool, BaseTool):
@@ -56,6 +63,13 @@ def _is_class(tool: Tool) -> bool:
     if isinstance(tool, BaseTool):
         return not isinstance(tool.args_schema, dict)
     return not isinstance(tool, Mapping) and not (isinstance(tool, type) and not is_basemodel_subclass(tool))
+
+
+def _is_provider_tool(tool: Mapping[str, Any]) -> bool:
+    """Whether a provider runs a tool, or the arguments of a tool are free text."""
+    if tool.get("type") == "custom":
+        return not tool.keys() & {"input_schema", "parameters"}
+    return str(tool.get("type") or "function").lower() not in _FUNCTION_TYPES
 
 
 def _restore_keywords(tool: BaseTool, parameters: dict[str, Any]) -> None:

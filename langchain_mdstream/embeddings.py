@@ -117,12 +117,12 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, EmbeddingModel):
     def embed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """Embed images, each in a request of its own, as the service requires."""
         uris = [data_uri(image, mime_type) for image in images]
-        return to_vectors(self._gather(uris, self._build_params("IMAGE", {}), 1))
+        return to_vectors(self._gather(uris, self._build_params("IMAGE", {}), 1, {}))
 
     async def aembed_images(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """Embed images asynchronously; see `embed_images`."""
         uris = [data_uri(image, mime_type) for image in images]
-        return to_vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1))
+        return to_vectors(await self._agather(uris, self._build_params("IMAGE", {}), 1, {}))
 
     def embed_image_batch(self, images: Sequence[Image], mime_type: str | None = None) -> list[list[float]]:
         """Embed images: langchain-oci's name of `embed_images`."""

@@ -1,7 +1,7 @@
 """Completion models, which continue a prompt."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -171,8 +171,8 @@ class _ChunkBuilder:
                 return GenerationChunk(text="", generation_info={"reasoning_content": text})
             case RefusalDelta(text, 0):
                 return GenerationChunk(text="", generation_info={"refusal": text})
-            case ResponseMetadata(model):
-                self._info["model_name"] = model
+            case ResponseMetadata(model, service=service):
+                self._info |= {"model_name": model, **service}
             case Usage():
                 self._info["token_usage"] = token_usage(event)
             case Finish(reason, 0):
@@ -190,21 +190,20 @@ def _result(responses: list[ModelResponse]) -> LLMResult:
     total = {name: sum(count.get(name, 0) for count in counts) for name in (counts[0] if counts else ())}
     names = [response.metadata.model for response in responses if response.metadata.model]
     return LLMResult(
-        generations=[
-            [_generation(choice, response.resumptions) for choice in response.choices] for response in responses
-        ],
+        generations=[[_generation(choice, response) for choice in response.choices] for response in responses],
         llm_output={"token_usage": total, "model_name": names[0] if names else None},
     )
 
 
-def _generation(choice: Choice, resumed: Sequence[StreamResumed]) -> Generation:
+def _generation(choice: Choice, response: ModelResponse) -> Generation:
     texts = {"reasoning_content": choice.reasoning, "refusal": choice.refusal}
     info: dict[str, Any] = {
         "finish_reason": choice.finish_reason,
         **{name: text for name, text in texts.items() if text},
+        **response.metadata.service,
     }
-    if resumed:
-        info["resumed"] = [asdict(separator) for separator in resumed]
+    if response.resumptions:
+        info["resumed"] = [asdict(resumption) for resumption in response.resumptions]
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
     return Generation(text=choice.text, generation_info=info)

@@ -164,31 +164,36 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
         fields = {name: getattr(self, name) for name in names}
-        return _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        params = _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        return {name: value for name, value in params.items() if name not in self.header_arguments}
 
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> "Call":
-        headers = _requests.merge_headers(self.additional_kwargs, options)
+        own = self._call_headers({**self.additional_kwargs, **options})
+        headers = _requests.merge_headers(self.additional_kwargs, options) | own
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}
-        return self._get_service().call(self._resolve_dialect(params), params, stream=stream, headers=headers)
+        return self._get_service().call(
+            self._resolve_dialect(params, stream=stream), params, stream=stream, headers=headers
+        )
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
         """Name of the dialect of a request."""
         kind: ModelKind = "chat" if "messages" in params else "completions"
         return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
-    def _resolve_dialect(self, params: dict[str, Any]) -> "Dialect":
-        resolved_dialect = mdstream_core.dialect(self._dialect_name(params))
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> "Dialect":
+        resolved_dialect: Dialect = mdstream_core.dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
             resolved_dialect = mdstream_core.TextParsingDialect(
                 resolved_dialect, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
+        if self.recover_tool_calls and not self.tool_call_parser:
+            resolved_dialect = mdstream_core.recover_tool_calls(resolved_dialect, params)
         if not mdstream_core.has_assistant_messages(params.get("messages")):
             return resolved_dialect
-        return mdstream_core.ReasoningHistory(
-            resolved_dialect, self.send_reasoning, self._get_service().reasoning_rules
-        )
+        rules = self._get_service().reasoning_rules
+        return mdstream_core.ReasoningHistory(resolved_dialect, self.send_reasoning, rules)
 
     def _complete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
         with _streams.attach_partial_response(builder):

@@ -220,7 +220,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         """Leave out credentials: the unpickled object resolves them again. A signer that can do so is included."""
         auth = self.auth if isinstance(self.auth, Signer) else None
         headers = self._serialize_headers(self.default_headers)
-        retained = {"auth": auth, "default_headers": headers, "rate_limit": self.rate_limit}
+        own = {name: getattr(self, name) for name in self._pickled_fields}
+        retained = {"auth": auth, "default_headers": headers, "rate_limit": self.rate_limit, **own}
         redacted = self.model_copy(update={**self._hidden_fields(), **retained})
         # LlamaIndex's `__getstate__` removes attributes that cannot be pickled from the object that it is called for.
         return super(ConnectionFields, redacted).__getstate__()

@@ -59,6 +59,12 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         description="Format in which the model writes tool calls as text, for a server without a tool call parser. The "
         "names are vLLM's.",
     )
+    recover_tool_calls: bool = Field(
+        default=True,
+        description="Whether a response to a request with tools whose text is exactly one "
+        '`<tool_call>{"name": …}</tool_call>` is that tool call, for a server that has no parser for it. `False` '
+        "returns it as text. `tool_call_parser` also reads calls inside of other text.",
+    )
     reasoning_parser: Literal["think", "open"] | None = Field(
         default=None,
         description="Format in which the model writes reasoning as text, for a server without a reasoning parser: "

@@ -1,7 +1,7 @@
 """Base of the platform mixins: authentication fields, aliases, and the platform that a model uses."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
@@ -52,8 +52,14 @@ class PlatformFields(BaseModel):
     #: Whether creating the connection blocks for so long that it must not run on the event loop.
     connects_in_thread: ClassVar[bool] = False
 
+    #: Arguments of a call that the platform sends as headers and not in the payload.
+    header_arguments: ClassVar[Set[str]] = frozenset()
+
     #: Names of the fields that the platform and its signer are built from.
     _address_fields: ClassVar[tuple[str, ...]] = ()
+
+    #: Fields that are left out of serialized models and not of pickles.
+    _pickled_fields: ClassVar[tuple[str, ...]] = ()
 
     #: Default dialect of each kind of request.
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
@@ -105,6 +111,10 @@ class PlatformFields(BaseModel):
 
     def _build_auth(self) -> Any:
         raise NotImplementedError
+
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers for arguments of a call that the platform sends as headers (`header_arguments`)."""
+        return {}
 
     def _default_dialect(self, model: str, kind: ModelKind) -> str:
         """Dialect of a request without an explicit one."""

@@ -266,9 +266,8 @@ def response_kwargs(response: ModelResponse) -> dict[str, Any]:
     usage = _usage(response.usage) if response.usage else {}
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     resumed = {"resumed": [asdict(resumption) for resumption in response.resumptions]} if response.resumptions else {}
-    return {**response.first.provider_data, "finish_reason": response.finish_reason, **resumed} | {
-        name: usage[name] for name in names if usage
-    }
+    data = {**response.first.provider_data, **response.metadata.service}
+    return {**data, "finish_reason": response.finish_reason, **resumed} | {name: usage[name] for name in names if usage}
 
 
 def raw_response(response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
@@ -286,6 +285,7 @@ def raw_response(response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[s
     }
     if metadata.fingerprint:
         document["system_fingerprint"] = metadata.fingerprint
+    document |= metadata.service
     return document | ({"usage": _usage(response.usage)} if response.usage else {})
 
 

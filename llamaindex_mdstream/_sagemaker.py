@@ -1,14 +1,16 @@
 """Endpoint and authentication fields of Amazon SageMaker."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
 import mdstream_core
 from llamaindex_mdstream._aliases import SageMakerAliases
+from llamaindex_mdstream._content_handlers import media_types, validate_handler
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
+from mdstream_core import SAGEMAKER_ARGUMENTS, AsyncInference, sagemaker_headers
 from mdstream_core._lazy import LazyModule
 from mdstream_core.auth import UnsignedSigner
 from mdstream_core.options import Auth, AWSAuthType
@@ -36,6 +38,7 @@ _BOTO3_NAMES = {
 class SageMakerMixin(SageMakerAliases, PlatformFields):
     """Endpoint of Amazon SageMaker, and AWS credentials."""
 
+    header_arguments: ClassVar[Set[str]] = SAGEMAKER_ARGUMENTS
     connects_in_thread: ClassVar[bool] = True  # botocore reads its service models
     default_dialects: ClassVar[Mapping[ModelKind, str]] = {
         "chat": "auto",
@@ -84,6 +87,18 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     prefix_aware_id: str | None = Field(
         default=None, description="Routing hint for endpoints with `PREFIX_AWARE` routing. At most 64 characters."
     )
+    async_inference: AsyncInference | None = Field(
+        default=None,
+        description="Asynchronous inference, for jobs that take longer than 60 s: requests are queued, and the output "
+        "is read from S3, such as `AsyncInference('s3://my-bucket/inputs', timeout=1800)`. A stream then has its whole "
+        "output at once.",
+    )
+    content_handler: Any = secret_field(
+        "Object that builds the payload and parses the output, as in LlamaIndex's own SageMaker packages: it has "
+        "`content_type`, `accept`, `serialize_input`, `deserialize_output`, and for streams "
+        "`deserialize_streaming_output`. An LLM with a handler sends prompts, not messages. Default: the format of the "
+        "container is detected."
+    )
     profile_name: str | None = Field(
         default=None, description="Profile of `~/.aws`. `credentials_profile_name` is an alias. Default: `AWS_PROFILE`."
     )
@@ -95,6 +110,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     boto3_session: Any = secret_field("A `boto3.Session`: the source of region and credentials.")
     client: Any = secret_field("A boto3 client `sagemaker-runtime`: the source of region, endpoint and credentials.")
 
+    _pickled_fields: ClassVar[tuple[str, ...]] = ("content_handler",)
     _aliases: ClassVar[dict[str, str]] = {
         "base_url": "endpoint_url",
         "aws_region_name": "region_name",
@@ -107,6 +123,8 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     def _translate_aliases(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Translate aliases, and the parameters inside of `endpoint_kwargs`."""
         others = {name: value for name, value in values.items() if name != "endpoint_kwargs"}
+        if values.get("content_handler") is not None and "is_chat_model" in cls.model_fields:
+            others = {"is_chat_model": False, "is_function_calling_model": False, **others}
         return super()._translate_aliases({**(values.get("endpoint_kwargs") or {}), **others})
 
     def _validate_fields(self) -> None:
@@ -117,7 +135,16 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
                 "SageMaker requests are signed with AWS credentials "
                 "(hint: remove api_key, and auth_type unless it is 'none')"
             )
+        if self.content_handler is not None:
+            self._validate_handler()
         self._create_platform(self.region_name or "us-east-1", self.endpoint_url)
+
+    def _validate_handler(self) -> None:
+        validate_handler(self.content_handler)
+        if getattr(self, "dialect", None) is not None:
+            raise ValueError("content_handler and dialect both set the API format (hint: remove one of them)")
+        if getattr(self, "is_chat_model", False):
+            raise ValueError("content_handler sends prompts (hint: remove is_chat_model=True)")
 
     def _connect(self) -> "tuple[Platform, Any]":
         auth = UnsignedSigner() if self.auth is None and self._normalized_auth_type() == "none" else self.auth
@@ -137,6 +164,9 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
         platform = self._create_platform(connection.region_name, connection.endpoint_url)
         return platform, connection.signer if auth is None else auth
 
+    def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        return sagemaker_headers(arguments)
+
     def _create_platform(self, region: str | None, url: str | None) -> "SageMaker":
         return mdstream_core.SageMaker(
             self.endpoint_name,
@@ -151,4 +181,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
             custom_attributes=self.custom_attributes,
             enable_explanations=self.enable_explanations,
             prefix_aware_id=self.prefix_aware_id,
+            async_inference=self.async_inference,
+            raw_output=self.content_handler is not None,
+            **media_types(self.content_handler),
         )

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import EmbeddingAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
+from llamaindex_mdstream._content_handlers import handler_embedding_dialect
 from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._rows import EmbeddingRows
@@ -315,6 +316,11 @@ class SageMakerEmbedding(SageMakerMixin, MDStreamEmbedding):
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_sagemaker_embedding"
+
+    def _resolve_dialect(self) -> ListDialect:
+        if self.content_handler is None:
+            return super()._resolve_dialect()
+        return handler_embedding_dialect(self.content_handler)
 
 
 class ModelArtsEmbedding(ModelArtsMixin, MDStreamEmbedding):

@@ -1,6 +1,6 @@
 """LLM classes, one per platform."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.loading import RECOGNIZED_LLMS
@@ -9,11 +9,15 @@ from pydantic import Field
 import mdstream_core
 from llamaindex_mdstream._aliases import OCIGenerativeAIAliases
 from llamaindex_mdstream._base import MDStreamLLM
+from llamaindex_mdstream._content_handlers import handler_dialect
 from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core.options import ModelFamily
+
+if TYPE_CHECKING:
+    from mdstream_core import Dialect
 
 
 class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
@@ -205,6 +209,12 @@ class SageMakerLLM(SageMakerMixin, MDStreamLLM):
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_sagemaker_llm"
+
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> "Dialect":
+        if self.content_handler is None:
+            return super()._resolve_dialect(params, stream=stream)
+        resolved: Dialect = handler_dialect(self.content_handler, params, stream=stream)
+        return resolved
 
     def _reported_model_name(self) -> str:
         return self.model or self.endpoint_name

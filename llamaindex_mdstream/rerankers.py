@@ -213,6 +213,9 @@ class SageMakerRerank(SageMakerMixin, MDStreamRerank):
         """Name of the class in serialized models."""
         return "mdstream_sagemaker_rerank"
 
+    def _validate_handler(self) -> None:
+        raise ValueError("content_handler is not supported for rerankers (hint: set dialect= instead)")
+
     def _reported_model_name(self) -> str:
         return self.model or self.endpoint_name
 

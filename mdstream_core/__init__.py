@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ListDialect,
         OpenAIChat,
         OpenAICompletions,
+        OpenAIResponses,
         ReasoningHistory,
         SendReasoning,
         TextParsingDialect,
@@ -30,9 +31,18 @@ if TYPE_CHECKING:
         has_assistant_messages,
         oci_dialect_name,
         rerank_dialect,
+        restore_texts,
         strict_schema,
         with_strict,
     )
+    from mdstream_core.dialects.content_handler import (
+        ContentHandlerDialect,
+        ContentHandlerEmbeddingDialect,
+        ContentHandlerProtocol,
+        HandlerBody,
+        HandlerDecoder,
+    )
+    from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
     from mdstream_core.errors import MDStreamError, MissingExtra
     from mdstream_core.events import (
         Choice,
@@ -55,20 +65,29 @@ if TYPE_CHECKING:
     )
     from mdstream_core.http import Timeout
     from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
+    from mdstream_core.platforms._sagemaker_async import AsyncInference
+    from mdstream_core.platforms._sagemaker_headers import SAGEMAKER_ARGUMENTS, sagemaker_headers
     from mdstream_core.rate_limit import RateLimit
     from mdstream_core.retry import Retry, RetryBudget
     from mdstream_core.service import Service
     from mdstream_core.transport._task_reader import read_in_task
 
 __all__ = [
+    "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
+    "AsyncInference",
     "Call",
     "Choice",
     "Client",
+    "ContentHandlerDialect",
+    "ContentHandlerEmbeddingDialect",
+    "ContentHandlerProtocol",
     "Dialect",
     "Embedding",
     "Event",
     "Finish",
+    "HandlerBody",
+    "HandlerDecoder",
     "ListDialect",
     "Logprobs",
     "MDStreamError",
@@ -79,6 +98,7 @@ __all__ = [
     "OCIModelDeployment",
     "OpenAIChat",
     "OpenAICompletions",
+    "OpenAIResponses",
     "Platform",
     "ProviderData",
     "RateLimit",
@@ -112,12 +132,15 @@ __all__ = [
     "oci_dialect_name",
     "progress_bar",
     "read_in_task",
+    "recover_tool_calls",
     "rerank_dialect",
+    "restore_texts",
+    "sagemaker_headers",
     "strict_schema",
     "with_strict",
 ]
 
-#: Public names by module. A module is imported when one of its names is first read.
+#: Exported names by module. A module is imported when one of its names is first read.
 _NAMES = {
     "": ("errors",),  # a module itself
     "_images": ("data_uri",),
@@ -130,6 +153,7 @@ _NAMES = {
         "ListDialect",
         "OpenAIChat",
         "OpenAICompletions",
+        "OpenAIResponses",
         "ReasoningHistory",
         "SendReasoning",
         "TextParsingDialect",
@@ -140,9 +164,18 @@ _NAMES = {
         "has_assistant_messages",
         "oci_dialect_name",
         "rerank_dialect",
+        "restore_texts",
         "strict_schema",
         "with_strict",
     ),
+    "dialects.content_handler": (
+        "ContentHandlerDialect",
+        "ContentHandlerEmbeddingDialect",
+        "ContentHandlerProtocol",
+        "HandlerBody",
+        "HandlerDecoder",
+    ),
+    "dialects.tool_call_recovery": ("recover_tool_calls",),
     "errors": ("MDStreamError", "MissingExtra"),
     "events": (
         "Choice",
@@ -165,6 +198,8 @@ _NAMES = {
     ),
     "http": ("Timeout",),
     "platforms": ("ModelArts", "OCIGenerativeAI", "OCIModelDeployment", "Platform", "SageMaker"),
+    "platforms._sagemaker_async": ("AsyncInference",),
+    "platforms._sagemaker_headers": ("SAGEMAKER_ARGUMENTS", "sagemaker_headers"),
     "rate_limit": ("RateLimit",),
     "retry": ("Retry", "RetryBudget"),
     "service": ("Service",),

@@ -27,6 +27,10 @@ _SHAPES: dict[str, tuple[str, str]] = {
         r"ocid1\.(compartment|tenancy)\.[a-z0-9]+\.[a-z0-9-]*(\.[A-Za-z0-9_-]+)+",
         "is not the OCID of a compartment (hint: it starts with ocid1.compartment.oc1..)",
     ),
+    "oci conversation store": (
+        r"[A-Za-z0-9][A-Za-z0-9._-]*",
+        "is not the id of a conversation store (hint: use the id or OCID that the console shows)",
+    ),
     "openai base": (
         r"(/(?!\.\.?/)[A-Za-z0-9_.-]+)*/v1",
         "is not a base path (hint: use a path such as /openai/v1 or /20231130/actions/v1)",

@@ -1,6 +1,7 @@
 """`Attempt`: one request of a call, and the decoding of its response. No sockets, no clock, no framework."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +242,9 @@ class Attempt:
         if last := self._finish(trailers):
             self._record_events(last)
             events += last
+        if metadata := self._service_metadata():
+            self._record_events(metadata)
+            events += metadata
         if self._call.has_hooks:
             self._call.notify_end(Completed(self.response()))
         return events
@@ -289,6 +293,8 @@ class Attempt:
         error = error if self.started else to_context_overflow(error)
         head = self._head or ResponseHead(0)
         self._recent_events += self._buffered_events()  # they were received, so they belong to the partial response
+        if self._accumulator or self._recent_events:
+            self._recent_events += self._service_metadata()
         if error.code == "EmptyStream" and error.raw is None:
             error.raw = self._body_start[:_BODY_START].decode("utf-8", "replace")
             body = f"the body starts with {error.raw[:300]!r}" if error.raw else "the body is empty"
@@ -322,6 +328,15 @@ class Attempt:
             return list(self._decoder.flush())
         except _DECODING_ERRORS:
             return []
+
+    def _service_metadata(self) -> list[Event]:
+        """Return the metadata again, with what the service reports in the headers; nothing if it reports nothing."""
+        head = self._head
+        if head is None or head.status >= 300 or not (service := self._call.platform.service_metadata(head)):
+            return []
+        self._fold_events()
+        metadata = self._accumulator.metadata
+        return [replace(metadata, service={**metadata.service, **service})]
 
     def _request_id(self, head: ResponseHead) -> str | None:
         """Return the request id of the response, or else the one that the request was sent with."""

@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from copy import copy
 from functools import partial
 from typing import Any
 
 from mdstream_core.batching.execute import ConcurrencyLimiter, agather, gather
-from mdstream_core.batching.plan import BatchPlan, measure_text
+from mdstream_core.batching.plan import BatchPlan, measure_text, reject_single_text
 from mdstream_core.batching.row_plan import RowPlan
 from mdstream_core.batching.rows import RowCollector
 from mdstream_core.batching.stream import TaskWorkers, ThreadWorkers, astream, stream
 from mdstream_core.batching.stream_plan import StreamPlan
 from mdstream_core.call import Call
-from mdstream_core.client import AsyncClient, Client
 from mdstream_core.dialects import (
     ArrayDialect,
     BatchLimit,
@@ -34,6 +34,7 @@ from mdstream_core.http import (
     scrub_credentials,
     sendable_headers,
 )
+from mdstream_core.job_client import create_clients
 from mdstream_core.platforms import Platform
 from mdstream_core.rate_limit import CallLimits, RateLimit, RateLimiter
 from mdstream_core.retry import Retry, RetryQuota
@@ -82,8 +83,7 @@ class Service:
         with scrub_credentials:
             headers = drop_missing_values("default_headers", sendable_headers("default_headers", headers or {}))
         self.platform = platform
-        self.client = Client(auth, http_client, **options)
-        self.async_client = AsyncClient(auth, http_async_client, **options)
+        self.client, self.async_client = create_clients(platform, auth, http_client, http_async_client, **options)
         self._headers = headers
         self._timeout = Timeout.from_value(timeout)
         #: The retry policy of all calls.
@@ -134,6 +134,14 @@ class Service:
             quota=self.retry_quota,
             rate_limits=self._create_limits(params, limiter_acquired),
         )
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Service":
+        """Return this service with additional headers, for one call; it shares connections and limits."""
+        if not headers:
+            return self
+        service = copy(self)
+        service._headers = RequestHeaders(self._merge_headers(headers))
+        return service
 
     def _create_limits(self, params: Mapping[str, Any], acquired: bool) -> CallLimits | None:
         if self._rate_limit is None and self._rate_limiter is None:
@@ -271,7 +279,7 @@ class Service:
             TypeError: A text is no string.
             MissingExtra: `as_array`, and numpy is not installed.
         """
-        _reject_single_text(inputs)
+        reject_single_text(inputs)
         negotiated = self._negotiate(dialect)
         plan = self._plan_stream(negotiated, batch_size, max_concurrency, on_progress)
         build_call = self._call_factory(negotiated, params, plan.texts, as_array=as_array)
@@ -293,7 +301,7 @@ class Service:
 
         Close it with `contextlib.aclosing` where it may not be read to its end.
         """
-        _reject_single_text(inputs)
+        reject_single_text(inputs)
         negotiated = self._negotiate(dialect)
         plan = self._plan_stream(negotiated, batch_size, max_concurrency, on_progress)
         build_call = self._call_factory(negotiated, params, plan.texts, as_array=as_array)
@@ -324,7 +332,7 @@ class Service:
         *,
         build_plan: Callable[..., BatchPlan] = BatchPlan,
     ) -> BatchPlan:
-        _reject_single_text(inputs)
+        reject_single_text(inputs)
         limit = self._batch_limit(negotiated, batch_size)
         return build_plan(
             [measure_text(index, text) for index, text in enumerate(inputs)],
@@ -388,8 +396,3 @@ class Service:
     async def aclose(self) -> None:
         """Close this event loop's connections."""
         await self.async_client.aclose()
-
-
-def _reject_single_text(inputs: object) -> None:
-    if isinstance(inputs, str):
-        raise TypeError("the texts are a single string (hint: pass a list of strings)")

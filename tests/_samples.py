@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from mdstream_core import OCIModelDeployment, OpenAIChat
+from mdstream_core import Dialect, OCIModelDeployment, OpenAIChat
 from mdstream_core.attempt import Attempt
 from mdstream_core.call import Call
 from mdstream_core.errors import MDStreamError
@@ -54,9 +54,9 @@ def sample(name: str) -> Sample:
     )
 
 
-def exchange(**options: object) -> Attempt:
-    """Create an attempt without retries."""
-    return Call(PLATFORM, OpenAIChat(), REQUEST, **{"retry": Retry(0), **options}).create_attempt()
+def exchange(dialect: Dialect | None = None, **options: object) -> Attempt:
+    """Create an attempt without retries, of a chat completion unless another dialect is given."""
+    return Call(PLATFORM, dialect or OpenAIChat(), REQUEST, **{"retry": Retry(0), **options}).create_attempt()
 
 
 def pieces(body: bytes, step: int) -> list[bytes]:

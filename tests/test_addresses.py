@@ -59,6 +59,9 @@ PLATFORM_CASES: dict[str, Callable[[str], object]] = {
     "OCI GenAI, realm": lambda name: OCIGenerativeAI(COMPARTMENT, "m", "us-chicago-1", realm=name),
     "OCI GenAI, compartment": lambda name: OCIGenerativeAI(f"{COMPARTMENT}{name}/", "m", "us-chicago-1"),
     "OCI GenAI, openai_base": lambda name: OCIGenerativeAI(COMPARTMENT, "m", "ord", openai_base=f"/{name}/../v1"),
+    "OCI GenAI, conversation store": lambda name: OCIGenerativeAI(
+        COMPARTMENT, "m", "ord", conversation_store_id=f"{name}\n"
+    ),
     "model deployment, region": lambda name: OCIModelDeployment(DEPLOYMENT + "x", name),
     "model deployment, OCID": lambda name: OCIModelDeployment(f"{DEPLOYMENT}{name}/x"),
     "model deployment, OCID's region": lambda name: OCIModelDeployment(f"{DEPLOYMENT[:-4]}{name.rpartition('.')[2]}.x"),

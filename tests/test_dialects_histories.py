@@ -10,7 +10,7 @@ from mdstream_core import dialect
 from mdstream_core.errors import InvalidRequest
 
 #: The formats that have fields of their own for messages, or one text for all of them.
-FORMATS = ("oci-generic", "oci-cohere", "oci-cohere-v2", "tgi", "lmi")
+FORMATS = ("oci-generic", "oci-cohere", "oci-cohere-v2", "openai-responses", "tgi", "lmi")
 
 TEXT = {"type": "text", "text": "It is 20 degrees."}
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 from _samples import names, read, sample
 
+from mdstream_core import Dialect, OpenAIChat, OpenAIResponses
 from mdstream_core.errors import (
     InvalidRequest,
     MDStreamError,
@@ -139,8 +140,10 @@ EXPECTED = {
     "transformers-json-schema": responded(content(CAT, "stop"), usage=(19, 18)),
     "transformers-length": responded(content("1 2 3 4 5 6 7", "length"), usage=(18, 7)),
     "transformers-n2-logprobs": responded(content("Yes", "stop"), usage=(17, 3)),
-    "transformers-responses": responded(content("", None), error=StreamInterrupted),
-    "transformers-responses-tool": responded(content("", None), error=StreamInterrupted),
+    "transformers-responses": responded(content("The capital of France is Paris.", "stop"), usage=(19, 8)),
+    "transformers-responses-tool": responded(
+        content("", "tool_calls", calls=[("get_weather", '{"city": "Paris"}')]), usage=(29, 23)
+    ),
     "transformers-stop": responded(content("Hello! I am a tiny", "stop"), usage=(13, 6)),
     "transformers-think": responded(
         content("\n\n17 plus 25 is 42.", "stop", reasoning="\n17 plus 20 is 37. 37 plus 5 is 42.\n"), usage=(24, 25)
@@ -200,8 +203,10 @@ EXPECTED = {
     "vllm-json-schema": responded(content(SETUP, "stop")),
     "vllm-length": responded(content("1 2 3 4 5 6 7", "length")),
     "vllm-n2-logprobs": responded(content("Yes", "stop", logprobs=3), content("Yes", "stop", logprobs=3)),
-    "vllm-responses": responded(content("", None), error=StreamInterrupted),
-    "vllm-responses-tool": responded(content("", None), error=StreamInterrupted),
+    "vllm-responses": responded(content("The capital of France is Paris.", "stop"), usage=(19, 8)),
+    "vllm-responses-tool": responded(
+        content("", "tool_calls", calls=[("get_weather", '{"city": "Paris"}')]), usage=(29, 23)
+    ),
     "vllm-stop": responded(content("Hello! I am a ", "stop")),
     "vllm-think": responded(
         content("\n\n17 plus 25 is 42.", "stop", reasoning="\n17 plus 20 is 37. 37 plus 5 is 42.\n")
@@ -233,6 +238,11 @@ def as_stated(choice: Choice) -> tuple[Any, ...]:
     )
 
 
+def dialect_of(name: str) -> Dialect:
+    """The dialect that a recording was requested with."""
+    return OpenAIResponses() if "-responses" in name else OpenAIChat()
+
+
 def test_every_recording_is_in_the_table() -> None:
     """
     No recording is left out of the table.
@@ -247,7 +257,7 @@ def test_a_recording_is_decoded_the_same_for_any_split(name: str, step: int) -> 
     expected = EXPECTED[name]
     head, body = sample(name)
 
-    outcome = read(body, head, step=step)
+    outcome = read(body, head, step=step, dialect=dialect_of(name))
     usage = outcome.model_response.usage
 
     assert expected.choices == tuple(map(as_stated, outcome.model_response.choices))
@@ -276,7 +286,7 @@ def test_call_ids_are_unique_in_a_response() -> None:
     """In every recording."""
     for name in names():
         head, body = sample(name)
-        for choice in read(body, head).model_response.choices:
+        for choice in read(body, head, dialect=dialect_of(name)).model_response.choices:
             ids = [call.id for call in choice.tool_calls]
             assert len(ids) == len(set(ids))
             assert all(ids)

@@ -1,5 +1,6 @@
 """SageMaker content handlers: their input, their output, and how responses can fail."""
 
+import asyncio
 import io
 import json
 import pickle
@@ -22,7 +23,7 @@ from langchain_mdstream import (
     SagemakerEndpointEmbeddings,
     SagemakerEndpointRerank,
 )
-from mdstream_core import errors
+from mdstream_core import HandlerBody, errors
 from mdstream_core.emulator import Emulator, Fault
 
 __all__ = ["emulator", "shared_emulator"]  # fixtures
@@ -96,8 +97,6 @@ async def test_a_whole_body_is_passed_at_once(emulator: Emulator) -> None:
 
 def test_a_body_can_be_read_like_a_file() -> None:
     """The body can be read once, in pieces too, and is still bytes."""
-    from langchain_mdstream._content_handlers import HandlerBody  # noqa: PLC0415
-
     body = HandlerBody(b'{"a": 1}')
 
     assert [b'{"a', b'": 1}', b""] == [body.read(3), body.read(), body.read()]
@@ -283,6 +282,111 @@ async def test_messages_keep_their_fields(emulator: Emulator) -> None:
     assert [("get_weather", {"city": "Paris"}, "c1")] == [(c["name"], c["args"], c["id"]) for c in whole.tool_calls]
     assert 7 == whole.usage_metadata["total_tokens"]
     assert ("tool_calls", "llama") == tuple(whole.response_metadata[name] for name in ("finish_reason", "model_name"))
+
+
+def _chunks(model: Any, how: str, **options: Any) -> list[Any]:
+    async def collect() -> list[Any]:
+        return [chunk async for chunk in model.astream(REQUEST, **options)]
+
+    return asyncio.run(collect()) if how == "async" else list(model.stream(REQUEST, **options))
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_chunks_are_those_of_the_handler(emulator: Emulator, how: str) -> None:
+    """Id, content blocks, additional fields, metadata and usage, each in its own chunk; one chunk marks the end."""
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    lines = [
+        {"content": [{"type": "text", "text": "See", "index": 0}], "id": "m1", "response_metadata": {"shard": "a"}},
+        {"content": [image], "additional_kwargs": {"score": 1}},
+        {"content": "", "usage_metadata": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}},
+        {"content": "", "response_metadata": {"finish_reason": "length", "model_name": "llama"}},
+    ]
+    responses(emulator, b"\n".join(json.dumps(line).encode() for line in lines))
+    *chunks, last = _chunks(model_with(emulator, ChatSagemakerEndpoint, MessageHandler()), how)
+
+    assert ["m1", [{"type": "text", "text": "See", "index": 0}], [image], "", ""] == [
+        chunks[0].id, *(chunk.content for chunk in chunks)
+    ]  # fmt: skip
+    assert [{"shard": "a"}, {}, {}, {"finish_reason": "length", "model_name": "llama"}] == [
+        {name: value for name, value in chunk.response_metadata.items() if name != "model_provider"} for chunk in chunks
+    ]
+    assert ({"score": 1}, 7) == (chunks[1].additional_kwargs, chunks[2].usage_metadata["total_tokens"])
+    assert ("", "last") == (last.text, last.chunk_position)
+    assert {"model_provider", "InvokedProductionVariant", "ContentType"} == last.response_metadata.keys()
+    whole = chunks[0] + [*chunks[1:], last]
+    assert ("See", 7, "llama") == (
+        whole.text, whole.usage_metadata["total_tokens"], whole.response_metadata["model_name"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_chunk_that_marks_the_end_is_the_last(emulator: Emulator, how: str) -> None:
+    """There is no empty one after it."""
+    lines = [{"content": "See"}, {"content": " you", "chunk_position": "last"}]
+    responses(emulator, b"\n".join(json.dumps(line).encode() for line in lines))
+    first, last = _chunks(model_with(emulator, ChatSagemakerEndpoint, MessageHandler()), how)
+
+    assert ("See", " you", "last") == (first.content, last.content, last.chunk_position)
+    assert "AllTraffic" == last.response_metadata["InvokedProductionVariant"]
+
+
+@pytest.mark.parametrize(("lines", "stop", "expected"), STOPS.values(), ids=STOPS)
+def test_chunks_end_before_a_stop_sequence(
+    emulator: Emulator, lines: list[bytes], stop: list[str], expected: str
+) -> None:
+    """Also in lists of blocks; what follows the stop sequence has no text, and keeps its usage."""
+    usage = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    messages: list[Any] = [{"content": [{"type": "text", "text": line.decode()}]} for line in lines]
+    responses(
+        emulator, b"\n".join(json.dumps(one).encode() for one in [*messages, {"content": "", "usage_metadata": usage}])
+    )
+    first, *rest = model_with(emulator, ChatSagemakerEndpoint, MessageHandler()).stream(REQUEST, stop=stop)
+    whole = first + rest
+
+    assert (expected, 7) == (whole.text, whole.usage_metadata["total_tokens"])
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_a_whole_message_is_that_of_the_handler(emulator: Emulator, how: str) -> None:
+    """The handler's message, with what SageMaker reports; a chunk becomes a message."""
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    content: list[Any] = [{"type": "text", "text": "See"}, image]
+    own = AIMessage(
+        content, id="m1", additional_kwargs={"score": 1}, response_metadata={"shard": "a", "finish_reason": "length"}
+    )
+
+    class WholeHandler(LineHandler):
+        message: Any = own
+
+        def transform_output(self, output: Any) -> Any:
+            return self.message
+
+    model = model_with(emulator, ChatSagemakerEndpoint, WholeHandler())
+    responses(emulator, b"x")
+    found = asyncio.run(model.ainvoke(REQUEST)) if how == "async" else model.invoke(REQUEST)
+
+    assert (own.id, own.content, own.additional_kwargs) == (found.id, found.content, found.additional_kwargs)
+    assert own.response_metadata.items() <= found.response_metadata.items()
+    assert "AllTraffic" == found.response_metadata["InvokedProductionVariant"]
+    assert {"shard": "a", "finish_reason": "length"} == own.response_metadata  # not changed
+    model.content_handler.message = AIMessageChunk(content="Hi", id="m2")
+    assert (AIMessage, "Hi", "m2") == (type(one := model.invoke(REQUEST)), one.content, one.id)
+    assert "See" == model_with(emulator, ChatSagemakerEndpoint, WholeHandler()).invoke(REQUEST, stop=["!"]).text
+
+
+def test_events_have_the_blocks_of_the_handler(emulator: Emulator) -> None:
+    """LangChain's v3 events are those of the chunks."""
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    lines: list[Any] = [
+        {"content": [{"type": "text", "text": "See", "index": 0}]},
+        {"content": [{**image, "index": 1}, {"type": "image", "url": "https://example.com/b.png", "index": 2}]},
+    ]
+    responses(emulator, b"\n".join(json.dumps(line).encode() for line in lines))
+    model = model_with(emulator, ChatSagemakerEndpoint, MessageHandler())
+    message = model.stream_events(REQUEST, version="v3").output
+
+    assert "See" == message.text
+    assert ["text", "non_standard", "image"] == [block["type"] for block in message.content_blocks]
 
 
 def test_whole_messages_keep_their_calls(emulator: Emulator) -> None:

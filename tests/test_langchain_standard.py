@@ -19,6 +19,7 @@ from langchain_mdstream import (
     ChatOCIModelDeployment,
     ChatOCIModelDeploymentTGI,
     ChatOCIModelDeploymentVLLM,
+    ChatOCIOpenAI,
     ChatSagemakerEndpoint,
 )
 from mdstream_core.emulator import Emulator
@@ -73,6 +74,12 @@ class TestChatOCIGenAIUnit(TestChatOCIModelDeploymentUnit):
     params: ClassVar = {"model": "xai.grok-4", "region": "us-chicago-1", "compartment_id": "ocid1.compartment.oc1..a"}
     environment: ClassVar = {"MDSTREAM_API_KEY": "key"}
     expected: ClassVar = {"api_key": "key"}
+
+
+class TestChatOCIOpenAIUnit(TestChatOCIGenAIUnit):
+    """With OpenAI's Responses API."""
+
+    model_class = ChatOCIOpenAI
 
 
 class TestChatSagemakerEndpointUnit(TestChatOCIModelDeploymentUnit):

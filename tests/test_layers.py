@@ -39,7 +39,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "errors": ("_error_bodies _json _traceback", ""),
     "wire": ("errors", ""),
     "dialects": ("_choices _fork _hints _indices _json _lazy _log events errors", "numpy"),
-    "platforms": ("_addresses _json _version http errors wire", ""),
+    "platforms": ("_addresses _json _lazy _version http errors wire", ""),
     "auth": ("_addresses _choices _fork _log http errors transport", "cryptography oci botocore"),
     "options": ("_choices auth dialects rate_limit", "pydantic pydantic_core"),
     "retry": ("_fork errors", ""),
@@ -57,7 +57,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
         "anyio numpy pandas pyarrow",
     ),
     "batch": ("batching", ""),
-    "service": ("batching call client dialects errors events http platforms rate_limit retry hooks", ""),
+    "job_client": ("attempt auth client errors http platforms transport", "anyio httpx"),
+    "service": ("batching call client dialects errors events http job_client platforms rate_limit retry hooks", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
     "cli": (
@@ -96,7 +97,7 @@ FRAMEWORK_IMPORTS = {
 TESTING_IMPORTS = {"mdstream_core.emulator", "mdstream_core.emulator.model"}
 
 #: The modules that may wait.
-WAITING = {"transport", "client", "batching", "rate_limit", "emulator", "auth", "cli"}
+WAITING = {"transport", "client", "job_client", "batching", "rate_limit", "emulator", "auth", "cli"}
 
 FRAMEWORK_PACKAGES = {"langchain_mdstream", "llamaindex_mdstream"}
 FRAMEWORKS = {"langchain_core", "langchain", "langgraph", "llama_index", "llama_index_instrumentation"}

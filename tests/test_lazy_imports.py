@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = {
     "mdstream_core": {"__version__"},
     "mdstream_core.dialects": set(),
+    "mdstream_core.platforms": set(),
     "langchain_mdstream.chat_models": set(),
     "llamaindex_mdstream": {
         "MDStreamLLM",
@@ -80,7 +81,7 @@ UNNEEDED = {
     "from llamaindex_mdstream import OCIDataScience": (
         "mdstream_core.client",
         "mdstream_core.batching",
-        "mdstream_core.platforms",
+        "mdstream_core.platforms.oci_genai",
         "mdstream_core.rate_limit",
         "mdstream_core.transport",
         "llamaindex_mdstream.embeddings",

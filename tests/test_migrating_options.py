@@ -363,7 +363,17 @@ REJECTED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "headers": (OCIModelDeploymentLLM, {"headers": {"route": "/v1/completions"}}, "headers"),
     "max_token": (ChatOCIModelDeploymentTGI, {"max_token": 512}, "max_token"),
     "context_size": (OCIGenAI, {"context_size": "128000"}, "context_size"),
-    "the Responses API": (ChatOCIGenAI, {"use_responses_api": True}, "use_responses_api: the Responses API"),
+    "the Responses API of completions": (OCIGenAI, {"use_responses_api": True}, "use_responses_api is for chat models"),
+    "two API formats": (
+        ChatOCIGenAI,
+        {"use_responses_api": True, "dialect": "openai-chat"},
+        "use_responses_api and dialect both",
+    ),
+    "a conversation store of vectors": (
+        OCIGenAIEmbeddings,
+        {"conversation_store_id": "a"},
+        "not supported for embeddings",
+    ),
     "an unknown family": (
         ChatOCIGenAI,
         {"provider": "mistral"},
@@ -391,9 +401,11 @@ def test_options_without_effect_are_rejected(model: Any, options: dict[str, Any]
         model(**{**platform_case, **named, **options})
 
 
-def test_use_responses_api_false_is_accepted() -> None:
+def test_use_responses_api_chooses_the_dialect() -> None:
     """`False` is accepted, because it is the behavior anyway."""
-    assert ChatOCIGenAI(model_id="xai.grok-4", use_responses_api=False, **CHICAGO)
+    named = {"model_id": "xai.grok-4", **CHICAGO}
+    assert ChatOCIGenAI(use_responses_api=False, **named).dialect is None
+    assert ChatOCIGenAI(use_responses_api=True, **named).dialect == "openai-responses"
 
 
 # Authentication and region from the environment

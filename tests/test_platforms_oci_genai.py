@@ -86,6 +86,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a port that is none": ({"service_endpoint": "http://x:y"}, "service_endpoint='http://x:y'"),
     "a key in the query": ({"service_endpoint": "https://x?key=secret"}, "service_endpoint='https://x'"),
     "a password": ({"service_endpoint": "https://me:secret@x"}, "a user or password"),
+    "no store": ({"region": "ord", "conversation_store_id": "a b"}, "conversation_store_id='a b'"),
     "no base": ({"region": "ord", "openai_base": "openai"}, "openai_base='openai'"),
 }
 
@@ -182,6 +183,22 @@ def test_an_openai_request_has_the_compartment_in_headers(base: str) -> None:
     assert f"{CHICAGO}{base}/chat/completions" == request.url
     assert (COMPARTMENT, COMPARTMENT) == (request.headers["opc-compartment-id"], request.headers["compartmentid"])
     assert not {"opc-compartment-id", "compartmentid"} & set(without.headers)
+
+
+@pytest.mark.parametrize("base", ["/openai/v1", "/20231130/actions/v1"])
+def test_a_response_is_stored_in_the_conversation_store(base: str) -> None:
+    """The header is for the Responses API only; a URL of the API is accepted as the service's."""
+    url = f"{CHICAGO}{base}/responses"
+    platform = OCIGenerativeAI(
+        COMPARTMENT, "m", service_endpoint=url, openai_base=base, conversation_store_id="ocid1.store.oc1..aa"
+    )
+    request = platform.build_request("/v1/responses", b"{}", stream=True, headers={})
+
+    assert request.url == url
+    assert request.headers["opc-conversation-store-id"] == "ocid1.store.oc1..aa"
+    for route in ("/v1/chat/completions", "/actions/chat"):
+        other = platform.build_request(route, b"{}", stream=True, headers={})
+        assert "opc-conversation-store-id" not in other.headers
 
 
 NESTED = json.dumps({"error": {"message": "Unsupported value", "param": "temperature", "code": "unsupported_value"}})

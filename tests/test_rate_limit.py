@@ -220,6 +220,14 @@ async def test_a_cancelled_task_leaves_the_queue(store: str) -> None:
         await limit.aacquire()
 
 
+async def test_a_request_that_may_be_sent_at_once_is_granted_in_a_slow_process() -> None:
+    """Also when reaching the store takes longer than `max_wait`."""
+    limit = RateLimit(1000, key="slow-process", max_wait=1e-9)
+
+    assert 0.0 <= limit.acquire().waited < 60
+    assert 0.0 <= (await limit.aacquire()).waited < 60
+
+
 async def test_a_task_in_the_queue_waits_no_longer_than_max_wait() -> None:
     """Also if it never becomes the first."""
     limit = RateLimit(1 / 3600, key="queue", max_wait=7200)

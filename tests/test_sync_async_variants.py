@@ -15,6 +15,7 @@ NAMES = {
     "_asplit_pieces": "_split_pieces",
     "_adecompress": "_decompress",
     "AsyncClient": "Client",
+    "AsyncJobClient": "JobClient",
     "AsyncGenerator": "Generator",
     "AsyncIterator": "Iterator",
     "AsyncIterable": "Iterable",
@@ -127,6 +128,13 @@ def test_the_clients_are_parallel() -> None:
     assert set(plain) == set(tasks)
     for name in set(plain) - POOLS:
         assert plain[name] == tasks[name], name
+
+
+def test_the_clients_of_jobs_are_parallel() -> None:
+    """Also the wait for a job, which ends with its task or by the token of the call."""
+    plain, tasks = methods(CORE / "job_client.py", "JobClient"), methods(CORE / "job_client.py", "AsyncJobClient")
+
+    assert {name: text.replace("attempt.cancel_token", "call.cancel_token") for name, text in plain.items()} == tasks
 
 
 def test_the_transports_are_parallel() -> None:

@@ -141,6 +141,15 @@ def _cohere(body: Message) -> Reported:
     ]
 
 
+def _responses(body: Message) -> Reported:
+    """The results of OpenAI's Responses API, whose calls and results are items."""
+    calls = [item for item in body["input"] if item["type"] == "function_call"]
+    cities = {item["call_id"]: json.loads(item["arguments"])["city"] for item in calls}
+    assert len(cities) == len(calls), "an id stands for one call only"
+    results = [item for item in body["input"] if item["type"] == "function_call_output"]
+    return [(cities.get(item["call_id"]), item["output"]) for item in results]
+
+
 #: name of a dialect: how its body is read
 READERS: dict[str, Callable[[Message], Reported]] = {
     "oci-generic": _generic,
@@ -148,6 +157,7 @@ READERS: dict[str, Callable[[Message], Reported]] = {
     "oci-generic-openai": _generic,
     "oci-cohere": _cohere,
     "oci-cohere-v2": _generic,
+    "openai-responses": _responses,
 }
 
 

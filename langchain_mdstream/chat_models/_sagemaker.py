@@ -1,6 +1,10 @@
 """Chat models of Amazon SageMaker."""
 
+from typing import Any
+
 from langchain_mdstream._chat_model import ChatModel
+from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
+from langchain_mdstream._responses import ChunkBuilder
 from langchain_mdstream._sagemaker import SageMakerMixin
 
 
@@ -48,3 +52,18 @@ class ChatSagemakerEndpoint(SageMakerMixin, ChatModel):
     """
 
     __module__ = "langchain_mdstream.chat_models"  # where it is imported from, pickled and serialized
+
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
+        if self.content_handler is None:
+            return super()._create_chunk_builder(kwargs)
+        return HandlerChunkBuilder(self.provider_name, self._model_name(kwargs))
+
+    @property
+    def _stream_chat_model_events(self) -> Any:
+        """`None` with a content handler: LangChain converts its chunks."""
+        return None if self.content_handler is not None else super()._stream_chat_model_events
+
+    @property
+    def _astream_chat_model_events(self) -> Any:
+        """Async variant."""
+        return None if self.content_handler is not None else super()._astream_chat_model_events

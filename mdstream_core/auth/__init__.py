@@ -4,6 +4,7 @@
 signers of the clouds. Subclass `Signer` for any other scheme.
 """
 
+from mdstream_core.auth._aws_s3 import sign_s3
 from mdstream_core.auth._signer import AuthFlow, BearerSigner, Signer, UnsignedSigner, raise_refresh_error
 
-__all__ = ["AuthFlow", "BearerSigner", "Signer", "UnsignedSigner", "raise_refresh_error"]
+__all__ = ["AuthFlow", "BearerSigner", "Signer", "UnsignedSigner", "raise_refresh_error", "sign_s3"]

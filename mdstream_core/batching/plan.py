@@ -195,6 +195,12 @@ def measure_text(index: int, text: object) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
+def reject_single_text(inputs: object) -> None:
+    """Raise `TypeError` if the inputs are one string instead of a list."""
+    if isinstance(inputs, str):
+        raise TypeError("the texts are a single string (hint: pass a list of strings)")
+
+
 def log_division(span: range, error: MDStreamError) -> None:
     """Log that a batch is divided because of its error."""
     if _log.BATCHES.isEnabledFor(logging.INFO):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ReasoningRule,
         has_assistant_messages,
     )
+    from mdstream_core.dialects._responses_items import restore_texts
     from mdstream_core.dialects._strict_schema import strict_schema
     from mdstream_core.dialects._tables import dialect, embedding_dialect, generation_dialect, rerank_dialect
     from mdstream_core.dialects.auto import Auto
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
     from mdstream_core.dialects.oci_generic import OCIGeneric
     from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
+    from mdstream_core.dialects.openai_responses import OpenAIResponses
     from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
     from mdstream_core.dialects.server_info import Models, Tokenize
     from mdstream_core.dialects.text_parsers import TextParsingDialect
@@ -73,6 +75,7 @@ __all__ = [
     "OpenAIChat",
     "OpenAICompletions",
     "OpenAIEmbeddings",
+    "OpenAIResponses",
     "ParameterMemoryDialect",
     "ReasoningHistory",
     "ReasoningRule",
@@ -92,6 +95,7 @@ __all__ = [
     "has_assistant_messages",
     "oci_dialect_name",
     "rerank_dialect",
+    "restore_texts",
     "strict_schema",
     "with_strict",
 ]
@@ -105,6 +109,7 @@ _NAMES = {
     "_negotiation": ("NegotiatedDialect", "ParameterMemoryDialect", "RejectedParameters"),
     "_oci_model_quirks": ("oci_dialect_name",),
     "_reasoning_history": ("ReasoningHistory", "ReasoningRule", "has_assistant_messages"),
+    "_responses_items": ("restore_texts",),
     "_strict_schema": ("strict_schema",),
     "auto": ("Auto",),
     "embeddings": ("AutoEmbeddings", "JumpStartEmbeddings", "OCIEmbedText", "OpenAIEmbeddings", "TEIEmbeddings"),
@@ -113,6 +118,7 @@ _NAMES = {
     "oci_generate_text": ("OCIGenerateTextCohere", "OCIGenerateTextLlama"),
     "oci_generic": ("OCIGeneric",),
     "openai": ("OpenAIChat", "OpenAICompletions"),
+    "openai_responses": ("OpenAIResponses",),
     "rerank": ("AutoRerank", "OCIRerankText", "Rerank", "Score", "TEIRerank"),
     "server_info": ("Models", "Tokenize"),
     "text_parsers": ("TextParsingDialect",),

@@ -31,6 +31,8 @@ def detect_dialect(payload: Any) -> str | None:
         payload = payload[0]
     if not isinstance(payload, dict):
         return None
+    if payload.get("object") == "response" or str(payload.get("type")).startswith("response."):
+        return "openai-responses"
     token = payload.get("token")
     if isinstance(token, dict) and "log_prob" in token:
         return "lmi"

@@ -6,6 +6,7 @@ from typing import Literal
 GenerationDialectName = Literal[
     "openai-chat",
     "openai-completions",
+    "openai-responses",
     "auto",
     "tgi",
     "lmi",

@@ -247,7 +247,8 @@ def _usage(value: Mapping[str, Any]) -> Usage:
 
 def _read_metadata(payload: Mapping[str, Any]) -> ResponseMetadata:
     values = (payload.get(name) for name in ("model", "id", "system_fingerprint"))
-    return ResponseMetadata(*(value if isinstance(value, str) else None for value in values))
+    model, id, fingerprint = (value if isinstance(value, str) else None for value in values)
+    return ResponseMetadata(model, id, fingerprint)
 
 
 def _failure(payload: dict[str, Any], data: bytes, *, is_error_event: bool) -> StreamFailure | None:

@@ -19,6 +19,7 @@ from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
 from mdstream_core.dialects.oci_generic import OCIGeneric
 from mdstream_core.dialects.openai import OpenAIChat, OpenAICompletions
+from mdstream_core.dialects.openai_responses import OpenAIResponses
 from mdstream_core.dialects.rerank import AutoRerank, OCIRerankText, Rerank, Score, TEIRerank
 from mdstream_core.dialects.server_info import Models, Tokenize
 from mdstream_core.dialects.tgi import TGI
@@ -34,7 +35,7 @@ _EMBEDDINGS: dict[str, ListDialect] = {
 _RERANKERS: dict[str, ListDialect] = {
     entry.name: entry for entry in (Rerank(), Score(), TEIRerank(), AutoRerank(), OCIRerankText())
 }
-_OPENAI = (OpenAIChat(), OpenAICompletions(), Auto(), Models(), Tokenize())
+_OPENAI = (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), Auto(), Models(), Tokenize())
 _DIALECTS: dict[str, Dialect] = {
     **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,

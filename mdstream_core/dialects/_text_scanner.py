@@ -317,7 +317,7 @@ class JSONCallParser(TextParser, ABC):
     def _emit_complete_call(self, body: str) -> None:
         """Emit a tool call whose name was found at its end only."""
         try:
-            name, arguments = _name_and_arguments(_json.loads(body))
+            name, arguments = name_and_arguments(_json.loads(body))
         except (ValueError, RecursionError):  # with its marker it cannot be mistaken for an object of arguments
             match = _NAME.search(body)
             name, arguments = match[1] if match else "", self.marker + body
@@ -354,7 +354,7 @@ class JSONCallParser(TextParser, ABC):
         return self._state not in (self._text, self._read_closing)
 
 
-def _name_and_arguments(value: Any) -> tuple[str, str]:
+def name_and_arguments(value: Any) -> tuple[str, str]:
     """Return name and arguments of a tool call with keys in any order; an empty name if it is not a tool call."""
     function = value.get("function", value) if isinstance(value, dict) else None
     if not isinstance(function, dict) or not isinstance(name := function.get("name"), str):

@@ -155,6 +155,20 @@ class ToolCallReader:
         added = [self._add_complete(entry) for entry in entries[streamed:]]
         return [delta for delta in (*deltas, *added) if delta is not None]
 
+    def complete(self, entry: Mapping[str, Any]) -> ToolCallDelta | None:
+        """Return what is new in a whole call that follows the deltas of its index; `None` if nothing is.
+
+        Raises:
+            ValueError: The call differs from what was streamed.
+        """
+        call = self._open.get(entry["index"])
+        if call is None:
+            return self._read(entry)
+        size = len(_arguments(entry.get("function") or entry))
+        if size and size * _MAX_LENGTH_RATIO < call.arguments.tell():  # too short to be the same JSON
+            raise ValueError(f"other arguments of {call.name!r} than those that were streamed")
+        return self._remaining_delta(call, entry) if size else None
+
     def check_complete(self, *, truncated: bool = False) -> None:
         """Raise if a call must not be executed.
 

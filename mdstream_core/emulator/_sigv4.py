@@ -53,6 +53,7 @@ class SigV4Verifier:
         service: Service that requests have to be signed for.
         region: Region that requests have to be signed for; any region if `None`.
         now: The clock, in seconds since 1970.
+        encodes_path: Whether the path is encoded again, as by all services but S3.
     """
 
     def __init__(
@@ -61,7 +62,10 @@ class SigV4Verifier:
         service: str = "sagemaker",
         region: str | None = None,
         now: Callable[[], float] = time,
+        *,
+        encodes_path: bool = True,
     ) -> None:
+        self._safe = "/-_.~" if encodes_path else "/-_.~%"
         self._keys = {id: AWSKey(key) if isinstance(key, str) else key for id, key in keys.items()}
         self._service, self._region = service, region
         self._now = now
@@ -88,7 +92,7 @@ class SigV4Verifier:
         self._check_headers(http_request, names)
         date = http_request.headers.get("x-amz-date", "")
         self._check_date(date, scope[0])
-        if not _is_equal(_signature(http_request, names, date, scope, key.secret), values["Signature"]):
+        if not _is_equal(_signature(http_request, names, date, scope, key.secret, self._safe), values["Signature"]):
             raise SignatureRejected("InvalidSignatureException", _MISMATCH)
 
     def _check_scope(self, scope: list[str]) -> None:
@@ -132,11 +136,13 @@ def _is_equal(first: str, second: str) -> bool:
     return hmac.compare_digest(first.encode(), second.encode())
 
 
-def _signature(http_request: RecordedRequest, names: list[str], date: str, scope: list[str], secret: str) -> str:
+def _signature(  # noqa: PLR0917
+    http_request: RecordedRequest, names: list[str], date: str, scope: list[str], secret: str, safe: str
+) -> str:
     path, _, query = http_request.target.partition("?")
     canonical = [
         http_request.method,
-        quote(path, safe="/-_.~"),
+        quote(path, safe=safe),
         "&".join(sorted(query.split("&"))) if query else "",
         *(f"{name}:{' '.join(http_request.headers[name].split())}" for name in names),
         "",

@@ -195,10 +195,10 @@ class Emulator:
         generative_ai = GenerativeAIService(
             model_server, find_problem, oci_genai_ending, any_model=upstream is not None
         )
-        sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
+        self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
-        services = (deployment, generative_ai, self._modelarts, sagemaker, openai_compatible)
+        services = (deployment, generative_ai, self._modelarts, self._sagemaker, openai_compatible)
         self._rate_enforcer = RateEnforcer(rate_limits, monotonic_clock)
         options: dict[str, Any] = {"delay": delay, "events_per_chunk": events_per_chunk, "clock": clock}
         player = create_replay(replay, timing=replay_timing)
@@ -287,7 +287,7 @@ class Emulator:
     @property
     def sagemaker(self) -> SageMakerAddress:
         """Address of the Amazon SageMaker runtime, which has an endpoint for each kind of container."""
-        return SageMakerAddress(self.url)
+        return SageMakerAddress(self.url, objects=self._sagemaker.objects)
 
     @property
     def openai_url(self) -> str:
@@ -321,8 +321,9 @@ class Emulator:
         self._listener.always(step)
 
     def reset(self) -> None:
-        """Clear recorded requests, queued steps, default step and ledger; restore the constructor's rate limits."""
+        """Clear requests, queued steps, default step, ledger and S3; restore the constructor's rate limits."""
         self._listener.reset()
+        self._sagemaker.objects.clear()
 
     def replay(self, recording: "str | Path | Recording") -> None:
         """Play back another recording from now on; only with the parameter `replay`.

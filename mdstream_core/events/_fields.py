@@ -4,7 +4,7 @@ An error carries the partial response received before it. If a field of the wron
 user would lose both the error of the service and the partial response.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -84,4 +84,5 @@ def coerce_usage(usage: Any) -> Any:
 def coerce_metadata(metadata: Any) -> Any:
     """Convert the fields of a `ResponseMetadata` to strings."""
     names = ("model", "id", "fingerprint")
-    return replace(metadata, **{name: to_optional_text(getattr(metadata, name)) for name in names})
+    texts: dict[str, Any] = {name: to_optional_text(getattr(metadata, name)) for name in names}
+    return replace(metadata, **texts, service=metadata.service if isinstance(metadata.service, Mapping) else {})

@@ -4,7 +4,8 @@ Every dialect decodes into these events, and both framework packages translate f
 frozen dataclass. `choice` is the index of the choice that an event belongs to, if a request has several (`n > 1`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -94,6 +95,9 @@ class ResponseMetadata:
     """The server's id of the response, such as `chatcmpl-123`."""
     fingerprint: str | None = None
     """The server's `system_fingerprint`, which identifies its configuration."""
+    service: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What the service reports beside the model's output, under the names of its API: SageMaker's
+    `InvokedProductionVariant`, `CustomAttributes`, `ContentType`, `NewSessionId` and `ClosedSessionId`."""
 
 
 @dataclass(frozen=True, slots=True)

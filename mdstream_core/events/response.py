@@ -116,6 +116,7 @@ class ModelResponse:
             "finish_reason": choice.finish_reason,
             "extras": dict(choice.provider_data),
             "usage": asdict(self.usage) if self.usage else None,
+            **({"service": dict(self.metadata.service)} if self.metadata.service else {}),
             **({"resumed": [asdict(resume_point) for resume_point in self.resumptions]} if self.resumptions else {}),
         }
 
@@ -250,6 +251,11 @@ class ResponseAccumulator:
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
         usage, metadata = fields.coerce_usage(self._usage), fields.coerce_metadata(self._metadata)
         return ModelResponse(choices or (Choice(),), usage, metadata, vectors, ranking, tuple(self._resumptions))
+
+    @property
+    def metadata(self) -> ResponseMetadata:
+        """The last `ResponseMetadata`; an empty one if there was none."""
+        return self._metadata
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None

@@ -141,6 +141,10 @@ class Platform(Protocol):
         """The service's id of the request, from the response's headers; `None` if there is none."""
         ...
 
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """What the service reports about the response in its headers, under the names of its API; often nothing."""
+        ...
+
 
 def create_frame_decoder(head: ResponseHead) -> FrameDecoder:
     """Create the decoder that a content type names; for other types, the one that detects the framing of the body."""

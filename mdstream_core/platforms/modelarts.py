@@ -166,6 +166,10 @@ class ModelArts:
         """The value of `X-Request-Id`."""
         return head.headers.get("x-request-id")
 
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """Return nothing: the headers say nothing about the model's response."""
+        return {}
+
 
 def _strip_version(path: str) -> str:
     return path.removeprefix("/v1")

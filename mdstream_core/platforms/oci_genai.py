@@ -39,13 +39,16 @@ _ENVELOPE_FIELDS = {
     "/actions/rerankText": "",
 }
 
+#: The route of OpenAI's Responses API, the only one with a conversation store.
+_RESPONSES = "/v1/responses"
+
 _NO_ENDPOINT = "is not a URL of the service (hint: use https://inference.generativeai.<region>.oci.…)"
 
 _DEDICATED = "ocid1.generativeaiendpoint"
 
 #: Paths that users copy together with the host.
 _PATHS = re.compile(
-    r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText)?(/chat/completions)?/*"
+    r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText)?(/chat/completions|/responses)?/*"
 )
 
 #: Cohere's messages for a prompt that exceeds the context window.
@@ -101,6 +104,8 @@ class OCIGenerativeAI:
         realm: Realm such as `oc1`. Default: that of the compartment's OCID.
         openai_base: Path of the OpenAI-compatible API: `/openai/v1`, or the older `/20231130/actions/v1`. Default:
             `/openai/v1`.
+        conversation_store_id: Id of the conversation store in which OpenAI's Responses API stores responses. Default:
+            none.
 
     Raises:
         ValueError: A field is missing or malformed; the message names it.
@@ -122,6 +127,8 @@ class OCIGenerativeAI:
     """Realm such as `oc1`. Default: that of the compartment's OCID."""
     openai_base: str = "/openai/v1"
     """Path of the OpenAI-compatible API: `/openai/v1` (default), or the older `/20231130/actions/v1`."""
+    conversation_store_id: str | None = None
+    """Id of the conversation store in which OpenAI's Responses API stores responses. Default: none."""
     base_url: str = field(init=False, default="")
     """Scheme and host of the service, computed."""
 
@@ -136,6 +143,8 @@ class OCIGenerativeAI:
         if self.compartment_id is not None:
             check_name("compartment_id", self.compartment_id, "oci compartment")
         check_name("openai_base", self.openai_base, "openai base")
+        if self.conversation_store_id is not None:
+            check_name("conversation_store_id", self.conversation_store_id, "oci conversation store")
         base = _split_endpoint(self.service_endpoint) if self.service_endpoint else self._host()
         object.__setattr__(self, "base_url", base)
 
@@ -192,6 +201,8 @@ class OCIGenerativeAI:
             url = f"{self.base_url}{self.openai_base}{route.removeprefix('/v1')}"
             if self.compartment_id:  # both headers, as Oracle's own client sends them
                 fields |= {"opc-compartment-id": self.compartment_id, "compartmentid": self.compartment_id}
+            if self.conversation_store_id and route == _RESPONSES:
+                fields["opc-conversation-store-id"] = self.conversation_store_id
         return Request(
             "POST" if content else "GET",
             url,
@@ -216,6 +227,10 @@ class OCIGenerativeAI:
     def request_id(self, head: ResponseHead) -> str | None:
         """The value of `opc-request-id`."""
         return head.headers.get("opc-request-id")
+
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """Return nothing: the headers say nothing about the model's response."""
+        return {}
 
     def _host(self) -> str:
         if not self.region:

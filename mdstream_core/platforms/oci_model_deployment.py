@@ -221,6 +221,10 @@ class OCIModelDeployment:
         """The value of `opc-request-id`."""
         return head.headers.get("opc-request-id")
 
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """Return nothing: the headers say nothing about the model's response."""
+        return {}
+
     def _path_and_headers(self, route: str) -> tuple[str, str]:
         """The path after the operation, and the `route` header; at most one of them is set."""
         if not self.path_suffix:

@@ -10,16 +10,25 @@ Sources: the announcement of InvokeEndpointWithResponseStream (2023-08-31), boto
 """
 
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
-from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable, describe_problem
+from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout, check_sendable
+from mdstream_core.platforms._aws_domains import aws_domain
 from mdstream_core.platforms._platform import SERVER_INFO_ROUTES, USER_AGENT, Trailers
+from mdstream_core.platforms._sagemaker_async import AsyncInference
 from mdstream_core.platforms._sagemaker_errors import parse_error
+from mdstream_core.platforms._sagemaker_headers import (
+    FIELDS,
+    HEADER_PREFIX,
+    NAME,
+    describe_header_problem,
+    filter_headers,
+    reject_unstreamed,
+)
 from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire import FrameDecoder
 
@@ -28,45 +37,16 @@ MAX_REQUEST_BYTES = 6_291_456
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
-_HEADER_PREFIX = "x-amzn-sagemaker-"
-
-#: Domains by the prefix of the region; all others are in `amazonaws.com` (botocore's `partitions.json`).
-_SUFFIXES = {
-    "cn-": "amazonaws.com.cn",
-    "eusc-": "amazonaws.eu",
-    "us-iso-": "c2s.ic.gov",
-    "us-isob-": "sc2s.sgov.gov",
-    "eu-isoe-": "cloud.adc-e.uk",
-    "us-isof-": "csp.hci.ic.gov",
+#: Headers of a response, by the names of `InvokeEndpoint`'s output (botocore), and what differs in a stream.
+_RESPONSE_FIELDS = {
+    "InvokedProductionVariant": "x-amzn-invoked-production-variant",
+    "CustomAttributes": f"{HEADER_PREFIX}custom-attributes",
+    "ContentType": "content-type",
+    "NewSessionId": f"{HEADER_PREFIX}new-session-id",
+    "ClosedSessionId": f"{HEADER_PREFIX}closed-session-id",
+    "OutputLocation": f"{HEADER_PREFIX}outputlocation",
 }
-
-_NAME = r"[a-zA-Z0-9](-*[a-zA-Z0-9])*"
-_PRINTABLE = r"[\x21-\x7e][\x20-\x7e]*"
-
-#: Pattern and maximum length of each field that is sent as a header (botocore's shapes).
-_HEADER_RULES: dict[str, tuple[str, int]] = {
-    "inference_component": (r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?", 63),
-    "target_model": (_PRINTABLE, 1024),
-    "target_variant": (_NAME, 63),
-    "target_container_hostname": (_NAME, 63),
-    "session_id": (rf"NEW_SESSION|{_NAME}", 256),
-    "inference_id": (_PRINTABLE, 64),
-    "custom_attributes": (r"[\x20-\x7e]*", 1024),
-    "enable_explanations": (r"[\x20-\x7e]+", 64),
-    "prefix_aware_id": (_PRINTABLE, 64),
-}
-_FIELDS = {f"{_HEADER_PREFIX}{name.replace('_', '-')}": name for name in _HEADER_RULES}
-
-#: Fields that `InvokeEndpointWithResponseStream` does not support, and why.
-_NOT_STREAMED = {
-    "target_model": "a multi-model endpoint does not stream",
-    "enable_explanations": "explanations are not streamed",
-}
-
-#: Further headers that are sent, for the request itself or for AWS's tracing.
-_PASSED_HEADERS = frozenset(
-    {"accept", "accept-encoding", "connection", "content-type", "user-agent", "x-amzn-trace-id"}
-)
+_STREAM_FIELDS = {**_RESPONSE_FIELDS, "ContentType": f"{HEADER_PREFIX}content-type"}
 
 #: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
 #: stream may take 8 minutes ("Real-time inference" in the developer guide), which may pass without data.
@@ -96,6 +76,7 @@ class SageMaker:
         content_type: Media type of the request. Default: `application/json`.
         raw_output: Whether the container's bytes are returned unparsed: the lines of a stream, or the body of a whole
             response. Default: false.
+        async_inference: Queues the requests (`InvokeEndpointAsync`) and reads the output from S3, for long jobs.
 
     Raises:
         ValueError: A field is missing or malformed; the message names it.
@@ -135,6 +116,8 @@ class SageMaker:
     """Media type of the request. Default: `application/json`."""
     raw_output: bool = False
     """Whether the container's bytes are returned unparsed. Default: false."""
+    async_inference: AsyncInference | None = None
+    """Queue the requests with `InvokeEndpointAsync` and read the output from S3. Default: real-time inference."""
     base_url: str = field(init=False, default="")
     """URL of the endpoint, computed."""
 
@@ -146,16 +129,18 @@ class SageMaker:
 
     def __post_init__(self) -> None:
         name = self.endpoint_name
-        if not re.fullmatch(_NAME, name) or len(name) > 63:
+        if not re.fullmatch(NAME, name) or len(name) > 63:
             raise ValueError(
                 f"endpoint_name={name!r} is not the name of an endpoint "
                 "(hint: use up to 63 letters, digits and single hyphens)"
             )
         check_sendable("accept", self.accept)
         check_sendable("content_type", self.content_type)
-        for header, field_name in _FIELDS.items():
-            if problem := _describe_problem(header, getattr(self, field_name)):
+        for header, field_name in FIELDS.items():
+            if problem := describe_header_problem(header, getattr(self, field_name)):
                 raise ValueError(problem)
+        if (job := self.async_inference) and not self.region_name and not job.s3_endpoint_url:
+            raise ValueError("region_name is missing (hint: S3 needs it, or async_inference.s3_endpoint_url)")
         object.__setattr__(self, "base_url", f"{_build_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
@@ -173,18 +158,20 @@ class SageMaker:
                 f"{route} is not available on SageMaker, whose endpoints serve invocations only "
                 "(hint: look up the model in the container's configuration)"
             )
-        if len(content) > MAX_REQUEST_BYTES:
+        limit = self.async_inference.max_request_bytes if self.async_inference else MAX_REQUEST_BYTES
+        if len(content) > limit:
+            hint = "set async_inference.input_location" if self.async_inference else "send fewer or smaller images"
             raise InvalidRequest(
-                f"the request has {len(content)} bytes; SageMaker accepts {MAX_REQUEST_BYTES} at most "
-                "(hint: send fewer or smaller images)",
+                f"the request has {len(content)} bytes; SageMaker accepts {limit} at most (hint: {hint})",
                 code="PayloadTooLarge",
                 status=413,
             )
-        operation = "invocations-response-stream" if stream else "invocations"
+        job = self.async_inference
+        stream = stream and job is None
+        operation = "async-invocations" if job else "invocations-response-stream" if stream else "invocations"
         fields = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
-        return Request(
-            "POST", f"{self.base_url}/{operation}", {**fields, **_filter_headers(headers, stream=stream)}, content
-        )
+        fields |= filter_headers(headers, stream=stream)
+        return Request("POST", f"{self.base_url}/{operation}", job.adapt_headers(fields) if job else fields, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Create the decoder for payload parts and the container's output inside them, or for the container's document.
@@ -193,7 +180,7 @@ class SageMaker:
             MalformedStream: The container returned an HTML page.
         """
         is_stream = head.content_type == EVENT_STREAM
-        content_type = head.headers.get(f"{_HEADER_PREFIX}content-type", "") if is_stream else head.content_type
+        content_type = head.headers.get(f"{HEADER_PREFIX}content-type", "") if is_stream else head.content_type
         if content_type.startswith("text/html"):
             raise MalformedStream(
                 "the response is a web page: its content type is text/html (hint: check the endpoint's container)",
@@ -213,63 +200,19 @@ class SageMaker:
         """The value of `x-amzn-requestid`."""
         return head.headers.get("x-amzn-requestid")
 
+    def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
+        """The fields of boto3's response that are headers: `InvokedProductionVariant`, `NewSessionId` …"""
+        fields = _STREAM_FIELDS if head.content_type == EVENT_STREAM else _RESPONSE_FIELDS
+        return {name: value for name, header in fields.items() if (value := head.headers.get(header))}
+
     def _sagemaker_headers(self, *, stream: bool) -> dict[str, str]:
         """The headers for the fields of this object."""
-        headers = {header: value for header, name in _FIELDS.items() if (value := getattr(self, name)) is not None}
+        headers = {header: value for header, name in FIELDS.items() if (value := getattr(self, name)) is not None}
         if self.accept is not None:
-            headers[f"{_HEADER_PREFIX}accept" if stream else "accept"] = self.accept
+            headers[f"{HEADER_PREFIX}accept" if stream else "accept"] = self.accept
         if stream:
-            _reject_unstreamed(headers)
+            reject_unstreamed(headers)
         return headers
-
-
-def _filter_headers(headers: Mapping[str, str], *, stream: bool) -> dict[str, str]:
-    """The caller's headers in lower case, without those that SageMaker removes, which cause a warning."""
-    extra = {name.lower(): value for name, value in headers.items()}
-    for name, value in extra.items():
-        if problem := _describe_problem(name, value):
-            raise InvalidRequest(problem, code="ValidationError", status=400)
-    if stream:
-        _reject_unstreamed(extra)
-    passed = {
-        name: value for name, value in extra.items() if name.startswith(_HEADER_PREFIX) or name in _PASSED_HEADERS
-    }
-    if removed := extra.keys() - passed.keys():
-        warnings.warn(
-            f"SageMaker removes the header {', '.join(sorted(removed))}, so it is not sent "
-            "(hint: send data for the container in custom_attributes)",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return passed
-
-
-def _describe_problem(header: str, value: str | None) -> str | None:
-    """The problem of a header's value, or `None`."""
-    name = _FIELDS.get(header)
-    if name is None or value is None:
-        return None
-    pattern, max_length = _HEADER_RULES[name]
-    if len(value) > max_length:
-        return f"{name} has {len(value)} characters; SageMaker accepts {max_length} at most (hint: shorten it)"
-    if not re.fullmatch(pattern, value):
-        problem = describe_problem(value) or "characters that SageMaker rejects (hint: remove them)"
-        return f"{name} ({header}) has {problem}"
-    return None
-
-
-def _reject_unstreamed(headers: Mapping[str, str]) -> None:
-    for name, reason in _NOT_STREAMED.items():
-        if f"{_HEADER_PREFIX}{name.replace('_', '-')}" in headers:
-            raise InvalidRequest(
-                f"{name} is set, but {reason} (hint: set streaming=False, or send the request without streaming)",
-                code="ValidationError",
-            )
-    if headers.get(f"{_HEADER_PREFIX}session-id") == "NEW_SESSION":
-        raise InvalidRequest(
-            "a stream cannot start a session (hint: start it without streaming, then set its session_id)",
-            code="ValidationError",
-        )
 
 
 def _build_url(url: str | None, region: str | None) -> str:
@@ -277,8 +220,7 @@ def _build_url(url: str | None, region: str | None) -> str:
         if not region:
             raise ValueError("region_name is missing (hint: set region_name, such as us-east-1, or endpoint_url)")
         check_name("region_name", region, "aws region")
-        suffix = next((suffix for prefix, suffix in _SUFFIXES.items() if region.startswith(prefix)), "amazonaws.com")
-        return f"https://runtime.sagemaker.{region}.{suffix}"
+        return f"https://runtime.sagemaker.{region}.{aws_domain(region)}"
     problem = "is not a URL of the runtime service (hint: use https://runtime.sagemaker.<region>.amazonaws.com)"
     parts = check_url("endpoint_url", url, problem=problem, userinfo_hint="")
     if parts.query or parts.fragment:

@@ -102,7 +102,7 @@ class Limiter:
         try:
             if cancellation is not None:
                 cancellation.check()
-            reserve = self._reserving(tokens, max_wait - (time.monotonic() - started))
+            reserve = self._reserving(tokens, _remaining(max_wait, started))
             reservation = self._check(self._store.use(limits, processes, reserve), max_wait)
             if reservation.wait > _LOOKAHEAD:
                 _sleep(reservation.wait - _LOOKAHEAD, cancellation)
@@ -119,7 +119,7 @@ class Limiter:
         if not await _acquire_within(queue, max_wait):
             raise self._timeout(max_wait)
         try:
-            reserve = self._reserving(tokens, max_wait - (time.monotonic() - started))
+            reserve = self._reserving(tokens, _remaining(max_wait, started))
             reservation = self._check(await self._store.ause(limits, processes, reserve), max_wait)
             if reservation.wait > _LOOKAHEAD:
                 await anyio.sleep(reservation.wait - _LOOKAHEAD)
@@ -188,6 +188,11 @@ class Limiter:
             return queue
 
 
+def _remaining(max_wait: float, started: float) -> float:
+    """Return the seconds that are left. A request that may be sent at once is granted, however slow the process is."""
+    return max(0.0, max_wait - (time.monotonic() - started))
+
+
 def _slowing_down(grant: Grant, retry_after: float) -> Operation[None]:
     """Return the operation that lowers the rate."""
 
@@ -217,7 +222,13 @@ def _sleep(seconds: float, cancellation: Cancellation | None) -> None:
 
 
 async def _acquire_within(lock: anyio.Lock, timeout: float) -> bool:  # noqa: ASYNC109  # a timeout is no cancellation
-    """Acquire a lock, and return whether that succeeded in time."""
+    """Acquire a lock, and return whether that succeeded in time. A free lock is always in time."""
+    try:
+        lock.acquire_nowait()
+    except anyio.WouldBlock:
+        pass
+    else:
+        return True
     with anyio.move_on_after(timeout):
         await lock.acquire()
         return True

@@ -6,8 +6,8 @@ stream of payload parts; faults apply to the container's output inside it.
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from time import time
+from dataclasses import dataclass, field, replace
+from time import monotonic, time
 from typing import Any
 
 from mdstream_core.emulator._bounds import read_json
@@ -20,6 +20,8 @@ from mdstream_core.emulator.faults._frames import AWS_ERROR_RESPONSES, aws_error
 from mdstream_core.emulator.model import ModelFunction
 from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ModelServerUnreachable, ServerLimits
 from mdstream_core.emulator.model_server._errors import ModelServerError
+from mdstream_core.emulator.services._s3 import PREFIX as S3_PREFIX
+from mdstream_core.emulator.services._s3 import S3Service, S3Store, StoredObject
 from mdstream_core.emulator.services._sagemaker_containers import CONTAINERS
 
 MAX_REQUEST_BYTES = 6_291_456
@@ -28,7 +30,10 @@ REGION = "us-east-1"
 
 AWSKeys = Mapping[str, str | AWSKey]
 
-_INVOKE, _STREAM = "invocations", "invocations-response-stream"
+_INVOKE, _STREAM, _ASYNC = "invocations", "invocations-response-stream", "async-invocations"
+
+#: Where asynchronous inference writes outputs and failures.
+_BUCKET = "s3://emulated"
 _HEADER_PREFIX = "x-amzn-sagemaker-"
 
 
@@ -56,10 +61,13 @@ class SageMakerService:
             for name, (container, flavour) in CONTAINERS.items()
         }
         self._signatures = SigV4Verifier(keys, region=REGION, now=now) if keys is not None else None
+        #: The objects of asynchronous inference.
+        self.objects = S3Store()
+        self._s3 = S3Service(self.objects, keys, REGION, now)
 
     def matches(self, path: str) -> bool:
         """Return whether a path belongs to an endpoint."""
-        return path.startswith("/endpoints/")
+        return path.startswith(("/endpoints/", S3_PREFIX))
 
     def find_target(self, http_request: RecordedRequest) -> RequestTarget:
         """Return the endpoint that the request counts towards."""
@@ -71,17 +79,18 @@ class SageMakerService:
 
     async def handle_request(self, http_request: RecordedRequest) -> ResponsePlan:
         """Build the response."""
+        if http_request.path.startswith(S3_PREFIX):
+            return self._s3.respond(http_request).with_headers(("x-amz-request-id", str(uuid.uuid4())))
         _, _, name, operation = [*http_request.path.split("/", 3), "", ""][:4]
         try:
-            plan = self._find_rejection(http_request, name, operation) or await self._invoke(
-                http_request, name, operation
-            )
+            invoke = self._invoke_async if operation == _ASYNC else self._invoke
+            plan = self._find_rejection(http_request, name, operation) or await invoke(http_request, name, operation)
         except ModelServerUnreachable as error:
             plan = aws_error_response(503, "ServiceUnavailable", str(error))
         return plan.with_headers(("x-amzn-RequestId", str(uuid.uuid4())))
 
     def _find_rejection(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan | None:
-        if http_request.method != "POST" or operation not in {_INVOKE, _STREAM}:
+        if http_request.method != "POST" or operation not in {_INVOKE, _STREAM, _ASYNC}:
             return aws_error_response(404, "UnknownOperationException", "Unknown operation")
         if (http_request.length or 0) > MAX_REQUEST_BYTES:
             text = "1 validation error detected: Value at 'body' failed to satisfy constraint: Member must have length"
@@ -94,6 +103,32 @@ class SageMakerService:
         if name not in self._containers:
             return aws_error_response(400, "ValidationError", f"Endpoint {name} of account 123456789012 not found.")
         return None
+
+    async def _invoke_async(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan:
+        """Run a job at once, and store its output or failure, which can be read after the store's `job_seconds`."""
+        headers = {field.removeprefix(_HEADER_PREFIX): value for field, value in http_request.headers.items()}
+        body = http_request.body
+        if location := headers.get("inputlocation"):
+            stored = self.objects.get(location)
+            if stored is None:
+                return aws_error_response(400, "ValidationError", f"Could not find the object {location}")
+            body = stored.data
+        job = str(uuid.uuid4())
+        output, failure = f"{_BUCKET}/outputs/{job}.out", f"{_BUCKET}/failures/{job}-error.out"
+        plan = await self._invoke(replace(http_request, body=body), name, _INVOKE)
+        data = b"".join((await collect_chunks(plan)).body_chunks)
+        fields = dict(plan.headers)
+        is_failure = plan.status >= 400
+        stored = StoredObject(
+            data, fields.get("content-type", "application/json"), monotonic() + self.objects.job_seconds
+        )
+        self.objects.put(failure if is_failure else output, stored)
+        return json_plan(
+            202,
+            {"InferenceId": headers.get("inference-id", job)},
+            (f"{_HEADER_PREFIX}outputlocation", output),
+            (f"{_HEADER_PREFIX}failurelocation", failure),
+        )
 
     async def _invoke(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan:
         container, server = self._containers[name]
@@ -144,7 +179,15 @@ class SageMakerAddress:
     endpoint_names: tuple[str, ...] = tuple(CONTAINERS)
     """Names of all endpoints, one for each kind of container: `emulated`, `tgi`, `lmi`, `tei` …"""
 
+    objects: S3Store = field(default_factory=S3Store, compare=False, repr=False)
+    """The objects of the emulated S3: inputs, outputs and failures of asynchronous inference."""
+
     @property
     def endpoint(self) -> str:
         """URL of the runtime."""
         return self.endpoint_url
+
+    @property
+    def s3_endpoint_url(self) -> str:
+        """URL of the emulated S3: `endpoint_url` of boto3 with path-style addresses."""
+        return f"{self.endpoint_url}{S3_PREFIX}".rstrip("/")
