@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench bench-instructions conformance demo engines examples picture docs dist
+.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench bench-instructions conformance migration demo engines examples picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -60,6 +60,12 @@ conformance:  ## Run the conformance suite on LlamaIndex packages, in a separate
 	.bench/bin/pip install -q -e ".[conformance]"
 	.bench/bin/python -m benchmarks.conformance
 
+migration:  ## Record the names of other packages and write the tables of the migration pages, in a separate environment
+	test -x .migration/bin/python || $(PYTHON) -m venv .migration
+	.migration/bin/pip install -q -e ".[migration]"
+	.migration/bin/pip install -q --no-deps "llama-index-llms-sagemaker-endpoint>=0.6"  # its dependencies compile llama-cpp-python
+	.migration/bin/python -m benchmarks.migration
+
 demo:  ## Stream a response, and an interrupted one
 	$(BIN)/mdstream demo
 
@@ -73,7 +79,7 @@ engines:  ## Run the tests on Ray, Spark and Dask, in a separate environment
 
 examples:  ## Run the tests of the web apps in examples/, in a separate environment
 	test -x .examples/bin/python || $(PYTHON) -m venv .examples
-	.examples/bin/pip install -q -e ".[test]" fastapi uvicorn streamlit gradio
+	.examples/bin/pip install -q -e ".[test]" fastapi uvicorn streamlit gradio chainlit
 	.examples/bin/pytest tests/test_examples_*.py
 
 docs:  ## Build the documentation into build/site, strictly

@@ -29,6 +29,7 @@ document.forms[0].addEventListener("submit", event => {
   text.textContent = ""; status.textContent = "…";
   const source = new EventSource("langchain?prompt=" + encodeURIComponent(document.forms[0].prompt.value));
   const end = message => { source.close(); status.textContent = message; };
+  addEventListener("pagehide", () => source.close());  // a page in the back/forward cache keeps its connections
   source.addEventListener("token", event => { text.textContent += JSON.parse(event.data).text; });
   source.addEventListener("done", () => end(""));
   source.addEventListener("error", event => end(event.data ? JSON.parse(event.data).message : "The model is busy."));

@@ -14,7 +14,7 @@ from langchain_core.messages import convert_to_messages
 from langchain_mdstream import ChatOCIModelDeployment
 from mdstream_core import MDStreamError
 
-FAILURE = "\n\n*The answer was interrupted ({}).*"
+INTERRUPTED = "\n\n*The answer was interrupted"
 
 chat = ChatOCIModelDeployment(
     endpoint=os.environ["MDSTREAM_ENDPOINT"], auth_type=os.environ.get("MDSTREAM_AUTH_TYPE", "none")
@@ -22,10 +22,13 @@ chat = ChatOCIModelDeployment(
 
 
 def read_text(message: dict) -> str:
-    """Return the text of a message of Gradio's history: parts from the browser, a string from Gradio's API."""
-    if isinstance(message["content"], str):
-        return message["content"]
-    return "".join(part["text"] for part in message["content"] if part["type"] == "text")
+    """Return the text of a message of Gradio's history: parts from the browser, a string from Gradio's API.
+
+    The sentence after an interrupted answer is for the user; the model gets the answer without it.
+    """
+    content = message["content"]
+    text = content if isinstance(content, str) else "".join(part["text"] for part in content if part["type"] == "text")
+    return text.partition(INTERRUPTED)[0] if message["role"] == "assistant" else text
 
 
 async def answer(prompt: str, history: list[dict]) -> AsyncIterator[str]:
@@ -39,7 +42,7 @@ async def answer(prompt: str, history: list[dict]) -> AsyncIterator[str]:
                 text += chunk.text
                 yield text
         except MDStreamError as error:
-            yield text + FAILURE.format(error.code or type(error).__name__)
+            yield f"{text}{INTERRUPTED} ({error.code or type(error).__name__}).*"
 
 
 app = gr.ChatInterface(answer, title="Chat")

@@ -30,7 +30,7 @@ def stream_text(messages: list[BaseMessage], parts: list[str]) -> Iterator[str]:
 
 
 def answer(messages: list[BaseMessage]) -> None:
-    """Stream the answer to the page, and add it to the conversation."""
+    """Stream the answer to the page, and add what has arrived to the conversation, however the stream ends."""
     parts: list[str] = []
     failure = None
     try:
@@ -38,7 +38,8 @@ def answer(messages: list[BaseMessage]) -> None:
     except MDStreamError as error:
         failure = f"The answer was interrupted ({error.code or type(error).__name__})."
         st.warning(failure)
-    messages.append(AIMessage("".join(parts), additional_kwargs={"failure": failure}))
+    finally:  # Streamlit ends the script with an exception when the user leaves, stops it or sends another message
+        messages.append(AIMessage("".join(parts), additional_kwargs={"failure": failure}))
 
 
 st.title("Chat")

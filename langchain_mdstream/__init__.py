@@ -41,21 +41,34 @@ if TYPE_CHECKING:
     )
     from langchain_mdstream.embeddings import (
         ModelArtsEmbeddings,
+        OCIDataScienceEmbedding,
         OCIGenAIEmbeddings,
         OCIModelDeploymentEmbeddings,
         OCIModelDeploymentEndpointEmbeddings,
         SagemakerEndpointEmbeddings,
     )
+    from langchain_mdstream.guardrails import OCIGuardrails, OCIGuardrailsViolationError
     from langchain_mdstream.llms import ModelArtsLLM, OCIGenAI, OCIModelDeploymentLLM, SagemakerEndpoint
+    from langchain_mdstream.middleware import OCIGuardrailsMiddleware
     from langchain_mdstream.rerankers import (
         ModelArtsRerank,
         OCIGenAIRerank,
         OCIModelDeploymentRerank,
         SagemakerEndpointRerank,
     )
+    from langchain_mdstream.vision import (
+        IMAGE_EMBEDDING_MODELS,
+        VISION_MODELS,
+        encode_image,
+        is_vision_model,
+        load_image,
+        to_data_uri,
+    )
     from mdstream_core import RateLimit
 
 __all__ = [
+    "IMAGE_EMBEDDING_MODELS",
+    "VISION_MODELS",
     "ChatModelArts",
     "ChatModelContentHandler",
     "ChatOCIGenAI",
@@ -70,9 +83,13 @@ __all__ = [
     "ModelArtsEmbeddings",
     "ModelArtsLLM",
     "ModelArtsRerank",
+    "OCIDataScienceEmbedding",
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
+    "OCIGuardrails",
+    "OCIGuardrailsMiddleware",
+    "OCIGuardrailsViolationError",
     "OCIModelDeploymentEmbeddings",
     "OCIModelDeploymentEndpointEmbeddings",
     "OCIModelDeploymentLLM",
@@ -84,10 +101,14 @@ __all__ = [
     "SagemakerEndpointEmbeddings",
     "SagemakerEndpointRerank",
     "__version__",
+    "encode_image",
+    "is_vision_model",
+    "load_image",
     "register",
+    "to_data_uri",
 ]
 
-#: Classes by module. A module is imported when one of its classes is first used, as building pydantic's models takes
+#: Names by module. A module is imported when one of its names is first used, as building pydantic's models takes
 #: most of the time of an import.
 _CLASSES = {
     "_content_handlers": (
@@ -103,6 +124,8 @@ _CLASSES = {
         "ChatOCIOpenAI",
         "ChatSagemakerEndpoint",
     ),
+    "guardrails": ("OCIGuardrails", "OCIGuardrailsViolationError"),
+    "middleware": ("OCIGuardrailsMiddleware",),
     "deployments": (
         "ChatOCIModelDeploymentTGI",
         "ChatOCIModelDeploymentVLLM",
@@ -111,6 +134,7 @@ _CLASSES = {
     ),
     "embeddings": (
         "ModelArtsEmbeddings",
+        "OCIDataScienceEmbedding",
         "OCIGenAIEmbeddings",
         "OCIModelDeploymentEmbeddings",
         "OCIModelDeploymentEndpointEmbeddings",
@@ -118,13 +142,20 @@ _CLASSES = {
     ),
     "llms": ("ModelArtsLLM", "OCIGenAI", "OCIModelDeploymentLLM", "SagemakerEndpoint"),
     "rerankers": ("ModelArtsRerank", "OCIGenAIRerank", "OCIModelDeploymentRerank", "SagemakerEndpointRerank"),
+    "vision": (
+        "IMAGE_EMBEDDING_MODELS",
+        "VISION_MODELS",
+        "encode_image",
+        "is_vision_model",
+        "load_image",
+        "to_data_uri",
+    ),
 }
 _MODULES = {name: module for module, names in _CLASSES.items() for name in names}
 
 register_translators()
-register_loadable(
-    {name: _MODULES[name] for module in ("chat_models", "llms", "deployments") for name in _CLASSES[module]}
-)
+_LOADABLE = ("chat_models", "llms", "deployments", "guardrails")
+register_loadable({name: _MODULES[name] for module in _LOADABLE for name in _CLASSES[module]})
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,8 @@
 """Names that other packages use for our fields: accepted by constructors and type checkers, readable as attributes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mdstream_core.options import Alias
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
         max_completion_tokens: int | None = None
         stop_sequences: list[str] | str | None = None
         is_stream: bool = False
+        k: int | None = None
+        p: float | None = None
 
     class EmbeddingAliases(BaseModel):
         """Aliases of embeddings."""
@@ -36,36 +40,23 @@ if TYPE_CHECKING:
 
 else:
 
-    class _Alias:
-        """Reads the field that an alias stands for."""
-
-        def __set_name__(self, owner: type, name: str) -> None:
-            self._name = name
-
-        def __get__(self, model: Any, owner: type) -> Any:
-            if model is None:
-                return self
-            field = model._accepted_names().get(self._name)
-            if field not in type(model).model_fields:  # SageMaker's `base_url` is `endpoint_url`; some have none
-                raise AttributeError(f"{type(model).__name__!r} object has no attribute {self._name!r}")
-            return getattr(model, field)
-
     class ConnectionAliases:
         """Aliases of every class."""
 
-        model_name, model_id, base_url, request_timeout = _Alias(), _Alias(), _Alias(), _Alias()
+        model_name, model_id, base_url, request_timeout = Alias(), Alias(), Alias(), Alias()
 
     class GenerationAliases:
         """Aliases of chat and completion models."""
 
-        max_completion_tokens, stop_sequences, is_stream = _Alias(), _Alias(), _Alias()
+        max_completion_tokens, stop_sequences, is_stream = Alias(), Alias(), Alias()
+        k, p = Alias(), Alias()
 
     class EmbeddingAliases:
         """Aliases of embeddings."""
 
-        chunk_size, output_dimensions = _Alias(), _Alias()
+        chunk_size, output_dimensions = Alias(), Alias()
 
     class OCIGenerativeAIAliases:
         """Aliases of models on OCI Generative AI."""
 
-        provider = _Alias()
+        provider = Alias()

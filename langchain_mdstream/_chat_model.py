@@ -28,6 +28,7 @@ from langchain_mdstream._responses_fields import (
     split_at_last_response,
 )
 from langchain_mdstream._rows import ChatRows
+from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
 from mdstream_core._lazy import LazyModule
 from mdstream_core.options import SendReasoning
 
@@ -49,7 +50,7 @@ else:
 
 
 @hide_call_headers
-class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
+class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
@@ -257,7 +258,9 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
     def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> "Call":
-        if isinstance(choice := kwargs.get("tool_choice"), str | bool) and (tools := kwargs.get("tools")):
+        default = None if "tool_choice" in self.model_kwargs else self.tool_choice
+        choice = kwargs.get("tool_choice", default)
+        if choice is not None and (tools := kwargs.get("tools")):
             kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
         inputs = self._responses_inputs(messages, kwargs) if self._uses_responses_api(kwargs) else None
         inputs = inputs or {"messages": _messages.openai_messages(messages, reasoning=True)}
@@ -276,13 +279,13 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, BaseChatModel):
         find_items = partial(_output_items.items_to_send, reasoning=self.send_reasoning != "never")
         return {"messages": _messages.openai_messages(messages, reasoning=True, find_items=find_items), **known}
 
-    def _parameters(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in RESPONSES_PARAMETERS}
-        return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
-
     def _create_chunk_builder(self, kwargs: dict[str, Any]) -> "ChunkBuilder | HandlerChunkBuilder":
         """Create the builder of the chunks of a stream."""
         return _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
+
+    def _parameters(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)}
+        return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
 
     def _with_history(self, dialect: "Dialect", params: Mapping[str, Any]) -> "Dialect":
         if not mdstream_core.has_assistant_messages(params.get("messages")):

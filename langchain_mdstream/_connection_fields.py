@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mdstream_core import Call, Dialect, Platform, Retry, Service
 
 #: The kind of a model; each platform has a default dialect for it.
-ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
+ModelKind = Literal["chat", "completions", "embeddings", "rerank", "guardrails"]
 
 #: The environment variable of a bearer key.
 _API_KEY_VARIABLE = "MDSTREAM_API_KEY"

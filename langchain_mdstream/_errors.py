@@ -18,6 +18,10 @@ class RateLimitTimeout(errors.RateLimitTimeout, langchain.ModelRateLimitError, V
     """A `RateLimit` allowed no request within its `max_wait`."""
 
 
+class GuardrailViolation(errors.GuardrailViolation, langchain.ModelError, ValueError):
+    """Guardrails found something in a text that the policy does not allow."""
+
+
 class ServiceError(errors.ServiceError, langchain.ModelError, ValueError):
     """The service returned an error status that has no class of its own."""
 
@@ -83,6 +87,7 @@ _LANGCHAIN_CLASSES: dict[type[MDStreamError], type[MDStreamError]] = {
     for cls in (
         ConnectionFailed,
         RateLimitTimeout,
+        GuardrailViolation,
         ServiceError,
         AuthenticationError,
         PermissionDenied,

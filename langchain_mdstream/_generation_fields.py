@@ -1,21 +1,30 @@
 """Fields that chat models and completion models of every platform share: the parameters of a request."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import PlainValidator, field_validator, model_validator
 
 import mdstream_core
 from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
-from langchain_mdstream._server_info import ServerInfoMixin
+from langchain_mdstream._server_parameters import SAMPLING_PARAMETERS, SamplingParameters
 from mdstream_core.http import SecretHeaders, fingerprint
-from mdstream_core.options import GenerationDialect
+from mdstream_core.options import GenerationDialect, validate_instance
 
 if TYPE_CHECKING:
-    from mdstream_core import Call, Dialect
+    from langchain_mdstream.guardrails import OCIGuardrails
+    from mdstream_core import Call, Dialect, Service
+else:
+
+    def _to_guardrails(value: Any) -> Any:
+        from langchain_mdstream.guardrails import OCIGuardrails  # noqa: PLC0415  # imported only if there are some
+
+        return validate_instance(OCIGuardrails, value)
+
+    OCIGuardrails = Annotated[Any, PlainValidator(_to_guardrails)]
 
 #: Fields that are sent in the payload under their own names.
 _PARAMETERS = (
@@ -30,13 +39,14 @@ _PARAMETERS = (
     "frequency_penalty",
     "logprobs",
     "top_logprobs",
+    *SAMPLING_PARAMETERS,
 )
 
 #: Arguments of a call that are for LangChain and not part of the payload.
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
-class GenerationFields(GenerationAliases, ServerInfoMixin):
+class GenerationFields(GenerationAliases, SamplingParameters):
     """Fields for the parameters of text generation, for streaming, resuming and parsing."""
 
     dialect: GenerationDialect | None = None
@@ -46,8 +56,8 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     """Sampling temperature; higher values give more varied output. `None` uses the server's default."""
 
     top_p: float | None = None
-    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1. `None` uses the server's
-    default."""
+    """Probability mass of the tokens that are sampled from (nucleus sampling), from 0 to 1; also accepted as `p`.
+    `None` uses the server's default."""
 
     max_tokens: int | None = None
     """Maximum number of tokens to generate; also accepted as `max_completion_tokens`. `None` uses the server's
@@ -106,11 +116,17 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     """Format in which the model writes reasoning, for a server that returns it as text: `think` if the output may begin
     with `<think>`, `open` if it begins inside of the reasoning."""
 
+    guardrails: OCIGuardrails | None = None
+    """Guardrails that check the input before it is sent, and the output before it is returned or, in windows, while it
+    is streamed. What they do not allow raises `GuardrailViolation`, whose `partial` is what passed."""
+
     aliases: ClassVar[Mapping[str, str]] = {
         **ConnectionFields.aliases,
         "max_completion_tokens": "max_tokens",
         "stop_sequences": "stop",
         "is_stream": "streaming",
+        "k": "top_k",
+        "p": "top_p",
     }
 
     @model_validator(mode="after")
@@ -127,6 +143,12 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
     @property
     def _max_resumes(self) -> int:
         return 3 if self.resume is True else int(self.resume)
+
+    def _build_service(self) -> "Service":
+        service = super()._build_service()
+        if self.guardrails is not None:
+            self.guardrails.guardrails.protect(service)
+        return service
 
     def _build_call(
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
@@ -195,4 +217,5 @@ class GenerationFields(GenerationAliases, ServerInfoMixin):
             "model_kwargs": self.model_kwargs,
             "extra_body": self.extra_body,
             "headers": fingerprint(self.default_headers),
+            **({"guardrails": self.guardrails.identifying_params} if self.guardrails else {}),
         }

@@ -239,12 +239,14 @@ def _video(block: Mapping[str, Any]) -> Part:
 
 def _document(block: Mapping[str, Any]) -> Part:
     """Convert a document: OCI Generative AI accepts a URL; data becomes a file."""
-    if isinstance(block.get("document"), Mapping) or "url" in block:
+    if isinstance(block.get("document"), Mapping) or "document_url" in block or "url" in block:
         return {"type": "document_url", "document_url": {"url": _address(block)}}
     return _file(block)
 
 
 def _file(block: Mapping[str, Any]) -> Part:
+    if "document_url" in block:  # langchain-oci's spelling
+        return _document(block)
     if isinstance(file := block.get("file"), Mapping):
         return _document({**block, "document": file}) if "url" in file else {"type": "file", "file": file}
     if file_id := block.get("file_id"):
@@ -294,8 +296,14 @@ def _url(block: Mapping[str, Any], media: str) -> str:
 
 
 def _address(block: Mapping[str, Any]) -> str:
-    """Return the URL of a block, or of the object in it under its type or Anthropic's `source`."""
-    nested = block.get("source", block.get(_type(block)))
+    """Return the URL of a block: its own, or that of the object in it.
+
+    The object is Anthropic's `source`, or named like the type (`video`) or as in OpenAI's blocks (`video_url`).
+    """
+    kind = _type(block)
+    nested = next((block[name] for name in ("source", kind, f"{kind}_url", "document_url") if name in block), None)
+    if isinstance(nested, str):
+        return nested
     return str(nested["url"] if isinstance(nested, Mapping) else block["url"])
 
 

@@ -113,6 +113,7 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         "completions": "oci-generate-text-llama",
         "embeddings": "oci-embed-text",
         "rerank": "oci-rerank-text",
+        "guardrails": "oci-apply-guardrails",
     }
     address_fields: ClassVar[tuple[str, ...]] = (
         "compartment_id",
@@ -143,13 +144,13 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         return {**values, **{name: value for name, value in settings.items() if values.get(name) is None}}
 
     def _build_platform(self) -> "Platform":
-        if not self.model:
+        if not self.model and self.model_kind != "guardrails":
             raise ValueError(
                 "model is missing (hint: set a model name such as 'xai.grok-4', or the OCID of a dedicated endpoint)"
             )
         return mdstream_core.OCIGenerativeAI(
             self.compartment_id,
-            self.model,
+            self.model or None,
             self.region or (None if self.service_endpoint else self._signer_region()),
             self.service_endpoint,
             openai_base=self.openai_base,
@@ -204,12 +205,20 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         return params
 
 
+#: Guardrails use no model.
+_MODEL_KINDS: tuple[ModelKind, ...] = ("chat", "completions", "embeddings", "rerank")
+
 #: The kinds of model that a field applies to; for others it is rejected.
 _FIELDS_BY_KIND: Mapping[str, tuple[ModelKind, ...]] = {
     "family": ("chat", "completions"),
     "max_sequential_tool_calls": ("chat",),
     "tool_result_guidance": ("chat",),
     "conversation_store_id": ("chat",),
+    "api_format": _MODEL_KINDS,
+    "dialect": _MODEL_KINDS,
+    "extra_body": _MODEL_KINDS,
+    "model": _MODEL_KINDS,
+    "model_kwargs": _MODEL_KINDS,
 }
 
 _GUIDANCE = "The results of the tools are above. Answer the user with them, in plain words; call no tool without need."

@@ -10,7 +10,7 @@ from typing import Any, cast
 from langchain_core.messages import AIMessage
 from langchain_core.messages.block_translators import get_translator
 
-from mdstream_core import restore_texts
+import mdstream_core
 
 Json = dict[str, Any]
 
@@ -21,7 +21,8 @@ _STREAMED = frozenset({"message", "reasoning", "function_call", "custom_tool_cal
 def output_items(additional_kwargs: Mapping[str, Any]) -> list[Json]:
     """Return the output items of a message; none for a message of another API."""
     items = additional_kwargs.get("output_items")
-    return [item for item in items if isinstance(item, dict) and item.get("type")] if isinstance(items, list) else []
+    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [item for item in known if isinstance(item.get("type"), str)]
 
 
 def items_to_send(message: AIMessage, *, reasoning: bool) -> list[Json]:
@@ -40,7 +41,9 @@ def item_blocks(message: AIMessage) -> list[Json] | None:
     changed.
     """
     items = output_items(message.additional_kwargs)
-    restored = restore_texts(items, message.content) if items and isinstance(message.content, str) else None
+    restored = (
+        mdstream_core.restore_texts(items, message.content) if items and isinstance(message.content, str) else None
+    )
     return None if restored is None else _translate([block for item in restored for block in _content(item)], message)
 
 

@@ -5,7 +5,7 @@ langchain-community. As there, each field is sent with its default; `None` is no
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from langchain_mdstream.chat_models import ChatOCIModelDeployment
 from langchain_mdstream.llms import OCIModelDeploymentLLM
@@ -14,28 +14,17 @@ from mdstream_core import Call, OCIModelDeployment
 #: Fields that are sent in the payload besides those of every model.
 _VLLM_CHAT = (
     "logit_bias",
-    "best_of",
     "use_beam_search",
     "length_penalty",
     "early_stopping",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
     "ignore_eos",
     "min_tokens",
     "stop_token_ids",
     "skip_special_tokens",
     "spaces_between_special_tokens",
-    "tool_choice",
-    "chat_template",
 )
 _TGI_CHAT = ("logit_bias",)
-_VLLM_TEXT = (
-    "best_of",
-    "top_k",
-    "use_beam_search",
-    "ignore_eos",
-)
+_VLLM_TEXT = ("use_beam_search", "ignore_eos")
 
 
 def _merge_parameters(model: Any, params: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -69,8 +58,6 @@ class ChatOCIModelDeploymentVLLM(ChatOCIModelDeployment):
     """Penalty for tokens that already occur in the text."""
     logit_bias: dict[str, float] | None = None
     """Bias added to the logits of tokens, by token id. Example: `{"1734": -100}`."""
-    best_of: int | None = None
-    """Number of sequences to generate, of which the best are returned."""
     use_beam_search: bool | None = False
     """Whether to use beam search."""
     length_penalty: float | None = 1.0
@@ -93,10 +80,6 @@ class ChatOCIModelDeploymentVLLM(ChatOCIModelDeployment):
     """Whether to omit special tokens from the output."""
     spaces_between_special_tokens: bool | None = True
     """Whether to put spaces between special tokens in the output."""
-    tool_choice: str | None = None
-    """Default tool choice of requests with tools: `auto`, `none`, `required` or the name of a tool."""
-    chat_template: str | None = None
-    """Jinja chat template, in place of the model's own."""
 
     def _parameters(self) -> dict[str, Any]:
         return _merge_parameters(self, super()._parameters(), _VLLM_CHAT)
@@ -160,8 +143,6 @@ class OCIModelDeploymentVLLM(OCIModelDeploymentLLM):
     ignore_eos: bool | None = False
     """Whether to continue after the end-of-sequence token."""
 
-    aliases: ClassVar[Mapping[str, str]] = {**OCIModelDeploymentLLM.aliases, "p": "top_p", "k": "top_k"}
-
     def _parameters(self) -> dict[str, Any]:
         return _merge_parameters(self, super()._parameters(), _VLLM_TEXT)
 
@@ -202,8 +183,6 @@ class OCIModelDeploymentTGI(OCIModelDeploymentLLM):
     """Whether to watermark the output (`/generate` only)."""
     return_full_text: bool | None = False
     """Whether the output begins with the prompt (`/generate` only)."""
-
-    aliases: ClassVar[Mapping[str, str]] = {**OCIModelDeploymentLLM.aliases, "p": "top_p", "k": "top_k"}
 
     def _parameters(self) -> dict[str, Any]:
         """Return the fields that were set, and of the defaults those that the API accepts.

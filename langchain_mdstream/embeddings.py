@@ -62,6 +62,9 @@ class OCIModelDeploymentEmbeddings(OCIModelDeploymentMixin, EmbeddingModel):
 #: Alias: langchain-oci's name of the class.
 OCIModelDeploymentEndpointEmbeddings = OCIModelDeploymentEmbeddings
 
+#: Alias: the name of the class in oracle-ads (`ads.llm`).
+OCIDataScienceEmbedding = OCIModelDeploymentEmbeddings
+
 #: Arguments of `requests.post`, and the fields that they correspond to.
 _REQUESTS_OPTIONS = {"headers": "default_headers", "timeout": "timeout", "verify": "verify"}
 

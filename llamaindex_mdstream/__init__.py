@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         OCIGenAIEmbeddings,
         SageMakerEmbedding,
     )
+    from llamaindex_mdstream.guardrails import OCIGuardrails
     from llamaindex_mdstream.rerankers import (
         MDStreamRerank,
         ModelArtsRerank,
@@ -52,6 +53,7 @@ __all__ = [
     "OCIGenAI",
     "OCIGenAIEmbeddings",
     "OCIGenAIRerank",
+    "OCIGuardrails",
     "RateLimit",
     "RequestNotSent",
     "SageMakerEmbedding",
@@ -70,6 +72,7 @@ _CLASSES = {
         "OCIGenAIEmbeddings",
         "SageMakerEmbedding",
     ),
+    "guardrails": ("OCIGuardrails",),
     "rerankers": (
         "MDStreamRerank",
         "ModelArtsRerank",
@@ -78,7 +81,7 @@ _CLASSES = {
         "SageMakerRerank",
     ),
     "_rate_limit": ("RateLimit",),
-    "": ("embeddings", "rerankers", "batch"),  # modules
+    "": ("batch", "embeddings", "guardrails", "rerankers"),  # modules
 }
 
 register_embeddings()

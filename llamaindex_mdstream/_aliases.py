@@ -1,6 +1,8 @@
-"""Names that other packages use for our fields: accepted by constructors and type checkers."""
+"""Names that other packages use for our fields: accepted by constructors and type checkers, readable as attributes."""
 
 from typing import TYPE_CHECKING, Any
+
+from mdstream_core.options import Alias
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
         model_id: str = ""
         max_completion_tokens: int | None = None
         stop_sequences: list[str] | str | None = None
+        k: int | None = None
+        p: float | None = None
 
     class EmbeddingAliases(BaseModel):
         """Aliases of embeddings."""
 
         model: str = ""
         model_id: str = ""
+        output_dimensions: int | None = None
 
     class RerankAliases(BaseModel):
         """Aliases of rerankers."""
@@ -51,19 +56,32 @@ if TYPE_CHECKING:
 else:
 
     class ConnectionAliases:
-        """Aliases of every class; `PlatformFields._accepted_names` lists them."""
+        """Aliases of every class."""
+
+        base_url, request_timeout = Alias(), Alias()
 
     class GenerationAliases:
         """Aliases of LLMs."""
 
+        model_name, model_id, max_completion_tokens, stop_sequences = Alias(), Alias(), Alias(), Alias()
+        k, p = Alias(), Alias()
+
     class EmbeddingAliases:
         """Aliases of embeddings."""
+
+        model, model_id, output_dimensions = Alias(), Alias(), Alias()
 
     class RerankAliases:
         """Aliases of rerankers."""
 
+        model_name, model_id = Alias(), Alias()
+
     class OCIGenerativeAIAliases:
         """Aliases of LLMs on OCI Generative AI."""
 
+        provider, context_size = Alias(), Alias()
+
     class SageMakerAliases:
         """Aliases of models on Amazon SageMaker."""
+
+        aws_region_name, credentials_profile_name, model_kwargs = Alias(), Alias(), Alias()

@@ -19,15 +19,22 @@ import mdstream_core
 from llamaindex_mdstream import _requests, _streams, _tools
 from llamaindex_mdstream._callbacks import observe_chat, observe_completion
 from llamaindex_mdstream._messages import openai_messages
+from llamaindex_mdstream._output_items import items_to_send
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._rows import GenerationRows
+from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
 
 if TYPE_CHECKING:
     from mdstream_core import Call, Dialect
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
+
+#: Fields that are sent with every request.
+_PARAMETERS = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body", *SAMPLING_PARAMETERS)
+#: The dialect of OpenAI's Responses API.
+RESPONSES_DIALECT = "openai-responses"
 
 
 @_requests.with_hidden_headers
@@ -141,7 +148,8 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         self, messages: Sequence[ChatMessage], options: dict[str, Any], *, stream: bool
     ) -> "tuple[Call, ResponseBuilder[ChatResponse]]":
         if self.is_chat_model:
-            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True)}
+            find_items = self._find_items if self._uses_responses_api else None
+            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True, find_items=find_items)}
         else:
             inputs = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         params = self._build_params(inputs, options)
@@ -149,6 +157,14 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             params.get("model") or self._reported_model_name(), parallel=_requests.is_parallel(params, options)
         )
         return self._create_call(params, options, stream=stream), builder
+
+    @property
+    def _uses_responses_api(self) -> bool:
+        return self.dialect == RESPONSES_DIALECT
+
+    def _find_items(self, message: ChatMessage) -> list[dict[str, Any]]:
+        """Return the output items of a message that are sent back."""
+        return items_to_send(message, reasoning=self.send_reasoning != "never")
 
     def _completion_call(
         self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
@@ -162,9 +178,16 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         )
 
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-        names = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body")
+        names = [*_PARAMETERS, *(CHAT_PARAMETERS if "messages" in inputs else ())]
         fields = {name: getattr(self, name) for name in names}
-        params = _requests.build_params(fields, self.additional_kwargs, options, inputs, strict=self.strict)
+        params = _requests.build_params(
+            fields,
+            self.additional_kwargs,
+            options,
+            inputs,
+            strict=self.strict,
+            allows_any_tool=self._uses_responses_api,
+        )
         return {name: value for name, value in params.items() if name not in self.header_arguments}
 
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> "Call":
@@ -227,7 +250,11 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             return arguments
         return {
             **arguments,
-            "tools": _tools.wire_tools(tools, strict=self.strict if strict is None else strict),
-            "tool_choice": _tools.tool_choice(tool_choice, required=tool_required),
+            "tool_choice": _tools.tool_choice(
+                self.tool_choice if tool_choice is None and not tool_required else tool_choice, required=tool_required
+            ),
+            "tools": _tools.wire_tools(
+                tools, strict=self.strict if strict is None else strict, allows_any=self._uses_responses_api
+            ),
             "parallel_tool_calls": allow_parallel_tool_calls,
         }

@@ -175,7 +175,13 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         policy = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks, *limits)
         # A generator and no list: tracebacks may show local variables.
         address = (getattr(self, name) for name in self._address_fields)
-        return self._services.get(ServiceKey((*address, *connection, *policy)), self._build_service)
+        key = ServiceKey((*address, *connection, *policy, *self._guardrails_key))
+        return self._services.get(key, self._build_service)
+
+    @property
+    def _guardrails_key(self) -> tuple[Any, ...]:
+        """What the service depends on beside the connection."""
+        return ()
 
     async def _prepare_service(self) -> None:
         """Build the service in a thread if building it blocks for long."""

@@ -1,22 +1,35 @@
 """Constructor fields of the LLM classes, and the metadata that LlamaIndex derives from them."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
 import mdstream_core
 from llamaindex_mdstream._aliases import GenerationAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._requests import hide_headers
+from llamaindex_mdstream._server_parameters import ServerParameters
 from mdstream_core.http import Timeout
-from mdstream_core.options import GenerationDialect, SendReasoning
+from mdstream_core.options import GenerationDialect, SendReasoning, validate_instance
+
+if TYPE_CHECKING:
+    from llamaindex_mdstream.guardrails import OCIGuardrails
+    from mdstream_core import Service
+else:
+
+    def _to_guardrails(value: Any) -> Any:
+        from llamaindex_mdstream.guardrails import OCIGuardrails  # noqa: PLC0415  # imported only if there are some
+
+        return validate_instance(OCIGuardrails, value)
+
+    OCIGuardrails = Annotated[Any, PlainValidator(_to_guardrails)]
 
 
-class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
+class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, FunctionCallingLLM):
     """Fields of an LLM. A platform mixin before this class adds the endpoint and the authentication."""
 
     dialect: GenerationDialect | None = Field(
@@ -38,7 +51,8 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         default=None,
         ge=0,
         le=1,
-        description="Nucleus sampling: only the most likely tokens with this total probability are considered.",
+        description="Nucleus sampling: only the most likely tokens with this total probability are considered. `p` is "
+        "an alias.",
     )
     stop: list[str] | str | None = Field(
         default=None, description='Stop sequences: generation ends before the first of them, such as `["\\n\\n"]`.'
@@ -99,12 +113,21 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
         description="Whether structured predictions request JSON by schema (`response_format`) instead of a tool call.",
     )
 
+    guardrails: OCIGuardrails | None = Field(
+        default=None,
+        description="Guardrails that check the input before it is sent, and the output before it is returned or, in "
+        "windows, while it is streamed. What they do not allow raises `GuardrailViolation`, whose `partial` is what "
+        "passed.",
+    )
+
     _other_names: ClassVar[dict[str, str]] = {
         "model_name": "model",
         "model_id": "model",
         "request_timeout": "timeout",
         "max_completion_tokens": "max_tokens",
         "stop_sequences": "stop",
+        "k": "top_k",
+        "p": "top_p",
     }
 
     @classmethod
@@ -130,6 +153,16 @@ class GenerationFields(GenerationAliases, ConnectionFields, FunctionCallingLLM):
     def _reported_model_name(self) -> str | None:
         """Name of the model in events and callbacks, if the server reports none."""
         return self.model or None
+
+    @property
+    def _guardrails_key(self) -> tuple[Any, ...]:
+        return self.guardrails.service_key if self.guardrails is not None else ()
+
+    def _build_service(self) -> "Service":
+        service = super()._build_service()
+        if self.guardrails is not None:
+            self.guardrails.guardrails.protect(service)
+        return service
 
     @property
     def _max_resumes(self) -> int:

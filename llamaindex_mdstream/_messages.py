@@ -35,15 +35,21 @@ _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 _TEXT_ONLY_ROLES = frozenset({"developer", "function", "system", "tool"})
 
 
-def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False) -> list[dict[str, Any]]:
+def openai_messages(
+    messages: Sequence[ChatMessage],
+    *,
+    reasoning: bool = False,
+    find_items: Callable[[ChatMessage], list[dict[str, Any]]] | None = None,
+) -> list[dict[str, Any]]:
     """Convert messages to the OpenAI format.
 
     Media that tools returned follow the tool messages in a user message, because servers accept only text in tool
-    messages.
+    messages. OpenAI's Responses API accepts them there.
 
     Args:
         messages: The conversation. It is not changed.
         reasoning: Whether assistant messages include `reasoning_content`, from which `ReasoningHistory` selects.
+        find_items: Returns the output items of an assistant message, for OpenAI's Responses API.
 
     Raises:
         ValueError: A block cannot be converted. The error names its class.
@@ -52,6 +58,8 @@ def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False)
         >>> openai_messages([ChatMessage(role="user", content="Hello")])
         [{'role': 'user', 'content': 'Hello'}]
     """
+    if find_items is not None:
+        return [_message_with_items(message, find_items, reasoning=reasoning) for message in messages]
     converted: list[dict[str, Any]] = []
     media: list[Part] = []
     for message in messages:
@@ -62,6 +70,18 @@ def openai_messages(messages: Sequence[ChatMessage], *, reasoning: bool = False)
         if message.role == MessageRole.TOOL:
             media = [*media, *(part for part in _parts(message) if part["type"] != "text")]
     return [*converted, {"role": "user", "content": media}] if media else converted
+
+
+def _message_with_items(
+    message: ChatMessage, find_items: Callable[[ChatMessage], list[dict[str, Any]]], *, reasoning: bool
+) -> dict[str, Any]:
+    """Convert a message for OpenAI's Responses API."""
+    converted = _message(message) | (_reasoning(message) if reasoning else {})
+    parts = _parts(message) if message.role == MessageRole.TOOL else []
+    if any(part["type"] != "text" for part in parts):
+        converted["content"] = parts
+    items = find_items(message) if converted["role"] == "assistant" else []
+    return {**converted, "output_items": items} if items else converted
 
 
 def read_tool_calls(message: ChatMessage) -> list[tuple[str, str, dict[str, Any] | str]]:
@@ -85,8 +105,11 @@ def _reasoning(message: ChatMessage) -> dict[str, Any]:
     """Return the reasoning of a message, without signed blocks, which belong to another provider."""
     if _ROLES.get(message.role, message.role.value) != "assistant":
         return {}
+    is_own = "output_items" in message.additional_kwargs
     blocks = [
-        block for block in message.blocks if isinstance(block, ThinkingBlock) and not block.additional_information
+        block
+        for block in message.blocks
+        if isinstance(block, ThinkingBlock) and (is_own or not block.additional_information)
     ]
     text = "".join(block.content or "" for block in blocks) or message.additional_kwargs.get("reasoning_content")
     return {"reasoning_content": text} if isinstance(text, str) and text else {}

@@ -11,7 +11,7 @@ from mdstream_core._lazy import LazyModule
 from mdstream_core.options import APIFormat, OCIAuthType
 
 if TYPE_CHECKING:
-    from mdstream_core import Platform
+    from mdstream_core import OCIGenerativeAI, Platform
     from mdstream_core.auth import oci
 else:
     oci = LazyModule("mdstream_core.auth.oci")
@@ -102,7 +102,7 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
 
     _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window", "base_url": "service_endpoint"}
 
-    def _build_platform(self) -> "Platform":
+    def _build_platform(self) -> "OCIGenerativeAI":
         return mdstream_core.OCIGenerativeAI(
             self.compartment_id,
             region=self.region or (None if self.service_endpoint else self._signer_region()),

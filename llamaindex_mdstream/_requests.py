@@ -124,6 +124,7 @@ def build_params(
     inputs: Mapping[str, Any],
     *,
     strict: bool = False,
+    allows_any_tool: bool = False,
 ) -> dict[str, Any]:
     """Build the parameters of a request. Later arguments override earlier ones, and `extra_body` overrides all.
 
@@ -133,6 +134,7 @@ def build_params(
         options: Keyword arguments of the call.
         inputs: `messages` or `prompt`.
         strict: Whether the server must follow the schemas of tools and of structured output exactly.
+        allows_any_tool: Whether the service runs tools itself.
     """
     defaults = {name: value for name, value in fields.items() if value not in (None, "", [])}
     merged = {**defaults, **additional, **_drop_suppressed(options, additional)}
@@ -140,7 +142,7 @@ def build_params(
     if "allow_parallel_tool_calls" in merged and params.get("tools"):
         params.setdefault("parallel_tool_calls", merged["allow_parallel_tool_calls"])
     if params.get("tools"):
-        params["tools"] = _tools.wire_tools(params["tools"], strict=strict)
+        params["tools"] = _tools.wire_tools(params["tools"], strict=strict, allows_any=allows_any_tool)
         params["tool_choice"] = _tools.tool_choice(
             params.get("tool_choice"), required=bool(options.get("tool_required"))
         )

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse, LogProb
 
 from llamaindex_mdstream import _unvalidated
+from llamaindex_mdstream._output_items import item_kwargs, read_items, thinking_blocks
 from mdstream_core import (
     Choice,
     Event,
@@ -229,11 +230,13 @@ class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
         delta: str | None,
         kwargs: dict[str, Any],
     ) -> ChatResponse:
+        items = read_items(model_response.first.provider_data)
         blocks = _blocks(model_response.text, model_response.reasoning)
+        if items:
+            blocks = [*thinking_blocks(model_response.reasoning, items), _unvalidated.text_block(model_response.text)]
         blocks += [_unvalidated.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
-        message = _unvalidated.chat_message(
-            blocks, _message_kwargs(list(map(_wire_call, calls)), model_response.refusal)
-        )
+        message_kwargs = _message_kwargs(list(map(_wire_call, calls)), model_response.refusal)
+        message = _unvalidated.chat_message(blocks, {**message_kwargs, **item_kwargs(items)})
         response = _unvalidated.chat_response(message, self._document(model_response, calls), delta, kwargs)
         if model_response.first.logprobs:
             response.logprobs = _logprobs(model_response)

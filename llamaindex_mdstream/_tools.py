@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import pydantic_core
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
@@ -16,17 +16,37 @@ from mdstream_core import ToolCall, errors, function_tool, with_strict
 _CHOICES = frozenset({"auto", "none", "required"})
 
 
-def wire_tools(tools: Sequence[BaseTool | dict[str, Any]], *, strict: bool = False) -> list[dict[str, Any]]:
+#: Types of tools that are functions, in whatever format.
+_FUNCTION_TYPES = (None, "function", "object")
+
+#: Fields of a function's schema, by which a tool of another type is one.
+_SCHEMA_FIELDS = frozenset({"function", "input_schema", "parameters"})
+
+
+def wire_tools(
+    tools: Sequence[BaseTool | dict[str, Any]], *, strict: bool = False, allows_any: bool = False
+) -> list[dict[str, Any]]:
     """Convert tools to the OpenAI format. Tools in that format are kept.
 
     Args:
         tools: Tools of LlamaIndex, or dictionaries in the format of any provider.
         strict: Whether the server must follow the schema exactly; that closes all its objects.
+        allows_any: Whether the service runs tools itself, which are kept as they are.
 
     Raises:
         InvalidRequest: A tool that a provider runs itself, such as `{"type": "web_search"}`. The error names it.
     """
-    return [_wire_dict(tool, strict) if isinstance(tool, dict) else _wire_tool(tool, strict) for tool in tools]
+    return [
+        tool
+        if allows_any and _is_built_in(tool)
+        else (_wire_dict(tool, strict) if isinstance(tool, dict) else _wire_tool(tool, strict))
+        for tool in tools
+    ]
+
+
+def _is_built_in(tool: Any) -> TypeGuard[dict[str, Any]]:
+    """Return whether a tool is one that the service runs itself, or has free text instead of a schema."""
+    return isinstance(tool, dict) and tool.get("type") not in _FUNCTION_TYPES and not tool.keys() & _SCHEMA_FIELDS
 
 
 def tool_choice(choice: str | dict[str, Any] | None, *, required: bool) -> str | dict[str, Any]:

@@ -62,6 +62,7 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, BaseE
     _other_names: ClassVar[dict[str, str]] = {
         "model": "model_name",
         "model_id": "model_name",
+        "output_dimensions": "dimensions",
         "request_timeout": "timeout",
     }
 
@@ -236,6 +237,21 @@ class OCIDataScienceEmbedding(OCIModelDeploymentMixin, MDStreamEmbedding):
         return "mdstream_oci_model_deployment_embedding"
 
 
+#: Embedding models of OCI Generative AI, as documented by Oracle ("Embed models", read 2026-11).
+_OCI_GENAI_MODELS = (
+    "cohere.embed-v4.0",
+    "cohere.embed-english-v3.0",
+    "cohere.embed-english-light-v3.0",
+    "cohere.embed-multilingual-v3.0",
+    "cohere.embed-multilingual-light-v3.0",
+    "cohere.embed-english-image-v3.0",
+    "cohere.embed-english-light-image-v3.0",
+    "cohere.embed-multilingual-image-v3.0",
+    "cohere.embed-multilingual-light-image-v3.0",
+    "cohere.embed-english-light-v2.0",
+)
+
+
 class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbedding):
     """Embeddings of OCI Generative AI, for texts and images.
 
@@ -265,6 +281,11 @@ class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding, MultiModalEmbe
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_oci_genai_embedding"
+
+    @staticmethod
+    def list_supported_models() -> list[str]:
+        """Return the names of the service's embedding models, those for images included. Other names work too."""
+        return list(_OCI_GENAI_MODELS)
 
     def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
         (vector,) = self._get_image_embeddings([img_file_path])

@@ -1,5 +1,6 @@
 """LLM classes, one per platform."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from llama_index.core.llms.llm import LLM
@@ -17,7 +18,7 @@ from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core.options import ModelFamily
 
 if TYPE_CHECKING:
-    from mdstream_core import Dialect
+    from mdstream_core import Dialect, OCIGenerativeAI
 
 
 class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
@@ -128,12 +129,21 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         "`meta`, `openai` or `generic`. Default: derived from the model's name. `provider` is an alias.",
     )
 
+    conversation_store_id: str | None = Field(
+        default=None,
+        description="OCID of the conversation store in which the service stores the responses of OpenAI's Responses "
+        'API (`dialect="openai-responses"`). Required unless requests have `store=False`.',
+    )
+
     _aliases: ClassVar[dict[str, str]] = {**OCIGenerativeAIMixin._aliases, "provider": "family"}
 
     @classmethod
     def class_name(cls) -> str:
         """Name of the class in serialized models."""
         return "mdstream_oci_genai_llm"
+
+    def _build_platform(self) -> "OCIGenerativeAI":
+        return replace(super()._build_platform(), conversation_store_id=self.conversation_store_id)
 
     def _default_dialect(self, model: str, kind: ModelKind) -> str:
         if kind == "chat":

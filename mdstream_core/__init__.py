@@ -43,12 +43,13 @@ if TYPE_CHECKING:
         HandlerDecoder,
     )
     from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
-    from mdstream_core.errors import MDStreamError, MissingExtra
+    from mdstream_core.errors import GuardrailViolation, MDStreamError, MissingExtra
     from mdstream_core.events import (
         Choice,
         Embedding,
         Event,
         Finish,
+        GuardrailResults,
         Logprobs,
         ModelResponse,
         ProviderData,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         Usage,
         describe_incomplete,
     )
+    from mdstream_core.guardrails import GuardrailChecks, GuardrailPolicy, Guardrails
     from mdstream_core.http import Timeout
     from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
     from mdstream_core.platforms._sagemaker_async import AsyncInference
@@ -86,6 +88,11 @@ __all__ = [
     "Embedding",
     "Event",
     "Finish",
+    "GuardrailChecks",
+    "GuardrailPolicy",
+    "GuardrailResults",
+    "GuardrailViolation",
+    "Guardrails",
     "HandlerBody",
     "HandlerDecoder",
     "ListDialect",
@@ -176,12 +183,13 @@ _NAMES = {
         "HandlerDecoder",
     ),
     "dialects.tool_call_recovery": ("recover_tool_calls",),
-    "errors": ("MDStreamError", "MissingExtra"),
+    "errors": ("GuardrailViolation", "MDStreamError", "MissingExtra"),
     "events": (
         "Choice",
         "Embedding",
         "Event",
         "Finish",
+        "GuardrailResults",
         "Logprobs",
         "ModelResponse",
         "ProviderData",
@@ -196,6 +204,7 @@ _NAMES = {
         "Usage",
         "describe_incomplete",
     ),
+    "guardrails": ("GuardrailChecks", "GuardrailPolicy", "Guardrails"),
     "http": ("Timeout",),
     "platforms": ("ModelArts", "OCIGenerativeAI", "OCIModelDeployment", "Platform", "SageMaker"),
     "platforms._sagemaker_async": ("AsyncInference",),

@@ -347,4 +347,14 @@ def describes_context_overflow(message: str) -> bool:
     >>> describes_context_overflow("prompt is too long: 210000 tokens > 200000 maximum")
     True
     """
-    return _TOO_LONG.search(message) is not None
+    return find_context_overflow(message) >= 0
+
+
+def find_context_overflow(message: str) -> int:
+    """Return where an error message reports that the prompt exceeds the model's context; -1 if it does not.
+
+    >>> find_context_overflow("400: prompt is too long")
+    5
+    """
+    match = _TOO_LONG.search(message)
+    return match.start() if match else -1

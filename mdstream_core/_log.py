@@ -21,6 +21,7 @@ RETRIES = logging.getLogger("mdstream.retry")
 AUTH = logging.getLogger("mdstream.auth")
 TRANSPORT = logging.getLogger("mdstream.transport")
 BATCHES = logging.getLogger("mdstream.batch")
+GUARDRAILS = logging.getLogger("mdstream.guardrails")
 
 #: Prefix of the attributes that a record has beside those of `logging.LogRecord`, which other libraries extend too.
 PREFIX = "mdstream_"

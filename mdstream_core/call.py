@@ -129,6 +129,17 @@ class Call:
         self.notify(RequestSent(request, self._attempts))
         return attempt
 
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Parameters of the request in the OpenAI JSON shape."""
+        return self._params
+
+    def replace_params(self, params: Mapping[str, Any]) -> None:
+        """Replace the parameters before the first attempt: with texts that guardrails redacted."""
+        if params != self._params:
+            self._params = params
+            self._payload = self.dialect.build_payload(params, stream=self.stream)
+
     def handle_failure(
         self, attempt: "Attempt", error: MDStreamError, *, can_refresh: bool = False, remaining: float = inf
     ) -> float:

@@ -3,6 +3,7 @@
 * MDStreamError
   * ConnectionFailed         the service could not be reached: DNS, TCP, TLS, no free connection
   * RateLimitTimeout         no request was sent, because a `RateLimit` allowed none within its `max_wait`
+  * GuardrailViolation       guardrails found something in a text that the policy does not allow
   * ServiceError             the service returned an error status
     * AuthenticationError    401
     * PermissionDenied       403
@@ -25,7 +26,6 @@ and keeps its facts as attributes. All derive from `Exception`, and none has `__
 own attributes on exceptions.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -39,10 +39,11 @@ from mdstream_core._error_bodies import (
     parse_error_object,
     to_readable_text,
 )
+from mdstream_core._error_messages import extend_message, split_hint
 from mdstream_core._traceback import ShortTraceback
 
 if TYPE_CHECKING:
-    from mdstream_core.events import ModelResponse
+    from mdstream_core.events import GuardrailResults, ModelResponse
 
 #: Includes the parser of error bodies, so that other modules import it from here.
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "ContextOverflow",
     "ErrorBody",
     "ErrorResponse",
+    "GuardrailViolation",
     "IncompleteToolCall",
     "InvalidRequest",
     "MDStreamError",
@@ -194,6 +196,21 @@ class ConnectionFailed(MDStreamError):
 
 class RateLimitTimeout(MDStreamError):
     """A `RateLimit` allowed no request within its `max_wait`. Nothing was sent."""
+
+
+class GuardrailViolation(MDStreamError):
+    """Guardrails found something in a text that the policy does not allow. A retry does not help.
+
+    Attributes:
+        results: What the guardrails found, with scores, labels and offsets; `None` if they could not be applied.
+        violations: What the policy does not allow, one short text each, without the text that was checked.
+        location: Where the text comes from: `input`, `output`, `tool result` or `document`.
+    """
+
+    code = "GuardrailViolation"
+    results: "GuardrailResults | Any | None" = None
+    violations: tuple[str, ...] = ()
+    location: str = ""
 
 
 class ServiceError(MDStreamError):
@@ -351,30 +368,6 @@ class MissingExtra(ImportError):
     def __init__(self, package: str, extra: str = "") -> None:
         hint = f"pip install 'mdstream-llm[{extra}]'" if extra else f"pip install {package}"
         super().__init__(f"{package} is not installed (hint: {hint})")
-
-
-_HINT = re.compile(r"(.+) \(hint: (.+)\)", re.DOTALL)
-
-
-def split_hint(message: str) -> tuple[str, str]:
-    """Split an error message into what happened and the hint at its end; the hint is empty if there is none.
-
-    >>> split_hint("--port 99999: out of range (hint: use 0 to 65535)")
-    ('--port 99999: out of range', 'use 0 to 65535')
-    """
-    match = _HINT.fullmatch(message)
-    return (match[1], match[2]) if match else (message, "")
-
-
-def extend_message(message: str, *, fact: str = "", hint: str = "") -> str:
-    """Add a fact and a hint to an error message, which keeps a single pair of parentheses at its end.
-
-    >>> extend_message("429: too many (hint: wait)", fact="not retried", hint="send fewer")
-    '429: too many; not retried (hint: wait; send fewer)'
-    """
-    text, own_hint = split_hint(message)
-    text, hints = "; ".join(filter(None, (text, fact))), "; ".join(filter(None, (own_hint, hint)))
-    return f"{text} (hint: {hints})" if hints else text
 
 
 def extend_error(error: MDStreamError, *, fact: str = "", hint: str = "") -> None:

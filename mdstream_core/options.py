@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIFormat",
     "AWSAuthType",
+    "Alias",
     "AsyncHTTPClient",
     "Auth",
     "EmbeddingDialect",
@@ -40,6 +41,7 @@ __all__ = [
     "RerankDialect",
     "SendReasoning",
     "list_changed_fields",
+    "validate_instance",
 ]
 
 
@@ -53,6 +55,37 @@ def list_changed_fields(model: BaseModel, names: Iterable[str]) -> list[tuple[st
     return [
         (name, value) for name, value in values.items() if value != fields[name].get_default(call_default_factory=True)
     ]
+
+
+class Alias:
+    """Attribute of a model under the name that other packages use for one of its fields; it can be read only.
+
+    The model's `_accepted_names()` maps the names to fields.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is None:
+            return self
+        field = model._accepted_names().get(self._name)
+        if field not in type(model).model_fields:  # SageMaker's `base_url` is `endpoint_url`; some have none
+            raise AttributeError(f"{type(model).__name__!r} object has no attribute {self._name!r}")
+        return getattr(model, field)
+
+
+def validate_instance(model: type[BaseModel], value: Any) -> BaseModel:
+    """Validate the value of a field whose class is imported only if the field is set: an instance, or its fields.
+
+    Raises:
+        PydanticKnownError: It is neither; pydantic reports it like any other.
+    """
+    if isinstance(value, model):
+        return value
+    if isinstance(value, Mapping):
+        return model(**value)
+    raise PydanticKnownError("model_type", {"class_name": model.__name__})
 
 
 def _create_validator(field: str, choices: Any) -> BeforeValidator:

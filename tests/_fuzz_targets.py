@@ -393,7 +393,7 @@ _CONTENT_TYPES = {
     "lines": "application/jsonlines",
     "socket": CONTENT_TYPE,
 }
-_CHAT_DIALECTS = ("openai-chat", "auto", "tgi", "oci-generic", "oci-cohere", "oci-cohere-v2")
+_CHAT_DIALECTS = ("openai-chat", "openai-responses", "auto", "tgi", "oci-generic", "oci-cohere", "oci-cohere-v2")
 
 FAMILIES: dict[str, dict[str, Target]] = {
     "wire": {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from _sagemaker import KEYS
-from _stream_endings import BEGINNING, ENDINGS, REQUEST, Ending
+from _stream_endings import BEGINNING, ENDINGS, REQUEST, RESPONSES_ENDINGS, Ending, after_responses_head
 from llama_index.core.llms import ChatMessage
 
 from llamaindex_mdstream import MDStreamLLM, ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
@@ -131,12 +131,43 @@ PLATFORM_CASES: dict[str, PlatformCase] = {
     "maas": PlatformCase(_maas, _ANYWHERE, **_HUAWEI),
 }
 
+
+def _with_responses(build: Callable[..., MDStreamLLM]) -> Callable[..., MDStreamLLM]:
+    return lambda emulator, **fields: build(emulator, **{"dialect": "openai-responses", **fields})
+
+
+def _genai_responses(emulator: Emulator, **fields: Any) -> MDStreamLLM:
+    store = emulator.oci_genai.conversation_store_id
+    options = {"dialect": "openai-responses", "conversation_store_id": store, "temperature": None}
+    return _generative("openai.gpt-5")(emulator, **{**options, **fields})
+
+
+def _responses(endings: dict[str, Ending]) -> dict[str, Ending]:
+    """Return the endings of a platform for OpenAI's Responses API."""
+    return {name: RESPONSES_ENDINGS[name] for name in endings if name in RESPONSES_ENDINGS} | {
+        name: after_responses_head(ending) for name, ending in endings.items() if name not in ENDINGS
+    }
+
+
+#: OpenAI's Responses API on each platform.
+RESPONSES_CASES: dict[str, PlatformCase] = {
+    "deployment": PlatformCase(_with_responses(_deployment), RESPONSES_ENDINGS, **_ORACLE),
+    "genai": PlatformCase(_genai_responses, _responses(_ANYWHERE), **_ORACLE),
+    "sagemaker": PlatformCase(_with_responses(_sagemaker), _responses({**_FRAMED, **_EXCEPTIONS}), **_AMAZON),
+    "modelarts": PlatformCase(_with_responses(_modelarts), _responses(_ANYWHERE), **_HUAWEI),
+    "websocket": PlatformCase(_with_responses(_websocket), _responses({**_FRAMED, **_CLOSED}), **_HUAWEI),
+    "maas": PlatformCase(_with_responses(_maas), _responses(_ANYWHERE), **_HUAWEI),
+}
+
 #: Every failure on every platform; MaaS differs from ModelArts only in authentication.
 BROKEN = {
     f"{name}: {ending}": (platform_case, platform_case.endings[ending])
-    for name, platform_case in PLATFORM_CASES.items()
+    for name, platform_case in {
+        **PLATFORM_CASES,
+        **{f"responses on {platform}": platform_case for platform, platform_case in RESPONSES_CASES.items()},
+    }.items()
     for ending in platform_case.endings
-    if name != "maas"
+    if not name.endswith("maas")
 }
 
 #: One failure of each kind.

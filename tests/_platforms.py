@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from _stream_endings import ENDINGS, Ending
+from _stream_endings import ENDINGS, RESPONSES_ENDINGS, RESPONSES_HEAD, Ending, after_responses_head
 
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
@@ -43,6 +43,15 @@ USUAL = {
 } | {"no finish reason": Ending(Fault("no_finish", after=3), errors.StreamInterrupted)}
 
 
+#: The same failures of OpenAI's Responses API, and its own.
+RESPONSES = {
+    name: RESPONSES_ENDINGS[name]
+    for name in (*USUAL, "error event of responses", "error event of responses-failed", "response.failed",
+                 "response.completed with an error", "an error event in the middle", "response.cancelled",
+                 "a text that contradicts the deltas", "a status that is not final")
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class PlatformCase:
     """A platform with constructor fields, and the failures of its streams."""
@@ -53,7 +62,18 @@ class PlatformCase:
 
     def fields(self, emulator: Emulator) -> dict[str, Any]:
         """The constructor's arguments for this emulator."""
-        return {**_FIELDS[self.kind](emulator), **self.options}
+        fields = {**_FIELDS[self.kind](emulator), **self.options}
+        needs_store = self.kind == "oci-genai" and self.is_responses_api
+        return fields | ({"conversation_store_id": emulator.oci_genai.conversation_store_id} if needs_store else {})
+
+    @property
+    def is_responses_api(self) -> bool:
+        """Whether the API format is OpenAI's Responses API."""
+        return self.options.get("dialect") == "openai-responses"
+
+    def count_events(self, count: int) -> int:
+        """The number of events that have the same output as so many of a chat, whose first one has the role only."""
+        return count + (RESPONSES_HEAD if self.is_responses_api else 0)
 
 
 def _aws(emulator: Emulator) -> dict[str, Any]:
@@ -102,8 +122,20 @@ _LINES = {
 
 _CLOSES = {"close code 1011": Ending(Fault("trailer", after=3), errors.StreamFailure, code="1011")}
 
+_API = {"dialect": "openai-responses"}
+
+
+def _responses(endings: Mapping[str, Ending]) -> dict[str, Ending]:
+    return RESPONSES | {name: after_responses_head(ending) for name, ending in endings.items()}
+
+
 PLATFORM_CASES: dict[str, PlatformCase] = {
     "OCI model deployment": PlatformCase("oci-model-deployment"),
+    "OCI model deployment, Responses": PlatformCase("oci-model-deployment", _API, RESPONSES),
+    "OCI GenAI Responses": PlatformCase("oci-genai", {"model": "openai.gpt-oss-120b", **_API}, RESPONSES),
+    "SageMaker vLLM, Responses": PlatformCase("sagemaker", _API, _responses(_FRAMES)),
+    "ModelArts, Responses": PlatformCase("modelarts", _API, RESPONSES),
+    "ModelArts WebSocket, Responses": PlatformCase("modelarts-websocket", _API, _responses(_CLOSES)),
     "OCI GenAI GENERIC": PlatformCase("oci-genai", {"model": "xai.grok-4"}),
     "OCI GenAI GENERIC Llama": PlatformCase("oci-genai", {"model": "meta.llama-3.3-70b-instruct"}),
     "OCI GenAI COHERE": PlatformCase("oci-genai", {"model": "cohere.command-a-03-2025"}),

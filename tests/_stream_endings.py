@@ -1,6 +1,6 @@
 """All failures of a stream, with the expected error of each. One table for both frameworks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdstream_core import errors
 from mdstream_core.emulator import ERROR_EVENTS, REASONS, TRAILERS, Fault
@@ -40,6 +40,7 @@ ENDINGS: dict[str, Ending] = {
     **{
         f"error event of {server}": Ending(Fault("error_event", server, after=3), errors.StreamFailure)
         for server in ERROR_EVENTS
+        if not server.startswith("responses")
     },
     "trailer, unannounced": Ending(Fault("trailer", after=3, announced=False), errors.StreamTimeout),
     "trailer, upper case": Ending(Fault("trailer", after=3, name="STREAMFAILURE"), errors.StreamTimeout),
@@ -52,6 +53,45 @@ ENDINGS: dict[str, Ending] = {
     "no finish reason": Ending(Fault("no_finish", after=3), errors.StreamInterrupted),
     "[DONE] without a finish reason": Ending(Fault("early_done", after=3), errors.StreamInterrupted),
     "broken JSON": Ending(Fault("malformed_json", after=3), errors.MalformedStream),
+}
+
+#: Events of `/v1/responses` before the first text, beside the one that a chat has too: `response.created`,
+#: `response.in_progress`, the start of a message and that of its part.
+RESPONSES_HEAD = 3
+
+
+def after_responses_head(ending: Ending) -> Ending:
+    """Return the same failure of `/v1/responses`, after the same text."""
+    after = ending.fault.after
+    return (
+        ending
+        if after is None or after < 1
+        else replace(ending, fault=replace(ending.fault, after=after + RESPONSES_HEAD))
+    )
+
+
+#: Failures of OpenAI's Responses API: those of each stream, and its own.
+RESPONSES_ENDINGS: dict[str, Ending] = {
+    **{
+        name: after_responses_head(ending)
+        for name, ending in ENDINGS.items()
+        if name not in {"error event of choice", "error event of llamacpp-old"}
+    },
+    **{
+        f"error event of {server}": Ending(Fault("error_event", server, after=3 + RESPONSES_HEAD), errors.StreamFailure)
+        for server in ERROR_EVENTS
+        if server.startswith("responses")
+    },
+    "response.failed": Ending(Fault("choice_error"), errors.StreamFailure, OUTPUT, "server_error"),
+    "response.completed with an error": Ending(Fault("choice_error", "with_stop"), errors.StreamFailure, OUTPUT),
+    "an error event in the middle": Ending(
+        Fault("choice_error", "later_stop", after=3 + RESPONSES_HEAD), errors.StreamFailure, code="server_error"
+    ),
+    "response.cancelled": Ending(Fault("finish_reason", "abort"), errors.StreamFailure, OUTPUT),
+    "a text that contradicts the deltas": Ending(
+        Fault("responses_events", "other_text"), errors.MalformedStream, OUTPUT, "InconsistentMessage"
+    ),
+    "a status that is not final": Ending(Fault("responses_events", "still_running"), errors.StreamInterrupted, OUTPUT),
 }
 
 #: One of each kind, for slow tests.

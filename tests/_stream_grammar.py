@@ -175,6 +175,58 @@ def openai_completions(response: Response) -> Payloads:
     return [*payloads, b"[DONE]"]
 
 
+def _item_events(at: int, item: dict[str, Any], opening: dict[str, Any], events: Payloads) -> Payloads:
+    position = {"output_index": at}
+    added = {"type": "response.output_item.added", "item": {**item, **opening}, **position}
+    deltas = [{**event, "item_id": item["id"], **position} for event in events]
+    return [added, *deltas, {"type": "response.output_item.done", "item": item, **position}]
+
+
+def _text_events(kind: str, pieces: Sequence[str]) -> Payloads:
+    deltas = [{"type": f"{kind}.delta", "content_index": 0, "delta": piece} for piece in pieces]
+    return [*deltas, {"type": f"{kind}.done", "content_index": 0, "text": "".join(pieces)}]
+
+
+def _call_events(pieces: Sequence[str]) -> Payloads:
+    kind = "response.function_call_arguments"
+    return [
+        *({"type": f"{kind}.delta", "delta": piece} for piece in pieces),
+        {"type": f"{kind}.done", "arguments": "".join(pieces)},
+    ]
+
+
+def openai_responses(response: Response) -> Payloads:
+    """OpenAI's Responses API, as vLLM writes it: each item whole after its deltas, all of them in the last event."""
+    choice = response.choices[0]
+    items: list[tuple[dict[str, Any], dict[str, Any], Payloads]] = []
+    if choice.reasoning:
+        content = [{"type": "reasoning_text", "text": "".join(choice.reasoning)}]
+        thought = {"type": "reasoning", "id": "rs_1", "summary": [], "content": content}
+        items.append((thought, {"content": None}, _text_events("response.reasoning_text", choice.reasoning)))
+    if choice.text:
+        content = [{"type": "output_text", "text": "".join(choice.text), "annotations": []}]
+        message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
+        items.append((message, {"content": []}, _text_events("response.output_text", choice.text)))
+    for number, call in enumerate(choice.calls):
+        made = {"type": "function_call", "id": f"fc_{number}", "call_id": f"call-{number}", "name": call.name}
+        whole = {**made, "arguments": "".join(call.pieces), "status": "completed"}
+        items.append((whole, {"arguments": ""}, _call_events(call.pieces)))
+    prompt, output = response.usage or (0, 0)
+    usage = {"input_tokens": prompt, "output_tokens": output, "total_tokens": prompt + output}
+    head = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m"}
+    status = "incomplete" if choice.reason == "length" else "completed"
+    end = {
+        **head,
+        "status": status,
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "output": [item for item, _, _ in items],
+        "usage": usage if response.usage else None,
+    }
+    events = [event for at, item in enumerate(items) for event in _item_events(at, *item)]
+    first = {"type": "response.created", "response": {**head, "status": "in_progress", "output": [], "usage": None}}
+    return [first, *events, {"type": f"response.{status}", "response": end}]
+
+
 def _oci_usage(response: Response) -> dict[str, int]:
     prompt, completion = response.usage or (0, 0)
     return {"promptTokens": prompt, "completionTokens": completion, "totalTokens": prompt + completion}
@@ -291,6 +343,7 @@ _CONTAINERS = ("sse", "payload parts", "json lines in payload parts")
 DIALECTS: dict[str, Dialect] = {
     "openai-chat": Dialect(openai_chat, responses(most_choices=3), ("oci-model-deployment", "sagemaker", "modelarts", "oci-genai"), ("sse", "payload parts", "json lines", "json lines in payload parts", "websocket", "sse in websocket")),
     "openai-completions": Dialect(openai_completions, responses(most_choices=2, reasoning=False, tools=False), ("oci-model-deployment", "sagemaker", "modelarts"), ("sse", "payload parts", "websocket")),
+    "openai-responses": Dialect(openai_responses, responses(), ("oci-model-deployment", "sagemaker", "modelarts", "oci-genai"), ("sse", "payload parts", "websocket", "sse in websocket")),
     "oci-generic": Dialect(oci_generic, responses(), ("oci-genai",)),
     "oci-cohere": Dialect(oci_cohere, responses(reasoning=False), ("oci-genai",)),
     "oci-cohere-v2": Dialect(oci_cohere_v2, responses(), ("oci-genai",)),

@@ -560,6 +560,58 @@ def null_error(payloads: Payloads, random: Random) -> Payloads:
     return payloads
 
 
+# OpenAI's Responses API
+
+_RESPONSES = ("openai-responses",)
+
+
+@_quirk("only whole items, without deltas", _RESPONSES, "transformers serve 5.23: function calls")
+def without_deltas(payloads: Payloads, random: Random) -> Payloads:
+    return [one for one in payloads if not one["type"].endswith(".delta")]
+
+
+@_quirk("nothing is repeated", _RESPONSES, "proxies that forward the deltas only")
+def nothing_repeated(payloads: Payloads, random: Random) -> Payloads:
+    kept = [one for one in payloads if not one["type"].endswith(".done")]
+    kept[-1]["response"]["output"] = []
+    return kept
+
+
+@_quirk("all output in the last event", _RESPONSES, "OpenAI's API reference: the last event has the whole output")
+def only_ends(payloads: Payloads, random: Random) -> Payloads:
+    return [payloads[0], payloads[-1]]
+
+
+@_quirk("deltas of several items alternate", _RESPONSES, "OpenAI's API reference: events have an output_index")
+def alternating(payloads: Payloads, random: Random) -> Payloads:
+    by_item: dict[int, Payloads] = {}
+    for one in payloads[1:-1]:
+        by_item.setdefault(one["output_index"], []).append(one)
+    calls = [events for events in by_item.values() if events[0]["item"]["type"] == "function_call"]
+    others = [one for events in by_item.values() if events not in calls for one in events]
+    mixed = [events[at] for at in range(max(map(len, calls), default=0)) for events in calls if at < len(events)]
+    return [payloads[0], *others, *mixed, payloads[-1]]
+
+
+@_quirk("another item id in deltas", _RESPONSES, "vLLM to 0.11: ids of deltas and of their items differ")
+def other_item_ids(payloads: Payloads, random: Random) -> Payloads:
+    for one in payloads:
+        if "item_id" in one:
+            one["item_id"] = f"other_{one['output_index']}"
+    return payloads
+
+
+@_quirk("events of an unknown type", _RESPONSES, "OpenAI's API reference: new events are no breaking change")
+def unknown_events(payloads: Payloads, random: Random) -> Payloads:
+    at = random.randrange(len(payloads))
+    return [*payloads[:at], {"type": "response.unheard_of", "detail": {"text": "x"}}, *payloads[at:]]
+
+
+@_quirk("[DONE] after the last event", _RESPONSES, "gateways in front of vLLM")
+def responses_done(payloads: Payloads, random: Random) -> Payloads:
+    return [*payloads, b"[DONE]"]
+
+
 #: Ways to spell tool calls, of which a server has one.
 _CALL_SHAPES = {
     *(
@@ -571,6 +623,9 @@ _CALL_SHAPES = {
     *("each call whole in one delta", "index 0 for every call", "calls without their index"),
     *("later pieces of a call by position", "another id for each piece of a call"),
 }
+
+#: Ways to write the items of a response of OpenAI's Responses API: at least one of them must have the output.
+_ITEM_SHAPES = {"only whole items, without deltas", "nothing is repeated", "all output in the last event"}
 
 #: Pairs that cannot both be true of one server, or that leave nothing to tell calls apart by.
 _IMPOSSIBLE = [
@@ -587,4 +642,8 @@ _IMPOSSIBLE = [
 
 def can_meet(names: set[str]) -> bool:
     """Return whether one server can have all of these quirks."""
-    return len(names & _CALL_SHAPES) < 2 and not any(pair <= names for pair in _IMPOSSIBLE)
+    return (
+        len(names & _CALL_SHAPES) < 2
+        and len(names & _ITEM_SHAPES) < 2
+        and not any(pair <= names for pair in _IMPOSSIBLE)
+    )

@@ -78,14 +78,15 @@ def test_a_failed_response_ends_with_one_sentence(emulator: Emulator, example: M
 
 def test_a_new_message_continues_after_a_failure(emulator: Emulator, client: "gradio_client.Client") -> None:
     """
-    The user sees the sentence and no traceback; the model gets the partial answer too.
+    The user sees the sentence and no traceback; the model gets the partial answer, without the sentence.
     """
     emulator.script(Fault("trailer", after=3))
     first = client.predict("Name three rivers.", api_name="/answer")
     assert first.endswith(SENTENCE)
     client.predict("Go on.", api_name="/answer")
     sent = emulator.requests[-1].json["messages"]
-    assert ["Name three rivers.", first, "Go on."] == [message["content"] for message in sent]
+    partial = first.removesuffix(f"\n\n{SENTENCE}")
+    assert ["Name three rivers.", partial, "Go on."] == [message["content"] for message in sent]
 
 
 def test_a_stopped_response_closes_the_models_connection(emulator: Emulator, client: "gradio_client.Client") -> None:

@@ -8,7 +8,7 @@ import pytest
 from mdstream_core.emulator import Emulator, Fault
 
 pytest.importorskip("streamlit", reason="Streamlit is no dependency of mdstream")
-from streamlit import cache_resource
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,7 @@ def page(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The app as a new visitor sees it."""
     monkeypatch.setenv("MDSTREAM_ENDPOINT", emulator.endpoint)
     monkeypatch.syspath_prepend(str(ROOT))
-    cache_resource.clear()
+    streamlit.cache_resource.clear()
     return AppTest.from_file(str(ROOT / "examples/streamlit_chat.py"), default_timeout=60).run()
 
 
@@ -79,3 +79,22 @@ def test_a_new_message_continues_after_a_failure(emulator: Emulator, page: AppTe
     assert ["Name three rivers.", partial, "Go on."] == [message["content"] for message in sent]
     assert 2 == len(read_responses(page))
     assert 1 == len(page.warning)
+
+
+def test_what_has_arrived_is_kept_when_the_script_is_stopped(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    As by the stop button, or by another message: with an exception in one of Streamlit's functions.
+    """
+
+    def write_and_stop(parts: Iterator[str]) -> None:
+        next(parts)
+        next(parts)
+        streamlit.stop()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(streamlit, "write_stream", write_and_stop)
+        send(page, "Name three rivers.")
+    page.run()
+    (partial,) = read_responses(page)
+    assert "The Nile, the Amazon and the Danube.".startswith(partial)
+    assert partial

@@ -99,7 +99,7 @@ async def test_an_interrupted_stream_inside_an_agent_raises(emulator: Emulator, 
         emulator.reset()
         CALLED.clear()
         seen, config = Seen(), _thread(name)
-        emulator.script(None, Fault("cut", after=4))
+        emulator.script(None, Fault("cut", after=platform_case.count_events(4)))
         with pytest.raises(MDStreamError) as caught:
             await read(agent, REQUEST, {**config, "callbacks": [seen]})
 

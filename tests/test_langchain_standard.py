@@ -23,6 +23,7 @@ from langchain_mdstream import (
     ChatSagemakerEndpoint,
 )
 from mdstream_core.emulator import Emulator
+from mdstream_core.errors import InvalidRequest
 
 ENDPOINT = "https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.oc1.iad.x"
 PIXEL = base64.b64decode(
@@ -108,6 +109,7 @@ class _Integration(ChatModelIntegrationTests):
     emulator: Emulator
     other_model = "another-model"
     takes_media = True
+    takes_video = True
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
@@ -165,7 +167,7 @@ class _Integration(ChatModelIntegrationTests):
     @property
     def supports_video_inputs(self) -> bool:
         """Whether the API format supports it."""
-        return self.takes_media
+        return self.takes_media and self.takes_video
 
     @property
     def supports_image_tool_message(self) -> bool:
@@ -260,6 +262,28 @@ class TestChatOCIGenAIOpenAIIntegration(_Integration):
     platform_case = PLATFORM_CASES["OCI GenAI OpenAI"]
     model_class = ChatOCIGenAI
     other_model = "xai.grok-4"
+
+
+class TestChatOCIGenAIResponsesIntegration(_Integration):
+    """OCI Generative AI, OpenAI's Responses API."""
+
+    platform_case = PLATFORM_CASES["OCI GenAI Responses"]
+    model_class = ChatOCIGenAI
+    other_model = "openai.gpt-oss-20b"
+    takes_video = False
+
+    @pytest.mark.xfail(raises=InvalidRequest, reason="OpenAI's Responses API has no stop sequences")
+    def test_stop_sequence(self, model: BaseChatModel) -> None:
+        """The service rejects them, and they are not dropped silently."""
+        super().test_stop_sequence(model)
+
+
+class TestChatOCIModelDeploymentResponsesIntegration(_Integration):
+    """A model deployment, OpenAI's Responses API in vLLM's format."""
+
+    platform_case = PLATFORM_CASES["OCI model deployment, Responses"]
+    model_class = ChatOCIModelDeployment
+    takes_video = False
 
 
 class TestChatSagemakerEndpointIntegration(_Integration):

@@ -36,7 +36,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "http": ("_header_validation _redaction _validation_errors", ""),
     "_error_bodies": ("_json", ""),
     "_traceback": ("", ""),
-    "errors": ("_error_bodies _json _traceback", ""),
+    "_error_messages": ("", ""),
+    "errors": ("_error_bodies _error_messages _json _traceback", ""),
     "wire": ("errors", ""),
     "dialects": ("_choices _fork _hints _indices _json _lazy _log events errors", "numpy"),
     "platforms": ("_addresses _json _lazy _version http errors wire", ""),
@@ -50,7 +51,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
     "call": ("_call_log _json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork _log http errors wire", "anyio httpx httpcore httptools"),
-    "recording": ("_fork _json _redaction _version errors hooks transport wire", ""),
+    "recording": ("_error_bodies _fork _json _redaction _version errors hooks transport wire", ""),
     "client": ("_fork attempt auth call events errors http rate_limit transport", "anyio httpx"),
     "batching": (
         "_choices _fork _indices _json _log call client errors events hooks retry transport",
@@ -59,6 +60,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "batch": ("batching", ""),
     "job_client": ("attempt auth client errors http platforms transport", "anyio httpx"),
     "service": ("batching call client dialects errors events http job_client platforms rate_limit retry hooks", ""),
+    "guardrails": ("_choices _log call client dialects errors events service", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),
     "cli": (
@@ -68,7 +70,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "testing": ("", ""),
     "__init__": (
         (
-            "_images _json _lazy _progress _version call client dialects errors events http platforms rate_limit retry "
+            "_images _json _lazy _progress _version call client dialects errors events guardrails http platforms rate_limit "
+            "retry "
             "service transport"
         ),
         "",
@@ -87,6 +90,7 @@ FRAMEWORK_IMPORTS = {
         "auth.oci",
         "batch",
         "errors",
+        "guardrails",
         "http",
         "hooks",
         "options",

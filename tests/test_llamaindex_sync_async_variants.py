@@ -17,6 +17,8 @@ _SYNC_NAMES = {
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "anext": "next",
+    "aapply": "apply",
+    "acheck": "check",
     "async_acquire": "acquire",
     "aacquire": "acquire",
     "async_client": "client",

@@ -141,7 +141,7 @@ def test_a_stream_that_failed_after_output_is_one_warning(
 ) -> None:
     """At every level; its times are measured if INFO is enabled."""
     caplog.set_level(level)
-    emulator.script(Fault("cut", after=3))
+    emulator.script(Fault("cut", after=platform_case.count_events(3)))
     with pytest.raises(MDStreamError):
         send(chat_at(platform_case, emulator))
     found = [

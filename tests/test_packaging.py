@@ -142,6 +142,7 @@ def test_every_extra_is_tested_on_its_own() -> None:
     """`make dist` runs a program for each extra, except for collections, the engines, `oci` (288 MB) and `ads`."""
     tested = set(re.findall(r'^    "([\w-]*)": ', (ROOT / "tools/smoke.py").read_text(encoding="utf-8"), re.MULTILINE))
     collections = {"all", "test", "reference-clients", "notebooks", "lint", "bench", "conformance", "docs", "engines"}
+    collections |= {"migration"}
 
     assert PROJECT["optional-dependencies"].keys() - collections - {"oci", "ads", "ray", "spark", "dask"} == tested - {
         ""

@@ -145,7 +145,7 @@ def test_a_timeout_is_played_back(name: str, shared_emulator: Emulator, replayer
     """The emulator keeps the connection open until the client gives up."""
     shared_emulator.reset()
     shared_emulator.script(Fault("stall", after=3))
-    platform_case = replace(PLATFORM_CASES[name], options={"timeout": 0.3})
+    platform_case = replace(PLATFORM_CASES[name], options={"timeout": 1})
     with record(tmp_path / "stalled.jsonl", keep_text=True):
         original = langchain(platform_case, shared_emulator)
 

@@ -209,6 +209,8 @@ MODELS: list[tuple[Any, str, Callable[[str], dict[str, Any]], dict[str, Any]]] =
     (llamaindex.OCIGenAIRerank, "oci", _GENAI, {"model": "cohere.rerank.v3.5"}),
     (llamaindex.SageMakerRerank, "sagemaker", _AWS, {}),
     (llamaindex.ModelArtsRerank, "modelarts", _HUAWEI, {}),
+    (langchain.OCIGuardrails, "oci", _GENAI, {}),
+    (llamaindex.OCIGuardrails, "oci", _GENAI, {}),
 ]
 
 
@@ -321,6 +323,14 @@ def _methods(model: Any, outputs: Outputs) -> list[tuple[bool, Callable[[], Any]
 
     config = {"callbacks": [Handler(outputs.reported), outputs.tracer]}
     nodes = [NodeWithScore(node=TextNode(text="a"))]
+    if hasattr(model, "acheck"):
+        if hasattr(model, "invoke"):
+            return [
+                (False, lambda: model.invoke("Hello", config)),
+                (False, lambda: asyncio.run(model.ainvoke("Hello", config))),
+                (False, lambda: model.enforcer().invoke("Hello", config)),
+            ]
+        return [(False, lambda: model.check("a")), (False, lambda: asyncio.run(model.acheck("a")))]
     if hasattr(model, "invoke"):
         bound = model.bind(extra_headers=BOUND)
         return [
@@ -368,9 +378,10 @@ def _dumps(model: Any) -> Iterator[Any]:
         yield from (model.metadata, getattr(model, "to_payload", dict)())
     if hasattr(model, "invoke"):
         bound = model.with_config(tags=["a"]).bind(extra_headers=BOUND).bind(stop=["x"])
-        for one in (model, bound):
+        for one in (model, bound) if hasattr(model, "_get_ls_params") else (model,):  # guardrails take no headers
             yield from (dumpd(one), dumps(one), repr(one), pickle.dumps(one))
-        yield from (model.asdict(), model._identifying_params, model._get_ls_params())
+        if hasattr(model, "_get_ls_params"):
+            yield from (model.asdict(), model._identifying_params, model._get_ls_params())
     if hasattr(model, "_get_llm_string"):
         yield model._get_llm_string(extra_headers=EXTRA)
 

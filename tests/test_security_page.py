@@ -14,6 +14,7 @@ from mdstream_core.dialects import _choice_decoder, _limits
 from mdstream_core.emulator import Emulator, _ledger, _rate_limits, _replay
 from mdstream_core.emulator import _bounds as emulator
 from mdstream_core.emulator import _listener as site
+from mdstream_core.emulator.model_server.responses import _store
 from mdstream_core.emulator.services import _modelarts_websocket
 from mdstream_core.retry import RetryBudget
 from mdstream_core.transport import _http11, decompression, fetch
@@ -63,6 +64,7 @@ LIMITS: dict[str, tuple[float, ...]] = {
     "a recording, written or read": (recording.MAX_RECORDING,),
     "recorded body of a response": (recording.MAX_BODY,),
     "a response that hangs when it is played back": (_replay.MAX_HANG,),
+    "stored responses and conversations of `/v1/responses`": (_store.MAX_ENTRIES, _store.MAX_BYTES),
     "requests of the ledger (`emulator.ledger`)": (_ledger.MAX_LEDGER_ENTRIES,),
     "name of a client or endpoint in the ledger": (
         _ledger.MAX_CLIENT_CHARACTERS,

@@ -247,6 +247,15 @@ _ERRORS: dict[str, list[Any]] = {
         {"error": {"message": "engine died", "code": 500}},
         {"choices": [{"index": 0, "text": "", "finish_reason": "stop", "error": {"message": "engine died"}}]},
     ],
+    "openai-responses": [
+        {"type": "error", "code": "server_error", "message": "engine died", "param": None},
+        {
+            "type": "response.failed",
+            "response": {"status": "failed", "error": {"code": "server_error", "message": "engine died"}},
+        },
+        {"error": {"message": "engine died", "type": "InternalServerError", "code": 500}},
+        {"object": "error", "message": "engine died", "type": "InternalServerError", "code": 500},
+    ],
     "oci-generic": [
         {"error": {"message": "engine died"}},
         {"code": 500, "message": "engine died"},
@@ -304,6 +313,8 @@ def _ends(payload: Any) -> bool:
         '"model_length',
         '"max_tokens"',
         "[DONE]",
+        '"response.completed"',
+        '"response.incomplete"',
         '"message": {"role": "assistant"',
     )
     return any(word.lower() in text.lower() for word in words) or (

@@ -41,6 +41,10 @@ NAMES = {
     "AsyncResponseStream": "ResponseStream",
     "AsyncTransport": "Transport",
     "AsyncRequestSender": "RequestSender",
+    "AsyncGuardedClient": "GuardedClient",
+    "aread_until_failure": "read_until_failure",
+    "acheck": "check",
+    "aapply": "apply",
     "aclosing": "closing",
 }
 
@@ -148,6 +152,15 @@ def test_the_transports_are_parallel() -> None:
     assert [node.name for node in classes[0]] == [NAMES.get(node.name, node.name) for node in classes[1]]
     for one, other in zip(*classes, strict=True):
         assert stripped(one) == stripped(other), one.name
+
+
+def test_the_guarded_clients_are_parallel() -> None:
+    """Both check inputs and outputs in the same way."""
+    tree = ast.parse((CORE / "guardrails" / "client.py").read_text())
+    plain, tasks = (node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+
+    assert ("GuardedClient", "AsyncGuardedClient") == (plain.name, tasks.name)
+    assert stripped(plain) == stripped(tasks)
 
 
 @pytest.mark.parametrize("name", ["astream", "_aread"])

@@ -62,6 +62,24 @@ PAYLOADS: dict[str, tuple[str, bytes]] = {
     "a message in lists": ("oci-cohere-v2", b'{"message":{"content":[{"type":"thinking","thinking":%b}]}}' % nested(700)),
     "citations in lists": ("oci-cohere", b'{"text":"x","citations":%b}' % nested(500)),
     "a count in lists": ("tokenize", b'{"count":%b}' % nested(500)),
+    "a delta that is an object": ("openai-responses", b'{"type":"response.output_text.delta","delta":{"a":1}}'),
+    "an item that is a number": ("openai-responses", b'{"type":"response.output_item.added","item":5}'),
+    "an item without a type": ("openai-responses", b'{"type":"response.output_item.done","item":{"id":"a"}}'),
+    "an item's id that is a list": (
+        "openai-responses", b'{"type":"response.output_text.delta","item_id":[0],"delta":"x"}',
+    ),
+    "output that is a number": (
+        "openai-responses", b'{"type":"response.completed","response":{"status":"completed","output":7}}',
+    ),
+    "a response that is a list": ("openai-responses", b'{"type":"response.completed","response":[1]}'),
+    "a usage that is a text": (
+        "openai-responses", b'{"type":"response.completed","response":{"status":"completed","usage":"many"}}',
+    ),
+    "an event's type that is an object": ("openai-responses", b'{"type":{"a":1},"delta":"x"}'),
+    "annotations in lists": (
+        "openai-responses",
+        b'{"type":"response.output_text.annotation.added","item_id":"m","annotation":%b}' % nested(900),
+    ),
     "half a character as a name": ("openai-chat", b'{"choices":[{"delta":{"\\ud83d":1,"content":5}}]}'),
 }  # fmt: skip
 

@@ -60,6 +60,9 @@ PROGRAMS = {
     + "keys = {'aws_access_key_id': 'A', 'aws_secret_access_key': 'B'}\n"
     + "assert aws.resolve_connection(region_name='us-east-1', **keys).signer\n",
     "httpx2": _CORE + "import httpx2\n",
+    "agents": "from langchain_mdstream import OCIGuardrailsMiddleware\n"
+    "fields = {'region': 'us-chicago-1', 'compartment_id': 'ocid1.compartment.oc1..a'}\n"
+    "assert OCIGuardrailsMiddleware(**fields, pii='redact').policy.pii == 'redact'\n",
     "redis": _CORE
     + "from mdstream_core import RateLimit\n"
     + "assert RateLimit(5, store='redis://127.0.0.1:1/0').burst == 5\n",

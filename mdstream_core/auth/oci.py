@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from mdstream_core._choices import find_choice
 from mdstream_core.auth._names import OCIAuthTypeName
+from mdstream_core.auth._oci_ads import find_ads_options
 from mdstream_core.auth._oci_sdk import SDKSigner, WrappedSigner, build_sdk_signer, delegation_signer
 from mdstream_core.auth._oci_signer import OCISigner, SourceSigner
 from mdstream_core.auth._oci_sources import (
@@ -175,8 +176,9 @@ def resolve_signer(
     """Create the signer for the `auth…` fields of a model.
 
     The first of these that is set is used: `auth`; `auth_type`; `api_key`; `auth_profile` or `auth_file_location`; the
-    environment variable `OCI_IAM_TYPE` (an `auth_type`, as in oracle-ads); the resource principal of the environment;
-    the config file, as a session token or an API key.
+    choice of `ads.set_auth`, if the program has imported oracle-ads; the environment variable `OCI_IAM_TYPE` (an
+    `auth_type`, as in oracle-ads); the resource principal of the environment; the config file, as a session token or an
+    API key.
 
     Args:
         auth: A signer, an `oci` signer, an `httpx.Auth`, a callable or an `oracle-ads` dict; see `wrap_signer`. An
@@ -204,6 +206,8 @@ def resolve_signer(
     if auth is not None and auth != {}:
         return auth if isinstance(auth, AuthFlow) else wrap_signer(auth)
     if auth_type is None and api_key is None and auth_profile is None and auth_file_location is None:
+        if options := find_ads_options():
+            return resolve_signer(**options)
         auth_type = os.environ.get("OCI_IAM_TYPE") or None
     if auth_type is None:
         return BearerSigner(api_key) if api_key is not None else _find_signer(auth_profile, auth_file_location)
@@ -221,8 +225,9 @@ def resolve_region(
 ) -> str | None:
     """Find the region that belongs to a credential, for models without an explicit region.
 
-    Looks at the signer or dict in `auth`, the environment variable `OCI_RESOURCE_PRINCIPAL_REGION`, the profile of the
-    config file, and the environment variable `OCI_REGION`, in this order.
+    Looks at the signer or dict in `auth`, the choice of `ads.set_auth`, the environment variable
+    `OCI_RESOURCE_PRINCIPAL_REGION`, the profile of the config file, and the environment variable `OCI_REGION`, in this
+    order.
 
     Args:
         auth: A signer, or a dict with `region`, `config` or `signer`.
@@ -245,11 +250,20 @@ def resolve_region(
         region = auth.get("region") if isinstance(auth, Mapping) else getattr(auth, "region", None)
         return region if isinstance(region, str) else None
     is_explicit = auth_profile is not None or auth_file_location is not None
+    if not is_explicit and (region := _ads_region()):
+        return region
     if not is_explicit and (region := os.environ.get("OCI_RESOURCE_PRINCIPAL_REGION")):
         return region
     settings = Profile.resolve(auth_profile, auth_file_location)
     region = settings.fields().get("region") if is_explicit or settings.exists() else None
     return region or os.environ.get("OCI_REGION")
+
+
+def _ads_region() -> str | None:
+    """Return the region that belongs to the choice of `ads.set_auth`."""
+    options = find_ads_options() or {}
+    options.pop("auth_type", None)
+    return resolve_region(**options) if options else None
 
 
 #: The SDK's default connect and read timeouts in seconds (`oci/base_client.py`): too short for a reasoning model.

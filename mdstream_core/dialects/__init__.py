@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         OpenAIEmbeddings,
         TEIEmbeddings,
     )
+    from mdstream_core.dialects.guardrails import GUARDRAILS, OCIApplyGuardrails, read_guardrails
     from mdstream_core.dialects.lmi import LMI, JumpStartLlama
     from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
     from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from mdstream_core.dialects.tgi import TGI
 
 __all__ = [
+    "GUARDRAILS",
     "LMI",
     "TGI",
     "ArrayDialect",
@@ -65,6 +67,7 @@ __all__ = [
     "ListDialect",
     "Models",
     "NegotiatedDialect",
+    "OCIApplyGuardrails",
     "OCICohere",
     "OCICohereV2",
     "OCIEmbedText",
@@ -94,6 +97,7 @@ __all__ = [
     "generation_dialect",
     "has_assistant_messages",
     "oci_dialect_name",
+    "read_guardrails",
     "rerank_dialect",
     "restore_texts",
     "strict_schema",
@@ -113,6 +117,7 @@ _NAMES = {
     "_strict_schema": ("strict_schema",),
     "auto": ("Auto",),
     "embeddings": ("AutoEmbeddings", "JumpStartEmbeddings", "OCIEmbedText", "OpenAIEmbeddings", "TEIEmbeddings"),
+    "guardrails": ("GUARDRAILS", "OCIApplyGuardrails", "read_guardrails"),
     "lmi": ("LMI", "JumpStartLlama"),
     "oci_cohere": ("OCICohere", "OCICohereV2"),
     "oci_generate_text": ("OCIGenerateTextCohere", "OCIGenerateTextLlama"),

@@ -98,20 +98,20 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         if payload.get("object") == "response" or (not kind and isinstance(payload.get("output"), list)):
             self._is_whole_document = True
             self._read_response(payload, "", data, events)
-        elif kind in _ERROR_EVENTS or event == "error" or is_error(payload.get("error")):
+        elif kind in _ERROR_EVENTS or event == "error" or is_error(payload.get("error")) or _is_flat_error(payload):
             raise build_failure(payload, data)
         elif isinstance(response, dict) or kind in _STATUS_BY_EVENT:
-            self._read_response(response if isinstance(response, dict) else payload, str(kind), data, events)
+            self._read_response(payload if response is None else response, str(kind), data, events)
         elif not kind:
-            if payload.get("object") == "error" or parse_error_object(payload):
+            if parse_error_object(payload):
                 raise build_failure(payload, data)
             if detect_dialect(payload):
                 raise wrong_dialect_error("openai-responses", payload, quote_payload(data))
 
     def _read_response(self, response: Json, kind: str, data: bytes, events: list[Event]) -> None:
         """Read a whole response: the one of the last event, a document, or the empty one of an event before."""
-        values = (response.get(name) for name in ("model", "id"))
-        known = ResponseMetadata(*(value if isinstance(value, str) else None for value in values))
+        model, id = (value if isinstance(value := response.get(name), str) else None for name in ("model", "id"))
+        known = ResponseMetadata(model, id)
         self._metadata = known if known.model or known.id else self._metadata
         status = response.get("status") or _STATUS_BY_EVENT.get(kind, "")
         if kind not in _STATUS_BY_EVENT and not self._is_whole_document:
@@ -365,6 +365,11 @@ _WHOLE_ITEMS: Mapping[str, Callable[[ResponsesDecoder, OutputItem, ChoiceState, 
     "reasoning": ResponsesDecoder._complete_reasoning,
     **dict.fromkeys(_CALLS, ResponsesDecoder._complete_call),
 }
+
+
+def _is_flat_error(payload: Mapping[str, Any]) -> bool:
+    """Return whether an object is an error itself, as SGLang and old vLLM write it: its `type` is that of the error."""
+    return payload.get("object") == "error" or ("message" in payload and "code" in payload)
 
 
 def _reasoning_position(payload: Mapping[str, Any]) -> tuple[str, Any]:

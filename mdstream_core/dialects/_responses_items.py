@@ -165,13 +165,13 @@ class OutputItems:
 
     def start(self, fields: Json, position: Any) -> OutputItem:
         """Return the item that an event starts; the known one if the event is repeated."""
-        kind, id = str(fields["type"]), fields.get("id")
+        kind, id = require_text(fields["type"]), fields.get("id")
         item = self._by_id.get(id) if id else None
         return item if item is not None and item.kind == kind else self._add(kind, fields, position)
 
     def end(self, fields: Json, position: Any) -> OutputItem:
         """Return the item that an event completes, with these fields."""
-        kind = str(fields["type"])
+        kind = require_text(fields["type"])
         item = self._find(fields.get("id"), position, kind) or self._add(kind, fields, position)
         return self._set_whole(item, fields)
 
@@ -182,7 +182,7 @@ class OutputItems:
         remaining: dict[str, Iterator[OutputItem]] = {}
         ids = {fields.get("id") for fields in output}
         for fields in output:
-            kind = str(fields["type"])
+            kind = require_text(fields["type"])
             item = self._by_id.get(fields.get("id") or "")
             if item is None or item.kind != kind or item.number in used:
                 others = remaining.setdefault(kind, self._others(kind, ids))
@@ -216,8 +216,7 @@ class OutputItems:
             content = list(item["content"])
             content[at] = {name: value for name, value in content[at].items() if name != "text"}
             item["content"] = content
-        checked: list[Json] = _json.check_depth(items)
-        return checked
+        return items
 
     def _find(self, id: Any, position: Any, kind: str) -> OutputItem | None:
         item = self._by_id.get(id) if id else None
@@ -237,6 +236,7 @@ class OutputItems:
     def _add(self, kind: str, fields: Json, position: Any) -> OutputItem:
         if len(self._items) >= MAX_TOOL_CALLS:
             raise over_limit("output items", MAX_TOOL_CALLS)
+        _json.check_depth([fields])  # here, because `to_json` must not fail
         item = OutputItem(len(self._items), kind, fields)
         self._items.append(item)
         if id := fields.get("id"):
@@ -246,6 +246,7 @@ class OutputItems:
         return item
 
     def _set_whole(self, item: OutputItem, fields: Json) -> OutputItem:
+        _json.check_depth([fields])
         if id := fields.get("id"):
             self._by_id.setdefault(id, item)
         item.fields, item.is_done = fields, True

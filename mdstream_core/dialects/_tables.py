@@ -14,6 +14,7 @@ from mdstream_core.dialects.embeddings import (
     OpenAIEmbeddings,
     TEIEmbeddings,
 )
+from mdstream_core.dialects.guardrails import OCIApplyGuardrails
 from mdstream_core.dialects.lmi import LMI, JumpStartLlama
 from mdstream_core.dialects.oci_cohere import OCICohere, OCICohereV2
 from mdstream_core.dialects.oci_generate_text import OCIGenerateTextCohere, OCIGenerateTextLlama
@@ -40,6 +41,7 @@ _DIALECTS: dict[str, Dialect] = {
     **{entry.name: entry for entry in (*_OPENAI, TGI(), LMI(), JumpStartLlama(), *_OCI)},
     **_EMBEDDINGS,
     **_RERANKERS,
+    OCIApplyGuardrails.name: OCIApplyGuardrails(),
 }
 _GENERATION: dict[str, Dialect] = {name: _DIALECTS[name] for name in get_args(GenerationDialectName)}
 

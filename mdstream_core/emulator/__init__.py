@@ -48,6 +48,7 @@ from mdstream_core.emulator.faults import ERROR_EVENTS, ERROR_RESPONSES, KINDS, 
 from mdstream_core.emulator.model import ModelOutput, ToolCall
 from mdstream_core.emulator.model_server import FLAVOURS
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
+from mdstream_core.emulator.services.oci_genai import GuardrailRules
 
 __all__ = [
     "ERROR_EVENTS",
@@ -59,6 +60,7 @@ __all__ = [
     "AWSKey",
     "Emulator",
     "Fault",
+    "GuardrailRules",
     "HuaweiAccount",
     "LedgerEntry",
     "ModelOutput",

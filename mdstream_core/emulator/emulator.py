@@ -6,13 +6,13 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mdstream_core.emulator import model as built_in_model
+from mdstream_core.emulator._addresses import Address, GenerativeAIAddress, ModelArtsAddress
 from mdstream_core.emulator._ledger import RequestLedger
 from mdstream_core.emulator._listener import Listener, Step
 from mdstream_core.emulator._oci_authentication import Keys, OCIAuthenticator, SessionTokenIssuer
@@ -21,51 +21,21 @@ from mdstream_core.emulator._rate_limits import RateEnforcer, RequestRateLimit
 from mdstream_core.emulator._recorded_request import RecordedRequest
 from mdstream_core.emulator._replay import create_replay
 from mdstream_core.emulator._tls import server_context
-from mdstream_core.emulator.model_server import BuiltInModelServer, ModelServer, ServerLimits, UpstreamModelServer
+from mdstream_core.emulator.model_server import (
+    OPENAI,
+    BuiltInModelServer,
+    ModelServer,
+    ServerLimits,
+    UpstreamModelServer,
+)
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
-from mdstream_core.emulator.services.oci_genai import COMPARTMENT, GenerativeAIService
+from mdstream_core.emulator.services.oci_genai import GenerativeAIService, GuardrailRules
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
 from mdstream_core.emulator.services.openai_compatible import OpenAICompatibleService
 from mdstream_core.emulator.services.sagemaker import AWSKeys, SageMakerAddress, SageMakerService
 
 if TYPE_CHECKING:
     from mdstream_core.recording import Recording
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Address of a service."""
-
-    endpoint: str
-    """Base URL of the service, e.g. `http://127.0.0.1:8080/ocid1.datasciencemodeldeployment.oc1.iad.emulated`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelArtsAddress(Address):
-    """Addresses of ModelArts: a real-time service, MaaS and IAM."""
-
-    maas: str
-    """Base URL of MaaS (Model as a Service), an OpenAI-compatible API."""
-    iam: str
-    """Base URL of IAM, which issues tokens for a name and a password."""
-    _service: ModelArtsService = field(repr=False)
-
-    @property
-    def websocket_endpoint(self) -> str:
-        """The real-time service's URL for a WebSocket: `ws://…` or `wss://…`."""
-        return self.endpoint.replace("http", "ws", 1)
-
-    def expire_tokens(self) -> None:
-        """Reject every IAM token that was issued so far."""
-        self._service.authenticator.expire_all()
-
-
-@dataclass(frozen=True, slots=True)
-class GenerativeAIAddress(Address):
-    """Address of OCI Generative AI, and the only compartment that exists there."""
-
-    compartment_id: str = COMPARTMENT
-    """OCID of the compartment that requests have to name."""
 
 
 def exposure(host: str) -> str | None:
@@ -90,6 +60,16 @@ def _reachable(host: str) -> str:
     """Format the host for a URL; the address of all interfaces becomes loopback, which clients can connect to."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  (looked up, not bound)
     return f"[{host}]" if ":" in host else host
+
+
+def _create_model_servers(
+    model: built_in_model.ModelFunction, flavour: str, limits: ServerLimits, content_type: str | None
+) -> tuple[ModelServer, ModelServer]:
+    """Create the model server, and that of OCI Generative AI's `/v1/responses`, which has OpenAI's format."""
+    return (
+        BuiltInModelServer(model, flavour, limits, content_type),
+        BuiltInModelServer(model, OPENAI, limits, content_type),
+    )
 
 
 class Emulator:
@@ -122,6 +102,7 @@ class Emulator:
             accepted.
         oci_genai_ending: How streams of OCI Generative AI end: `eof` (the body ends), `done` (`[DONE]`), `hang`
             (the connection stays open); `""` is `done` for Llama models and `eof` for the others.
+        guardrails: What `applyGuardrails` of OCI Generative AI finds, a `GuardrailRules`. Default: its defaults.
         default_route: Route of the model server for a request to the bare endpoint of an OCI model deployment without
             a `route` header; `auto` infers it from the body.
         strict: Return 409, as documented, where a streaming endpoint of an OCI model deployment is called and the model
@@ -148,6 +129,9 @@ class Emulator:
         OSError: The recording cannot be read.
     """
 
+    _loop: asyncio.AbstractEventLoop
+    _stop: asyncio.Event
+
     def __init__(
         self,
         *,
@@ -167,6 +151,7 @@ class Emulator:
         aws_keys: AWSKeys | None = None,
         huawei: HuaweiAccount | None = None,
         oci_genai_ending: str = "",
+        guardrails: GuardrailRules | None = None,
         default_route: str = "/v1/chat/completions",
         strict: bool = True,
         delay: float = 0.0,
@@ -185,15 +170,20 @@ class Emulator:
             warnings.warn(warning, RuntimeWarning, stacklevel=2)
         api_keys = frozenset(api_keys)
         limits = ServerLimits(tuple(models), context, embedding_size, max_batch_size)
-        model_server: ModelServer = BuiltInModelServer(model, flavour, limits, content_type)
+        model_server, responses_server = _create_model_servers(model, flavour, limits, content_type)
         if upstream is not None:
-            model_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
+            model_server = responses_server = UpstreamModelServer(upstream, upstream_key, idle_limit, total_limit)
         self._model_server = model_server
         self._tokens = SessionTokenIssuer()
         find_problem = OCIAuthenticator(verify_signatures, api_keys, self._tokens, clock).find_problem
         deployment = ModelDeploymentService(model_server, find_problem, default_route, strict=strict)
         generative_ai = GenerativeAIService(
-            model_server, find_problem, oci_genai_ending, any_model=upstream is not None
+            model_server,
+            find_problem,
+            oci_genai_ending,
+            responses_server,
+            any_model=upstream is not None,
+            guardrails=guardrails,
         )
         self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
@@ -206,8 +196,6 @@ class Emulator:
         self._tls, self._host, self._port = tls, host, port
         self._ca_file: Path | None = None
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._stop: asyncio.Event
 
     # Lifecycle
 

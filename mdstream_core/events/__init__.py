@@ -16,15 +16,28 @@ from mdstream_core.events.event import (
     Usage,
     describe_incomplete,
 )
+from mdstream_core.events.guardrails import (
+    CategoryScore,
+    ContentModeration,
+    GuardrailResults,
+    PIIEntity,
+    PromptInjection,
+    merge_results,
+)
 from mdstream_core.events.response import Choice, ModelResponse, ResponseAccumulator, ToolCall
 
 __all__ = [
+    "CategoryScore",
     "Choice",
+    "ContentModeration",
     "Embedding",
     "Event",
     "Finish",
+    "GuardrailResults",
     "Logprobs",
     "ModelResponse",
+    "PIIEntity",
+    "PromptInjection",
     "ProviderData",
     "ReasoningDelta",
     "RefusalDelta",
@@ -37,4 +50,5 @@ __all__ = [
     "ToolCallDelta",
     "Usage",
     "describe_incomplete",
+    "merge_results",
 ]

@@ -16,7 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from mdstream_core._addresses import check_name, check_url
-from mdstream_core.errors import ContextOverflow, ServiceError, error_class_for_status, parse_error_body
+from mdstream_core.errors import (
+    ContentFiltered,
+    ContextOverflow,
+    ServiceError,
+    error_class_for_status,
+    parse_error_body,
+)
 from mdstream_core.http import DEFAULT_TIMEOUT, Request, ResponseHead, Timeout
 from mdstream_core.platforms._oci_regions import REALMS, REGIONS
 from mdstream_core.platforms._platform import (
@@ -37,7 +43,11 @@ _ENVELOPE_FIELDS = {
     "/actions/generateText": "inferenceRequest",
     "/actions/embedText": "",
     "/actions/rerankText": "",
+    "/actions/applyGuardrails": "",
 }
+
+#: Operations that use no model, so that their envelope has no serving mode.
+_OPERATIONS_WITHOUT_MODEL = frozenset({"/actions/applyGuardrails"})
 
 #: The route of OpenAI's Responses API, the only one with a conversation store.
 _RESPONSES = "/v1/responses"
@@ -48,11 +58,15 @@ _DEDICATED = "ocid1.generativeaiendpoint"
 
 #: Paths that users copy together with the host.
 _PATHS = re.compile(
-    r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText)?(/chat/completions|/responses)?/*"
+    r"(/20231130)?(/actions)?(/v1|/openai/v1|/chat|/generateText|/embedText|/rerankText|/applyGuardrails)?"
+    r"(/chat/completions|/responses)?/*"
 )
 
 #: Cohere's messages for a prompt that exceeds the context window.
 _TOO_LONG = re.compile(r"too many tokens|total number of tokens", re.IGNORECASE)
+
+#: The message of a dedicated endpoint whose guardrails block a request (Oracle's release note of 26 February 2026).
+_BLOCKED = re.compile(r"inappropriate content", re.IGNORECASE)
 
 #: Hints for error responses.
 _HINTS: Hints = (
@@ -75,6 +89,7 @@ _HINTS: Hints = (
             "that a policy allows `use generative-ai-family`; OCI does not report which"
         ),
     ),
+    (400, "Inappropriate content", "the endpoint's guardrails blocked the request: send another prompt"),
     (413, "", "send fewer or smaller images: the request is too large"),
     (429, "", "send fewer requests or tokens a minute to this model, or use a dedicated AI cluster"),
     (500, "", "retry: the service or the model failed"),
@@ -170,8 +185,8 @@ class OCIGenerativeAI:
                 f"the dialect is not supported: its route {route!r} is not an operation of OCI Generative AI "
                 "(hint: set dialect to openai-chat, or to one that begins with oci-)"
             )
-        model = body.get("model") or self.model
-        if not model:
+        model = str(body.get("model") or self.model or "")
+        if not model and route not in _OPERATIONS_WITHOUT_MODEL:
             raise ValueError(
                 "model is missing (hint: set it to a name such as 'xai.grok-4', or to a dedicated endpoint's OCID)"
             )
@@ -183,7 +198,9 @@ class OCIGenerativeAI:
                 "compartment_id is missing (hint: set it to the OCID of the compartment that is billed, "
                 "ocid1.compartment.oc1..…)"
             )
-        envelope: dict[str, Any] = {"compartmentId": self.compartment_id, "servingMode": _serving_mode(model)}
+        envelope: dict[str, Any] = {"compartmentId": self.compartment_id}
+        if route not in _OPERATIONS_WITHOUT_MODEL:
+            envelope["servingMode"] = _serving_mode(model)
         return envelope | ({_ENVELOPE_FIELDS[route]: inner} if _ENVELOPE_FIELDS[route] else inner)
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
@@ -217,8 +234,7 @@ class OCIGenerativeAI:
     def parse_error(self, head: ResponseHead, body: bytes) -> ServiceError:
         """Create the error for OCI's envelope `{"code", "message"}`; the message may be the JSON of another error."""
         parsed = parse_error_body(body)
-        is_too_long = head.status == 400 and _TOO_LONG.search(parsed.message)
-        error_class = ContextOverflow if is_too_long else error_class_for_status(head.status)
+        error_class = _bad_request_class(parsed.message) if head.status == 400 else error_class_for_status(head.status)
         return build_service_error(head, body, parsed, error_class, find_hint(head, parsed, _HINTS))
 
     def check_trailers(self, trailers: Trailers) -> None:
@@ -246,6 +262,12 @@ class OCIGenerativeAI:
         realm = self.realm or (self.compartment_id or "...oc1").split(".")[2] or "oc1"
         number = check_name("realm", realm, "oci realm").removeprefix("oc")
         return "oraclecloud.com" if realm == "oc1" else REALMS.get(realm, f"oraclecloud{number}.com")
+
+
+def _bad_request_class(message: str) -> type[ServiceError]:
+    """The class of an error response with status 400."""
+    classes = ((_TOO_LONG, ContextOverflow), (_BLOCKED, ContentFiltered))
+    return next((cls for pattern, cls in classes if pattern.search(message)), error_class_for_status(400))
 
 
 def _serving_mode(model: str) -> dict[str, str]:

@@ -177,7 +177,7 @@ class OCIModelDeployment:
         return Request(
             "POST" if content else "GET",
             f"{self.base_url}{operation}{path}",
-            {**fields, **_lower_names(headers)},
+            {**fields, **_request_headers(headers)},
             content,
         )
 
@@ -326,5 +326,9 @@ def _split_url(url: str) -> tuple[str, str]:
     return match["base"].rstrip("/"), (match["suffix"] or "").rstrip("/")
 
 
-def _lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers in lower case; a route without its slash, as on pages of oracle-ads, gets one."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    if (route := lower.get("route")) and not route.startswith("/"):
+        lower["route"] = f"/{route}"
+    return lower

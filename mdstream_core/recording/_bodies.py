@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 from zlib import crc32
 
-from mdstream_core.recording._texts import hide_texts, hide_words
+from mdstream_core.recording._texts import SSE_FIELD, hide_texts, hide_words
 from mdstream_core.wire.websocket import CLOSE
 
 _PRELUDE = 12  # bytes: total length, headers' length, checksum
@@ -92,7 +92,7 @@ def _hide_error_message(start: bytes) -> bytes:
 # WebSocket
 
 #: The beginning of a message that is JSON or an event of its own, and not the continuation of the one before.
-_MESSAGE_START = re.compile(rb"\s*(?:[{\[]|(?:data|event|id|retry)?:)")
+_MESSAGE_START = re.compile(rb"\s*(?:[{\[]|%b)" % SSE_FIELD.encode())
 
 
 def _hide_websocket(body: bytes) -> bytes:

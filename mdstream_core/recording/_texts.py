@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from string import ascii_letters, digits
 
+from mdstream_core._error_bodies import find_context_overflow
+
 #: Keys whose values stay if they look like an identifier.
 _STRUCTURAL_KEYS = frozenset(
     "type object role finish_reason finishReason stop_reason stopReason native_finish_reason model modelId model_id id "
@@ -29,6 +31,15 @@ _OPAQUE_KEYS = frozenset(
 #: Keys of texts that are JSON, possibly in pieces: their literals stay valid.
 _JSON_TEXT_KEYS = frozenset({"arguments", "partial_json"})
 
+#: Keys of messages of a service. That a prompt is too long may be said in a message only.
+_MESSAGE_KEYS = frozenset("message Message error detail msg OriginalMessage".split())
+
+#: Replaces the beginning of what says so, whatever the words were; no phrase is shorter.
+_OVERFLOW = "context limit"
+
+#: SageMaker has no other sign of an endpoint that does not exist.
+_NOT_FOUND = re.compile("not found", re.IGNORECASE)
+
 #: Keys of numbers that identify a token of the vocabulary.
 _TOKEN_KEYS = frozenset({"id", "token", "token_id", "tokenId"})
 
@@ -43,11 +54,16 @@ _JSON_UNIT = re.compile(
     r"\b(?:true|false|null)\b|\d[eE](?=[+-]?\d)|\\+u[0-9a-fA-F]{4}|\\+.|[^\x00-\x7f]|[A-Za-z]|\d", re.DOTALL
 )
 _UNICODE_ESCAPE = re.compile(r"\\+u[0-9a-fA-F]{4}")
+_SURROGATE = re.compile("(?:(?P<high>d[89ab])|d[c-f])..", re.IGNORECASE)
 _ESCAPED = '"\\/bfnrtu'
 _LITERALS = frozenset({"true", "false", "null"})
 _PLACEHOLDERS = dict.fromkeys(map(ord, ascii_letters), "x") | dict.fromkeys(map(ord, digits), "1")
-_SSE_LINE = re.compile(r"(?:data|event|id|retry|error)?:[ ]?")
-_SSE_BODY = re.compile(r"(?:\A|[\r\n])\ufeff?(?:data|event|id|retry|error)?:")
+
+#: Start of a line of server-sent events; llama.cpp's servers have sent errors in a field `error`.
+SSE_FIELD = "(?:data|event|id|retry|error)?:"
+
+_SSE_LINE = re.compile(rf"{SSE_FIELD}[ ]?")
+_SSE_BODY = re.compile(rf"(?:\A|[\r\n])\ufeff?{SSE_FIELD}")
 _BOM = "\ufeff"
 
 
@@ -74,7 +90,7 @@ def hide_words(text: str) -> str:
     >>> hide_words("No capacity for Bob: 7 requests")
     'xx xxxxxxxx xxx xxx: 1 xxxxxxxx'
     """
-    return _UNIT.sub(_placeholder, text)
+    return _hide_message_text(text)
 
 
 def hide_message(text: str) -> str:
@@ -113,6 +129,8 @@ def _hide_event(parts: list[str]) -> Iterator[str]:
     for prefix, value, is_one, ending in zip(prefixes, values, is_data, parts[1::2], strict=True):
         if is_one:
             yield f"{prefix}{next(hidden)}{ending}"
+        elif not prefix:  # no event: a line of JSON among events, or the response of a proxy
+            yield f"{_hide_value(value)}{ending}"
         else:
             yield f"{prefix}{value if _is_event_field(prefix, value) else hide_words(value)}{ending}"
 
@@ -179,10 +197,23 @@ def _hide_string(token: str, key: str, path: list[str] | None = None) -> str:
     is_name = key == "name" and not _FUNCTION_KEYS.isdisjoint(path)
     if (is_name or key in _STRUCTURAL_KEYS) and _IDENTIFIER.fullmatch(value) and not _is_opaque(path):
         return token
+    if key in _MESSAGE_KEYS:
+        return f'"{_hide_message_text(value)}"'
     if value.isascii() and "\\" not in value and key not in _JSON_TEXT_KEYS:  # faster than the pattern
         return f'"{value.translate(_PLACEHOLDERS)}"'
     unit = _JSON_UNIT if key in _JSON_TEXT_KEYS else _UNIT
     return f'"{unit.sub(_placeholder, value)}"'
+
+
+def _hide_message_text(text: str) -> str:
+    """Replace the text of a message; a failure that only its words describe stays recognizable."""
+    start, words = find_context_overflow(text), _OVERFLOW
+    if start < 0 and (match := _NOT_FOUND.search(text)):
+        start, words = match.start(), match[0]
+    end = start + len(words)
+    if start < 0 or "\\" in text[max(start - 1, 0) : end] or not text[start:end].isascii():  # no escape may be split
+        return _UNIT.sub(_placeholder, text)
+    return _UNIT.sub(_placeholder, text[:start]) + words + _UNIT.sub(_placeholder, text[end:])
 
 
 def _placeholder(match: re.Match[str]) -> str:
@@ -193,7 +224,8 @@ def _placeholder(match: re.Match[str]) -> str:
     if unit[0] != "\\":
         return _hide_character(unit[0]) + unit[1:]
     if _UNICODE_ESCAPE.fullmatch(unit):
-        return f"{unit[: -len('u0078')]}u0078"
+        surrogate = _SURROGATE.fullmatch(unit, len(unit) - 4)
+        return unit[:-4] + ("0078" if surrogate is None else "d800" if surrogate["high"] else "dc00")
     return unit if unit[-1] in _ESCAPED else unit[:-1] + _hide_character(unit[-1])
 
 

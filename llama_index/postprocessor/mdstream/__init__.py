@@ -1,4 +1,4 @@
-"""Reranker classes of `llamaindex_mdstream` in LlamaIndex's namespace.
+"""Rerankers and guardrails of `llamaindex_mdstream` in LlamaIndex's namespace.
 
 Example:
     >>> from llama_index.postprocessor.mdstream import OCIDataScienceRerank
@@ -11,7 +11,15 @@ from llamaindex_mdstream import (
     ModelArtsRerank,
     OCIDataScienceRerank,
     OCIGenAIRerank,
+    OCIGuardrails,
     SageMakerRerank,
 )
 
-__all__ = ["MDStreamRerank", "ModelArtsRerank", "OCIDataScienceRerank", "OCIGenAIRerank", "SageMakerRerank"]
+__all__ = [
+    "MDStreamRerank",
+    "ModelArtsRerank",
+    "OCIDataScienceRerank",
+    "OCIGenAIRerank",
+    "OCIGuardrails",
+    "SageMakerRerank",
+]

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Collection
 
 from mdstream_core.emulator._response_plan import ResponsePlan
-from mdstream_core.emulator.faults import _bytes, _endings, _events, _frames, _quirks
+from mdstream_core.emulator.faults import _bytes, _endings, _events, _frames, _quirks, _responses
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults.error_responses import ERROR_RESPONSES
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
@@ -60,6 +60,7 @@ _TABLE: dict[str, Callable[[ResponsePlan, Fault], ResponsePlan]] = {
     "choice_error": _quirks.choice_error,
     "split_surrogates": _quirks.split_surrogates,
     "reasoning_parts": _quirks.reasoning_parts,
+    "responses_events": _responses.responses_events,
     "refuse_aws": _frames.refuse_aws,
     "exception_frame": _frames.exception_frame,
     "damaged_frame": _frames.damaged_frame,
@@ -80,6 +81,7 @@ _SPELLINGS: dict[str, Collection[str]] = {
     "choice_error": _quirks.CHOICE_ERRORS,
     "tool_arguments": _quirks.ARGUMENTS,
     "reasoning_parts": _quirks.PARTS,
+    "responses_events": _responses.STREAMS,
     "refuse_aws": _frames.AWS_ERROR_RESPONSES,
     "exception_frame": _frames.FRAMES,
     "damaged_frame": _frames.DAMAGES,

@@ -8,12 +8,15 @@ from itertools import chain
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._response_plan import ResponsePlan
+from mdstream_core.emulator.faults import _responses
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults._payloads import Json, choices, edit_objects, is_document, reason_name
 
 #: An event that finishes a choice, in the formats of OpenAI, OCI and TGI; a pending finish reason does not match.
 _FINISH = re.compile(
-    rb'"(finish_reason|finishReason)":\s?"(?!(null|none|undefined)?")|"generated_text":\s?"', re.IGNORECASE
+    rb'"(finish_reason|finishReason)":\s?"(?!(null|none|undefined)?")|"generated_text":\s?"|'
+    rb'"type":\s?"response\.(completed|incomplete|failed)"',
+    re.IGNORECASE,
 )
 _REASON = re.compile(rb'"(finish_reason|finishReason)":\s?"[^"]*"')
 _USAGE_ONLY = re.compile(rb'data: \{"usage":|.*"choices":\[\],', re.DOTALL)  # an event with the usage and nothing else
@@ -36,6 +39,18 @@ def _llamacpp_error(message: str) -> dict[str, object]:
     return {"code": 500, "message": message, "type": "server_error"}
 
 
+def _responses_error(message: str) -> Json:
+    return {"type": "error", "sequence_number": 7, "param": None, **_responses.error_object(message)}
+
+
+def _failed_response(message: str) -> Json:
+    error = _responses.error_object(message)
+    head = {"id": "resp_failed", "object": "response", "created_at": 1_795_188_580, "model": "odsc-llm"}
+    settings = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": None}
+    response: Json = {**head, "status": "failed", "error": error, "output": [], **settings}
+    return {"type": "response.failed", "sequence_number": 7, "response": response}
+
+
 # Spelling to the function that encodes a server's error event, and what that server sends after it.
 ERROR_EVENTS: dict[str, tuple[Callable[[str], bytes], bytes]] = {
     "vllm": (_vllm_error, _sse.DONE),
@@ -54,12 +69,15 @@ ERROR_EVENTS: dict[str, tuple[Callable[[str], bytes], bytes]] = {
         lambda text: _sse.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}], "error": text}),
         _sse.DONE,
     ),
+    "responses": (lambda text: _sse.event(_responses_error(text), "error"), b""),
+    "responses-failed": (lambda text: _sse.event(_failed_response(text), "response.failed"), b""),
 }
 
 
 def error_event(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Send an error event, as the model server of the `spelling` does, then end the body properly."""
-    write, after = ERROR_EVENTS[fault.spelling or "vllm"]
+    default = "responses" if _responses.is_responses_plan(plan) else "vllm"
+    write, after = ERROR_EVENTS[fault.spelling or default]
     return _truncate_after(plan, fault, min(1, _finish_index(plan)), write(fault.message), after)
 
 
@@ -71,6 +89,7 @@ def no_finish(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 
 def _remove_finish_reason(documents: list[Json]) -> None:
+    _responses.remove_status(documents)
     for document in documents:
         for choice in choices(document):
             choice.pop(reason_name(document), None)
@@ -125,11 +144,15 @@ def keepalive_comments(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 def usage_missing(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Leave out the usage that was requested."""
+    if _responses.is_responses_plan(plan):
+        return edit_objects(plan, _responses.remove_usage)
     return replace(plan, chunks=[_strip_usage(chunk) for chunk in plan.body_chunks if not _USAGE_ONLY.match(chunk)])
 
 
 def finish_reason(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Replace the finish reason with `spelling` (default `content_filter`): `abort`, `error` …"""
+    if _responses.is_responses_plan(plan):
+        return _responses.set_finish_reason(plan, fault.spelling or "content_filter")
     reason = _json.dumps(fault.spelling or "content_filter")
     return replace(
         plan, chunks=[_REASON.sub(lambda found: b'"%b":%b' % (found[1], reason), chunk) for chunk in plan.body_chunks]
@@ -175,8 +198,12 @@ def encode_like_stream(plan: ResponsePlan, event: bytes) -> bytes:
     return (b"" if event == _sse.DONE else payload[:-1]) if found else event
 
 
+_RESPONSES_TEXT = (
+    b'{"content_index":0,"delta":"%b","item_id":"msg_0","output_index":0,"type":"response.output_text.delta"}'
+)
 # What identifies the format in its first event, and an event of that format that carries a text.
 _TEXT_EVENTS = (
+    (b'"type":"response.', _RESPONSES_TEXT),
     (b'"apiFormat":"COHEREV2"', b'{"apiFormat":"COHEREV2","message":{"role":"ASSISTANT","content":[{"text":"%b"}]}}'),
     (b'"apiFormat":"COHERE"', b'{"apiFormat":"COHERE","text":"%b"}'),
     (b'"ASSISTANT"', b'{"index":0,"message":{"role":"ASSISTANT","content":[{"type":"TEXT","text":"%b"}]}}'),

@@ -10,7 +10,7 @@ from mdstream_core.emulator._response_plan import ChunkOrPause, ResponsePlan
 
 Json = dict[str, Any]
 
-_EVENT = re.compile(rb"(data: ?)(\{.*\})(\s*)", re.DOTALL)
+_EVENT = re.compile(rb"((?:event: ?[^\n]*\n)?data: ?)(\{.*\})(\s*)", re.DOTALL)
 _LINE = re.compile(rb"()(\{.*\})(\s*)", re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -69,8 +69,15 @@ def replace_objects(plan: ResponsePlan, function: Callable[[Json], Iterable[Json
     return replace(plan, chunks=chunks)
 
 
+def is_responses_object(document: Json) -> bool:
+    """Return whether an object is a response of `/v1/responses`, or one of its events."""
+    return document.get("object") == "response" or str(document.get("type")).startswith("response.")
+
+
 def choices(document: Json) -> list[Json]:
     """Return the choices of an object, streamed or not; an object may be a choice itself."""
+    if is_responses_object(document):
+        return []
     inner: Json = document.get("chatResponse") or document.get("inferenceResponse") or document
     listed = next((inner[name] for name in ("choices", "generatedTexts") if isinstance(inner.get(name), list)), None)
     if listed is not None:

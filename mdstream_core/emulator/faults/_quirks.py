@@ -9,7 +9,7 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core.emulator import _sse
 from mdstream_core.emulator._response_plan import ResponsePlan
-from mdstream_core.emulator.faults import _events
+from mdstream_core.emulator.faults import _events, _responses
 from mdstream_core.emulator.faults._fault import Fault
 from mdstream_core.emulator.faults._payloads import (
     Json,
@@ -84,19 +84,25 @@ ARGUMENTS: dict[str, Callable[[str], str]] = {
 def tool_arguments(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Send tool call arguments that are not JSON; or, by `spelling`, not one object: `two_objects` (the second may be
     given in `data`), `trailing_text`, `list`, `number`, `string`, which apply to responses without a stream too."""
+    if _responses.is_responses_plan(plan):
+        return _responses.edit_arguments(plan, _argument_transform(fault))
     if not fault.spelling:
         return replace(
             plan, chunks=[chunk.replace(b'"arguments":"}"', b'"arguments":"]"') for chunk in plan.body_chunks]
         )
-    transform = ARGUMENTS[fault.spelling]
-    if fault.spelling == "two_objects" and fault.data:
-        transform = _suffix(fault.data.decode())
+    transform = _argument_transform(fault)
 
     def change(documents: list[Json]) -> None:
         for call in tool_call_fragments(documents):
             _replace_arguments(call, transform)
 
     return edit_objects(plan, change)
+
+
+def _argument_transform(fault: Fault) -> Callable[[str], str]:
+    if fault.spelling == "two_objects" and fault.data:
+        return _suffix(fault.data.decode())
+    return ARGUMENTS[fault.spelling] if fault.spelling else lambda arguments: arguments[:-1] + "]"
 
 
 def _replace_arguments(fragments: list[Json], transform: Callable[[str], str]) -> None:
@@ -120,6 +126,8 @@ def choice_error(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
     """Put an error object inside a choice, as OpenRouter does: with the finish reason `error` and nothing after it
     (default), in an event before a `later_stop`, or in the finishing event, `with_stop`; without a stream it is beside
     the message."""
+    if _responses.is_responses_plan(plan):
+        return _responses.add_error(plan, fault)
     ends = fault.spelling in {"", "error"}
     if is_document(plan):
         return edit_objects(plan, lambda documents: _add_error(documents[0], fault.message, ends=ends))
@@ -178,6 +186,9 @@ def split_surrogates(plan: ResponsePlan, fault: Fault) -> ResponsePlan:
 
 def _split(document: Json) -> Iterator[Json]:
     """Split an object within each character outside the BMP: one object, or two and more."""
+    if _responses.has_text_delta(document):
+        yield from _split_delta(document)
+        return
     choice_list = choices(document)
     if "chatHistory" in document or not any(map(_has_astral, choice_list)):  # Cohere's last event repeats everything
         yield document
@@ -191,6 +202,14 @@ def _split(document: Json) -> Iterator[Json]:
     first.pop("usage", None)
     yield first
     yield from _split(second)
+
+
+def _split_delta(document: Json) -> Iterator[Json]:
+    if _ASTRAL.search(document["delta"]) is None:
+        yield document
+        return
+    yield {**document, "delta": _split_text(document["delta"], first=True)}
+    yield from _split_delta({**document, "delta": _split_text(document["delta"], first=False)})
 
 
 def _has_astral(value: Any, name: str = "") -> bool:

@@ -3,16 +3,20 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mdstream_core.emulator.model._embedding import embed, relevance, relevances
+from mdstream_core.emulator.model._hosted_tools import annotate, is_waiting, use_hosted_tools
 from mdstream_core.emulator.model._output import ModelOutput, ToolCall, apply_limits, split_tokens
 from mdstream_core.emulator.model._request import ParsedRequest
 from mdstream_core.emulator.model._rules import (
+    REFUSAL,
     apply_rules,
     describe_attachments,
     echo,
     is_reasoning_requested,
+    is_refused,
     quote_context,
     write_reasoning,
 )
@@ -39,10 +43,14 @@ def _generate(request: dict[str, Any]) -> ModelOutput:
     parsed = ParsedRequest(request)
     calls = choose_calls(parsed)
     reasoning = write_reasoning(parsed, bool(calls)) if is_reasoning_requested(request) else ""
-    if calls:
-        return ModelOutput.from_text("", reasoning, calls)
+    items = use_hosted_tools(parsed)
+    if calls or is_waiting(items):
+        return replace(ModelOutput.from_text("", reasoning, calls), items=items)
+    if is_refused(parsed):
+        return ModelOutput(reasoning=split_tokens(reasoning), refusal=split_tokens(REFUSAL))
     text = _write_text(parsed)
-    return ModelOutput.from_text(fill_requested_schema(parsed, text) or text, reasoning)
+    text = fill_requested_schema(parsed, text) or text
+    return replace(ModelOutput.from_text(text, reasoning), items=items, annotations=annotate(items, text))
 
 
 def _write_text(parsed: ParsedRequest) -> str:

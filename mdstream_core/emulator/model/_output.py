@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 _TOKEN = re.compile(r"\s?\w{1,8}|\s?[^\w\s]|\s")
@@ -40,8 +40,13 @@ class ModelOutput:
         text: Tokens of the text.
         reasoning: Tokens of the reasoning.
         tool_calls: Tool calls.
-        finish: Finish reason: `stop`, `length`, `tool_calls` …
+        finish: Finish reason: `stop`, `length`, `tool_calls`, `content_filter` …; `error` fails the response where the
+            format allows it.
         stop_reason: The stop sequence that ended the text, if any.
+        refusal: Tokens of a refusal.
+        items: Items of built-in tools, such as `{"type": "web_search_call", …}`, which precede the text; only
+            `/v1/responses` sends them.
+        annotations: Annotations of the text, such as `url_citation`; only `/v1/responses` sends them.
     """
 
     text: tuple[str, ...] = ()
@@ -49,6 +54,9 @@ class ModelOutput:
     tool_calls: tuple[ToolCall, ...] = ()
     finish: str = "stop"
     stop_reason: str | None = None
+    refusal: tuple[str, ...] = ()
+    items: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+    annotations: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     @classmethod
     def from_text(cls, text: str, reasoning: str = "", tool_calls: Iterable[ToolCall] = ()) -> "ModelOutput":
@@ -59,7 +67,8 @@ class ModelOutput:
     @property
     def token_count(self) -> int:
         """Number of tokens of the output."""
-        return len(self.text) + len(self.reasoning) + sum(4 + len(call.arguments) for call in self.tool_calls)
+        calls = sum(4 + len(call.arguments) for call in self.tool_calls)
+        return len(self.text) + len(self.reasoning) + len(self.refusal) + calls
 
 
 def _apply_stop(output: ModelOutput, stops: list[str]) -> ModelOutput:
@@ -92,13 +101,16 @@ def _truncate(output: ModelOutput, max_tokens: int) -> ModelOutput:
     max_tokens -= len(reasoning)
     text = output.text[:max_tokens]
     max_tokens -= len(text)
+    refusal = output.refusal[:max_tokens]
+    max_tokens -= len(refusal)
     calls: list[ToolCall] = []
     for call in output.tool_calls:
         if max_tokens < 4:
             break
         calls.append(replace(call, arguments=call.arguments[: max_tokens - 4]))
         max_tokens -= 4 + len(call.arguments)
-    return replace(output, reasoning=reasoning, text=text, tool_calls=tuple(calls), finish="length")
+    truncated = replace(output, reasoning=reasoning, text=text, refusal=refusal, tool_calls=tuple(calls))
+    return replace(truncated, annotations=(), finish="length")
 
 
 def apply_limits(output: ModelOutput, request: Mapping[str, Any]) -> ModelOutput:

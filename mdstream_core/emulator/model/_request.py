@@ -105,6 +105,11 @@ class ParsedRequest:
         return [tool for tool in map(_parse_tool, self.request.get("tools") or ()) if tool is not None]
 
     @cached_property
+    def hosted_tools(self) -> list[Json]:
+        """The built-in tools of a request to `/v1/responses`: `web_search`, `mcp` …"""
+        return [tool for tool in self.request.get("hosted_tools") or () if isinstance(tool, dict)]
+
+    @cached_property
     def tool_choice(self) -> str:
         """`auto`, `none`, `required`, or the name of the tool to call."""
         choice = self.request.get("tool_choice") or "auto"

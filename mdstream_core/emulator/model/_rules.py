@@ -30,6 +30,17 @@ def write_reasoning(request: ParsedRequest, calls: bool) -> str:
     return f"The user says: {about}\n{then}"
 
 
+# Refusals
+
+REFUSAL = "I'm sorry, but I can't help with that."
+_REFUSED = re.compile(r"^\W*please refuse\b", re.IGNORECASE)
+
+
+def is_refused(request: ParsedRequest) -> bool:
+    """Return whether the prompt asks for a refusal: it starts with `Please refuse`."""
+    return _REFUSED.search(request.text) is not None
+
+
 # Retrieval: the context is in the prompt, as RAG applications send it
 
 _QUERY_PATTERN = re.compile(

@@ -1,7 +1,7 @@
 """The model server behind a service: OpenAI's routes, served by a model, in the format of one real server."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any, Protocol
 
@@ -12,13 +12,16 @@ from mdstream_core.emulator._response_plan import ResponsePlan, json_plan, strea
 from mdstream_core.emulator.model import ModelFunction, ModelOutput, apply_limits
 from mdstream_core.emulator.model_server import _chat, _embeddings, _errors, _other_routes, _prompts
 from mdstream_core.emulator.model_server._continuation import ContinuationModel
+from mdstream_core.emulator.model_server._deferred import EVENT_BYTES, DeferredResponse, Generate, Generation
 from mdstream_core.emulator.model_server._errors import ModelServerError, ModelServerUnreachable, ServerLimits
-from mdstream_core.emulator.model_server._flavours import FLAVOURS, Json, ServerFlavour
+from mdstream_core.emulator.model_server._flavours import FLAVOURS, OPENAI, Json, ServerFlavour
 from mdstream_core.emulator.model_server._upstream import UpstreamModelServer
 from mdstream_core.emulator.model_server._validation import check_generate, validate_request
+from mdstream_core.emulator.model_server.responses import ResponsesRoutes
 
 __all__ = [
     "FLAVOURS",
+    "OPENAI",
     "BuiltInModelServer",
     "ModelServer",
     "ModelServerUnreachable",
@@ -27,22 +30,7 @@ __all__ = [
 ]
 
 
-_EVENT_BYTES = 250  # bytes of one token's event, estimated
-
-
-@dataclass(frozen=True, slots=True)
-class _DeferredResponse:
-    """A response that is computed but not written yet.
-
-    Attributes:
-        size: Bytes that it will have, estimated.
-        write: Writes the response. It may run on another thread, so it must not change the server's state.
-    """
-
-    size: int
-    write: Callable[[], ResponsePlan]
-
-
+_DEFAULT_CONTEXT = 2_048  # tokens
 _RERANK = ("/rerank", "/v1/rerank", "/v2/rerank")
 _SCORE = ("/score", "/v1/score")
 
@@ -72,7 +60,7 @@ class BuiltInModelServer:
 
     Args:
         model: Produces the output for an OpenAI-shaped request.
-        flavour: The server whose format is imitated: a key of `FLAVOURS`.
+        flavour: The server whose format is imitated: a key of `FLAVOURS`, or a flavour.
         limits: Models, context window and sizes.
         content_type: `content-type` of streams, instead of the flavour's.
     """
@@ -80,20 +68,21 @@ class BuiltInModelServer:
     def __init__(
         self,
         model: ModelFunction,
-        flavour: str = "vllm",
+        flavour: str | ServerFlavour = "vllm",
         limits: ServerLimits | None = None,
         content_type: str | None = None,
     ) -> None:
         limits = limits or ServerLimits()
-        if flavour not in FLAVOURS:
+        if isinstance(flavour, str) and flavour not in FLAVOURS:
             raise ValueError(f"flavour={flavour!r} is unknown (hint: use one of {', '.join(FLAVOURS)})")
-        self.flavour: ServerFlavour = FLAVOURS[flavour]
+        self.flavour = FLAVOURS[flavour] if isinstance(flavour, str) else flavour
         self._content_type = content_type or self.flavour.content_type
         self._model = ContinuationModel(model)
         self._limits = limits
         self._ids = count(1)
         self._cache = _prompts.PrefixCache()
-        self._routes: dict[tuple[str, str], Callable[[Json], ResponsePlan | _DeferredResponse]] = {
+        self._responses = _create_responses_routes(self.flavour, self._generate_chat, self._content_type)
+        self._routes: dict[tuple[str, str], Callable[[Json], ResponsePlan | DeferredResponse]] = {
             ("POST", "/v1/chat/completions"): self._complete_chat,
             ("POST", "/v1/completions"): self._complete_prompt,
             ("POST", "/v1/embeddings"): _compute(lambda request: _embeddings.build_embeddings(request, limits)),
@@ -113,6 +102,8 @@ class BuiltInModelServer:
     async def handle_request(self, method: str, path: str, body: bytes) -> ResponsePlan:
         """Build the plan for one request."""
         route = self._routes.get((method, path.rstrip("/")))
+        if route is None and self._responses is not None:
+            route = self._responses.find_route(method, path)
         if route is None:
             status = 405 if any(path == other for _, other in self._routes) else 404
             return json_plan(status, {"detail": {404: "Not Found", 405: "Method Not Allowed"}[status]})
@@ -134,12 +125,12 @@ class BuiltInModelServer:
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    def _complete_chat(self, request: Json) -> _DeferredResponse:
+    def _complete_chat(self, request: Json) -> DeferredResponse:
         if not isinstance(request.get("messages"), list):
             raise ModelServerError(400, "messages: Input should be a valid list", param="messages")
         return self._respond(request, _chat.CHAT, "chatcmpl", [request])
 
-    def _complete_prompt(self, request: Json) -> _DeferredResponse:
+    def _complete_prompt(self, request: Json) -> DeferredResponse:
         prompt = request.get("prompt")
         if prompt is None:
             raise ModelServerError(400, "prompt: Field required", param="prompt")
@@ -147,11 +138,21 @@ class BuiltInModelServer:
         requests = [{**request, "messages": [{"role": "user", "content": str(text)}]} for text in prompts]
         return self._respond(request, _chat.COMPLETION, "cmpl", requests)
 
-    def _generate(self, request: Json, write: Callable[[ModelOutput], ResponsePlan]) -> _DeferredResponse:
+    def _generate(self, request: Json, write: Callable[[ModelOutput], ResponsePlan]) -> DeferredResponse:
         check_generate(request)
         openai_request = _other_routes.to_openai_request(request)
         output = apply_limits(self._run_model(openai_request), {"max_tokens": MAX_OUTPUT_TOKENS, **openai_request})
-        return _DeferredResponse(output.token_count * _EVENT_BYTES, lambda: write(output))
+        return DeferredResponse(output.token_count * EVENT_BYTES, lambda: write(output))
+
+    def _generate_chat(self, request: Json) -> Generation:
+        """Generate the output for the chat request of `/v1/responses`."""
+        size = self._check_request(request)
+        limit = MAX_OUTPUT_TOKENS // (1 + _requested_logprobs(request))
+        max_tokens = min(_requested_tokens(request) or limit, limit)
+        output = apply_limits(self._run_model(request), {**request, "max_tokens": max_tokens})
+        cached = min(size, self._cache.count_cached(_prompts.build_prompt_text(request)))
+        remaining = max((self._limits.context or _DEFAULT_CONTEXT) - size, 1)
+        return Generation(output, size, cached, _requested_tokens(request) or remaining)
 
     def _run_model(self, request: Json) -> ModelOutput:
         try:
@@ -163,10 +164,10 @@ class BuiltInModelServer:
             output = replace(output, text=text_with_reasoning, reasoning=())
         return output
 
-    def _respond(self, request: Json, writer: _chat.Writer, prefix: str, requests: list[Json]) -> _DeferredResponse:
+    def _respond(self, request: Json, writer: _chat.Writer, prefix: str, requests: list[Json]) -> DeferredResponse:
         completion = self._complete_choices(request, prefix, requests)
         size = sum(output.token_count for output in completion.outputs) * (1 + (request.get("top_logprobs") or 0))
-        return _DeferredResponse(size * _EVENT_BYTES, lambda: self._write_response(request, writer, completion))
+        return DeferredResponse(size * EVENT_BYTES, lambda: self._write_response(request, writer, completion))
 
     def _write_response(self, request: Json, writer: _chat.Writer, completion: _chat.Completion) -> ResponsePlan:
         chunks, body = writer
@@ -222,9 +223,14 @@ class BuiltInModelServer:
         return size
 
 
-def _compute(write: Callable[[Json], ResponsePlan]) -> Callable[[Json], _DeferredResponse]:
+def _create_responses_routes(flavour: ServerFlavour, generate: Generate, content_type: str) -> ResponsesRoutes | None:
+    """Create the routes of `/v1/responses`, if the server has them."""
+    return None if flavour.responses is None else ResponsesRoutes(flavour.responses, generate, content_type)
+
+
+def _compute(write: Callable[[Json], ResponsePlan]) -> Callable[[Json], DeferredResponse]:
     """Build a route that uses no state of the server, so that a large request may run on a thread."""
-    return lambda request: _DeferredResponse(0, lambda: write(request))
+    return lambda request: DeferredResponse(0, lambda: write(request))
 
 
 def _requested_tokens(request: Json) -> int | None:

@@ -119,6 +119,7 @@ class ChatChunkWriter:
         flavour = self._flavour
         yield from ((flavour.reasoning(token), None) for token in output.reasoning)
         yield from ((flavour.text(token), token) for token in output.text)
+        yield from (({"refusal": token}, None) for token in output.refusal)
         for index, call in enumerate(output.tool_calls):
             yield from ((delta, None) for delta in flavour.calls(index, call))
 
@@ -136,7 +137,9 @@ def _chat_choice(flavour: ServerFlavour, completion: Completion, index: int, out
         for call in output.tool_calls
     ]
     text = "".join(output.text)
-    message: Json = {"role": "assistant", "content": text if text or not calls else None}
+    message: Json = {"role": "assistant", "content": text if text or not (calls or output.refusal) else None}
+    if output.refusal:
+        message["refusal"] = "".join(output.refusal)
     if calls:
         message["tool_calls"] = calls
     if output.reasoning:

@@ -9,13 +9,23 @@ from mdstream_core.emulator.model_server._flavours import ServerFlavour
 class ModelServerError(Exception):
     """The model server rejects the request."""
 
-    def __init__(self, status: int, message: str, kind: str = "BadRequestError", param: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        kind: str = "BadRequestError",
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.kind, self.param = status, message, kind, param
+        self.status, self.message, self.kind, self.param, self.code = status, message, kind, param, code
 
     def build_response(self, flavour: ServerFlavour) -> ResponsePlan:
         """Build the error response in the format of the server."""
-        return json_plan(self.status, flavour.error(self.status, self.message, self.kind, self.param))
+        body = flavour.error(self.status, self.message, self.kind, self.param)
+        if flavour.has_error_codes:
+            body["error"]["code"] = self.code
+        return json_plan(self.status, body)
 
 
 class ModelServerUnreachable(Exception):

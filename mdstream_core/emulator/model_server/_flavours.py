@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mdstream_core.emulator.model import ModelOutput, ToolCall
+from mdstream_core.emulator.model_server import _responses_formats as _formats
 
 Json = dict[str, Any]
 
@@ -36,6 +37,8 @@ class ServerFlavour:
         omits_nulls: Whether fields that are null are left out.
         details: Whether usage has details.
         has_inline_reasoning: Whether reasoning is in the text, in `<think>` tags, for servers without a field for it.
+        responses: The format of `/v1/responses`; `None` for servers without it.
+        has_error_codes: Whether errors have OpenAI's codes, e.g. `context_length_exceeded`.
     """
 
     name: str
@@ -56,6 +59,8 @@ class ServerFlavour:
     last_top: Json = field(default_factory=dict)
     omits_nulls: bool = False
     details: bool = True
+    responses: _formats.ResponsesFormat | None = None
+    has_error_codes: bool = False
 
 
 def _content(fragment: str) -> Json:
@@ -106,6 +111,11 @@ def _vllm_error(status: int, message: str, kind: str, param: str | None) -> Json
     return {"error": {"message": message, "type": kind, "param": param, "code": status}}
 
 
+def _openai_error(status: int, message: str, kind: str, param: str | None) -> Json:
+    kind = kind if kind.endswith("_error") else "invalid_request_error"
+    return {"error": {"message": message, "type": kind, "param": param, "code": None}}
+
+
 def _flat_error(status: int, message: str, kind: str, param: str | None) -> Json:
     return {"object": "error", "message": message, "type": kind, "param": param, "code": status}
 
@@ -145,6 +155,7 @@ FLAVOURS = {
         opening_top={"prompt_token_ids": None, "prompt_text": None},
         last_top={"system_fingerprint": "vllm-0.32.0-0bdc2ded"},
         finish=_vllm_finish,
+        responses=_formats.VLLM,
     ),
     # vLLM 0.11 to 0.13, which OCI's containers use: both names of the reasoning field
     "vllm-0.13": ServerFlavour(
@@ -158,6 +169,7 @@ FLAVOURS = {
         extra={"token_ids": None},
         opening_top={"prompt_token_ids": None},
         finish=_vllm_finish,
+        responses=_formats.VLLM_OLD,
     ),
     "sglang": ServerFlavour(
         "sglang",
@@ -207,5 +219,17 @@ FLAVOURS = {
         omits_nulls=True,
         details=False,
         sends_done=False,
+        responses=_formats.TRANSFORMERS,
     ),
 }
+#: OpenAI's own format, in which OCI Generative AI serves `/openai/v1/responses`.
+OPENAI = ServerFlavour(
+    "openai",
+    opening={"role": "assistant", "content": "", "refusal": None},
+    text=_content,
+    reasoning=lambda fragment: {"reasoning_content": fragment},
+    calls=_calls_in_fragments,
+    error=_openai_error,
+    responses=_formats.OPENAI,
+    has_error_codes=True,
+)

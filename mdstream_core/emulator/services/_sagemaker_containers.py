@@ -16,6 +16,7 @@ from mdstream_core.emulator.model import split_tokens
 from mdstream_core.emulator.model_server import ModelServer
 from mdstream_core.emulator.model_server._embeddings import build_token_vectors, build_vectors
 from mdstream_core.emulator.model_server._errors import ModelServerError
+from mdstream_core.emulator.model_server.responses import is_responses_request
 
 Json = dict[str, Any]
 ContainerFunction = Callable[[ModelServer, RecordedRequest, Json], Awaitable[ResponsePlan]]
@@ -39,6 +40,8 @@ _VLLM_ROUTES = {
 async def vllm(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
     """vLLM, and SGLang for chat."""
     route = next((route for name, route in _VLLM_ROUTES.items() if name in request), None)
+    if is_responses_request(request):
+        route = "/v1/responses"
     if route is None:
         text = "Cannot find suitable handler for request. Supported types: chat, completions, embeddings, score, rerank"
         return json_plan(400, {"error": {"message": text, "type": "BadRequestError", "param": None, "code": 400}})

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mdstream_core.emulator._recorded_request import RecordedRequest
-from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget
+from mdstream_core.emulator._request_target import RateLimitScope, RequestTarget, read_json_object
 from mdstream_core.emulator._response_plan import Fields, ResponsePlan, collect_chunks
 from mdstream_core.emulator.faults.error_responses import ERROR_RESPONSES, oci_error_response
 from mdstream_core.emulator.faults.trailers import REASONS, TRAILERS
 from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
+from mdstream_core.emulator.model_server.responses import is_responses_request
 
 OCID = "ocid1.datasciencemodeldeployment.oc1.iad.emulated"
 MAX_REQUEST_BYTES = 10 * 1024 * 1024  # bytes of a request's body
@@ -109,6 +110,8 @@ class ModelDeploymentService:
     def _route(self, http_request: RecordedRequest) -> str:
         if self._default_route != "auto":
             return self._default_route
+        if is_responses_request(read_json_object(http_request)):
+            return "/v1/responses"
         return next((route for field, route in _ROUTES_BY_FIELD if field in http_request.body), "/v1/chat/completions")
 
     async def _forward(self, http_request: RecordedRequest, operation: str, suffix: str) -> ResponsePlan:

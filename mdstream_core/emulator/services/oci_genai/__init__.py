@@ -1,5 +1,6 @@
-"""OCI Generative AI: chat, text generation, embeddings and reranking in Oracle's own formats, and OpenAI's."""
+"""OCI Generative AI: chat, text generation, embeddings, reranking, guardrails; Oracle's own formats, and OpenAI's."""
 
-from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT, GenerativeAIService
+from mdstream_core.emulator.services.oci_genai.guardrails import GuardrailRules
+from mdstream_core.emulator.services.oci_genai.service import COMPARTMENT, CONVERSATION_STORE, GenerativeAIService
 
-__all__ = ["COMPARTMENT", "GenerativeAIService"]
+__all__ = ["COMPARTMENT", "CONVERSATION_STORE", "GenerativeAIService", "GuardrailRules"]

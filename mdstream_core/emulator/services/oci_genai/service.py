@@ -29,6 +29,7 @@ from mdstream_core.emulator._response_plan import (
 from mdstream_core.emulator.faults.error_responses import oci_error_response
 from mdstream_core.emulator.model_server import ModelServer, ModelServerUnreachable
 from mdstream_core.emulator.services.oci_genai import embeddings, responses
+from mdstream_core.emulator.services.oci_genai.guardrails import GuardrailRules, build_guardrails
 from mdstream_core.emulator.services.oci_genai.model_rules import RANGES, check_model_rules, check_ranges
 from mdstream_core.emulator.services.oci_genai.requests import (
     PARSERS,
@@ -39,8 +40,11 @@ from mdstream_core.emulator.services.oci_genai.requests import (
 )
 
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
+CONVERSATION_STORE = "ocid1.generativeaiconversationstore.oc1..emulated"
 
 _ACTIONS = "/20231130/actions/"
+_GUARDRAILS = "applyGuardrails"  # the only action without a model
+_STATEFUL = {"responses", "conversations"}  # paths that need a conversation store
 _OPENAI = ("/openai/v1/", "/20231130/actions/v1/")
 _NOT_FOUND_MESSAGE = "Authorization failed or requested resource not found."
 _TOO_MANY_MESSAGE = (
@@ -61,7 +65,9 @@ class GenerativeAIService:
         model_server: The model server behind the service.
         find_problem: Checks the credentials; returns what is wrong with them, or `None`.
         ending: How streams end: `eof`, `done`, `hang`; `""` is the default of each family.
+        responses_server: The server of `/v1/responses`, if it is another one.
         any_model: Accept models whose name has no family's prefix.
+        guardrails: What `applyGuardrails` finds.
 
     Raises:
         ValueError: The ending does not exist.
@@ -72,15 +78,19 @@ class GenerativeAIService:
         model_server: ModelServer,
         find_problem: Callable[[RecordedRequest], str | None] = lambda http_request: None,
         ending: str = "",
+        responses_server: ModelServer | None = None,
         *,
         any_model: bool = False,
+        guardrails: GuardrailRules | None = None,
     ) -> None:
         if ending and ending not in _ENDINGS:
             raise ValueError(f"oci_genai_ending={ending!r} is unknown (hint: use one of {', '.join(_ENDINGS)})")
         self._model_server = model_server
+        self._responses_server = responses_server or model_server
         self._authenticate = find_problem
         self._ending = ending
         self._any_model = any_model
+        self._guardrails = guardrails or GuardrailRules()
         self._actions = {
             "chat": self._chat,
             "generateText": self._generate_text,
@@ -121,8 +131,9 @@ class GenerativeAIService:
         for base in _OPENAI:
             if http_request.path.startswith(base):
                 return await self._openai(http_request, http_request.path.removeprefix(base))
-        action = self._actions.get(http_request.path.removeprefix(_ACTIONS))
-        if action is None:
+        name = http_request.path.removeprefix(_ACTIONS)
+        action = self._actions.get(name)
+        if action is None and name != _GUARDRAILS:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
         if http_request.method != "POST":
             raise RequestRejected(405, "MethodNotAllowed", f"Method {http_request.method} is not allowed")
@@ -131,6 +142,9 @@ class GenerativeAIService:
             raise RequestRejected(400, "MissingParameter", "compartmentId may not be null")
         if body["compartmentId"] != COMPARTMENT:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
+        if action is None:
+            rules, size = self._guardrails, len(http_request.body)
+            return await run_heavy(size, lambda: json_plan(200, build_guardrails(body, rules)))
         return await action(body, self._check_model(_requested_model(body.get("servingMode"))))
 
     async def _openai(self, http_request: RecordedRequest, path: str) -> ResponsePlan:
@@ -142,16 +156,18 @@ class GenerativeAIService:
             raise RequestRejected(400, "MissingParameter", "opc-compartment-id header is missing")
         if compartment not in {None, COMPARTMENT}:
             raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
-        if http_request.method == "POST":
+        is_stateful = path.partition("/")[0] in _STATEFUL
+        if is_stateful:
+            _check_conversation_store(http_request)
+        server = self._responses_server if is_stateful else self._model_server
+        if http_request.method == "POST" and path != "conversations":
             body = _parse_body(http_request)
             if "store" in body and path == "chat/completions":
                 raise malformed_request("store is not supported")
             model = self._check_model(str(body.get("model") or ""))
             if (server_name := await self._server_model_name(model)) != model:
-                return await self._model_server.handle_request(
-                    "POST", f"/v1/{path}", _json.dumps({**body, "model": server_name})
-                )
-        return await self._model_server.handle_request(http_request.method, f"/v1/{path}", http_request.body)
+                return await server.handle_request("POST", f"/v1/{path}", _json.dumps({**body, "model": server_name}))
+        return await server.handle_request(http_request.method, f"/v1/{path}", http_request.body)
 
     def _check_model(self, model: str) -> str:
         if not (self._any_model or model.startswith(_MODEL_PREFIXES)):
@@ -229,6 +245,15 @@ class GenerativeAIService:
         ending = _ENDINGS[self._ending or _DEFAULT_ENDINGS.get(responses.model_family(model), "eof")]
         chunks = [*(_sse.event(event) for event in events), *ending]
         return replace(stream_plan(chunks, "text/event-stream"), whole=_json.dumps(whole))
+
+
+def _check_conversation_store(http_request: RecordedRequest) -> None:
+    """Require the header that names the conversation store, unless the response is not to be stored."""
+    store = http_request.headers.get("opc-conversation-store-id")
+    if store is None and read_json_object(http_request).get("store") is not False:
+        raise RequestRejected(400, "MissingParameter", "opc-conversation-store-id header is missing")
+    if store not in {None, CONVERSATION_STORE}:
+        raise RequestRejected(404, "NotAuthorizedOrNotFound", _NOT_FOUND_MESSAGE)
 
 
 def _events(api_format: str, model: str, document: Json, request: Json) -> Iterator[Json]:

@@ -1,0 +1,55 @@
+"""A Chainlit chat that shows the partial answer and one sentence when a stream fails.
+
+pip install chainlit "mdstream-llm[langchain]"
+MDSTREAM_ENDPOINT=https://… chainlit run examples/chainlit_chat.py
+"""
+
+import asyncio
+import os
+from contextlib import aclosing
+
+import chainlit as cl
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from langchain_mdstream import ChatOCIModelDeployment
+from mdstream_core import MDStreamError
+
+chat = ChatOCIModelDeployment(
+    endpoint=os.environ["MDSTREAM_ENDPOINT"], auth_type=os.environ.get("MDSTREAM_AUTH_TYPE", "none")
+)
+
+
+def read_history() -> list[BaseMessage]:
+    """Return the conversation for the model, without failure sentences and Chainlit's own messages."""
+    kinds = {"user_message": HumanMessage, "assistant_message": AIMessage}
+    messages = cl.chat_context.get()
+    return [
+        kinds[message.type](message.content)
+        for message in messages
+        if message.type == "user_message" or (message.metadata or {}).get("is_answer")
+    ]
+
+
+@cl.on_message
+async def answer(message: cl.Message) -> None:
+    """Stream the answer to the page; the text that has arrived stays, however the stream ends."""
+    cl.user_session.set("task", asyncio.current_task())
+    reply, failure = cl.Message("", metadata={"is_answer": True}), None
+    try:
+        async with aclosing(chat.astream(read_history())) as chunks:
+            async for chunk in chunks:
+                await reply.stream_token(chunk.text)
+    except MDStreamError as error:
+        failure = f"The answer was interrupted ({error.code or type(error).__name__})."
+    finally:
+        if reply.content:
+            await reply.send()
+    if failure:
+        await cl.ErrorMessage(failure).send()
+
+
+@cl.on_chat_end
+def stop() -> None:
+    """Cancel the answer when the user leaves: Chainlit itself cancels it for the stop button only."""
+    if task := cl.user_session.get("task"):
+        task.cancel()
