@@ -20,11 +20,15 @@ class Contender:
         astream: Starts an async stream; returns an async iterator, or an awaitable of one (LlamaIndex); `None` if
             there is none.
         text: Returns the text of a chunk.
+        complete: Requests a response that is not streamed; `None` if there is no such call.
+        acomplete: The same, async.
     """
 
     stream: Callable[[], Any]
     astream: Callable[[], Any] | None
     text: Callable[[Any], str]
+    complete: Callable[[], Any] | None = None
+    acomplete: Callable[[], Any] | None = None
 
 
 class NotInstalled(Exception):
@@ -63,6 +67,7 @@ class Entry:
 LANGCHAIN_FLOOR = Entry("floor: a model in memory", "benchmarks.floors_langchain:from_memory")
 LANGCHAIN_SOCKET = Entry("floor: LangChain fed by a raw socket", "benchmarks.floors_langchain:from_socket")
 LLAMAINDEX_FLOOR = Entry("floor: an LLM in memory", "benchmarks.floors_llamaindex:from_memory")
+LLAMAINDEX_SOCKET = Entry("floor: LlamaIndex fed by a raw socket", "benchmarks.floors_llamaindex:from_socket")
 SOCKET = Entry("raw socket + json, no framework", "benchmarks.floors_plain:raw_socket")
 HTTPX = Entry("stock httpx + json, no framework", "benchmarks.floors_plain:stock_httpx")
 

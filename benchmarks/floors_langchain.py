@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from benchmarks.contenders import PROMPT, Contender
 from benchmarks.floors_plain import AsyncSocket, Socket
@@ -19,6 +19,10 @@ class _Floor(BaseChatModel):
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         raise NotImplementedError
+
+
+def _result(text: str) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
 
 
 class MemoryModel(_Floor):
@@ -35,6 +39,12 @@ class MemoryModel(_Floor):
     ) -> AsyncIterator[ChatGenerationChunk]:
         for text in self.texts:
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return _result("".join(self.texts))
+
+    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return _result("".join(self.texts))
 
 
 class SocketModel(_Floor):
@@ -53,10 +63,22 @@ class SocketModel(_Floor):
         async for text in self.async_source.stream():
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
 
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return _result(self.source.complete())
+
+    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return _result(await self.async_source.complete())
+
 
 def contender(model: BaseChatModel) -> Contender:
     """Create a contender from a chat model."""
-    return Contender(lambda: model.stream(PROMPT), lambda: model.astream(PROMPT), lambda chunk: chunk.text)
+    return Contender(
+        lambda: model.stream(PROMPT),
+        lambda: model.astream(PROMPT),
+        lambda chunk: chunk.text,
+        lambda: model.invoke(PROMPT),
+        lambda: model.ainvoke(PROMPT),
+    )
 
 
 def from_memory(source: Source, pem: bytes | None) -> Contender:

@@ -42,6 +42,13 @@ class Socket:
         while not lines.is_complete:
             yield from lines.texts(self._socket.recv(_SIZE))
 
+    def complete(self) -> str:
+        self._socket.sendall(self._request)
+        data = b""
+        while (text := _document(data)) is None:
+            data += self._socket.recv(_SIZE)
+        return text
+
 
 class AsyncSocket:
     """A connection with asyncio's streams."""
@@ -52,19 +59,31 @@ class AsyncSocket:
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def stream(self) -> AsyncIterator[str]:
-        if self._open is None:
-            self._open = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        reader, writer = self._open
-        writer.write(self._request)
+        reader = await self._send()
         lines = Lines()
         while not lines.is_complete:
             for text in lines.texts(await reader.read(_SIZE)):
                 yield text
 
+    async def complete(self) -> str:
+        reader = await self._send()
+        data = b""
+        while (text := _document(data)) is None:
+            data += await reader.read(_SIZE)
+        return text
+
+    async def _send(self) -> asyncio.StreamReader:
+        if self._open is None:
+            self._open = await asyncio.open_connection(self._parts.hostname, self._parts.port)
+        reader, writer = self._open
+        writer.write(self._request)
+        return reader
+
 
 def raw_socket(source: Source, pem: bytes | None) -> Contender:
     """The minimal cost and latency of a token."""
-    return Contender(Socket(source).stream, AsyncSocket(source).stream, str)
+    sync, awaited = Socket(source), AsyncSocket(source)
+    return Contender(sync.stream, awaited.stream, str, sync.complete, awaited.complete)
 
 
 def stock_httpx(source: Source, pem: bytes | None) -> Contender:
@@ -83,11 +102,26 @@ def stock_httpx(source: Source, pem: bytes | None) -> Contender:
                 if line.startswith("data: {") and (text := _text(json.loads(line[6:]))):
                     yield text
 
-    return Contender(stream, astream, str)
+    def complete() -> str:
+        return client.post(source.url, json={}).json()["choices"][0]["message"]["content"]  # type: ignore[no-any-return]
+
+    async def acomplete() -> str:
+        response = await async_client.post(source.url, json={})
+        return response.json()["choices"][0]["message"]["content"]  # type: ignore[no-any-return]
+
+    return Contender(stream, astream, str, complete, acomplete)
 
 
 def _request(path: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\n{{}}".encode()
+
+
+def _document(data: bytes) -> str | None:
+    """Return the text of a response that is not streamed; `None` while it is incomplete."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    if not body or len(body) < int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]):
+        return None
+    return json.loads(body)["choices"][0]["message"]["content"]  # type: ignore[no-any-return]
 
 
 def _text(payload: dict) -> str:

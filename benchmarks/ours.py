@@ -16,13 +16,15 @@ def core(source: Source, pem: bytes | None) -> Contender:
     service = Service(OCIModelDeployment(_endpoint(source)), auth=_signer(pem))
     payload = {"model": "odsc-llm", "messages": [{"role": "user", "content": PROMPT}]}
 
-    def call() -> Any:
-        return service.call(OpenAIChat(), payload)
+    def call(*, stream: bool = True) -> Any:
+        return service.call(OpenAIChat(), payload, stream=stream)
 
     return Contender(
         lambda: service.client.stream(call()),
         lambda: service.async_client.stream(call()),
         lambda event: event.text if isinstance(event, TextDelta) else "",
+        lambda: service.client.complete(call(stream=False)),
+        lambda: service.async_client.complete(call(stream=False)),
     )
 
 

@@ -31,7 +31,8 @@ def langchain_oci_deployment(source: Source, pem: bytes | None) -> Contender:
     from benchmarks.floors_langchain import contender
 
     auth = {"signer": _signer(pem) if pem else _basic_auth()}
-    streaming = contender(ChatOCIModelDeployment(endpoint=f"{source.url}/predict", auth=auth, streaming=True))
+    streamed = source.mode != "whole"
+    streaming = contender(ChatOCIModelDeployment(endpoint=f"{source.url}/predict", auth=auth, streaming=streamed))
     return replace(streaming, astream=None) if pem else streaming
 
 
@@ -49,7 +50,8 @@ def langchain_oci_genai(source: Source, pem: bytes | None) -> Contender:
         "provider": "meta",
         "compartment_id": COMPARTMENT,
     }
-    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **fields))
+    streaming = contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **fields))
+    return replace(streaming, complete=None, acomplete=None)  # the server has no such response in OCI's format
 
 
 def langchain_openai(source: Source, pem: bytes | None) -> Contender:

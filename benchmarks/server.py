@@ -2,8 +2,8 @@
 
 The path selects the response: `/burst/2000/…` sends 2,000 tokens as fast as they are read, one event per HTTP chunk;
 `/paced/200/…` sends one token a millisecond (asyncio sets TCP_NODELAY, so each is its own segment); their format is in
-`benchmarks.wire_formats`. `/embed/…` returns vectors (`benchmarks.vectors`). A request with a tool's result receives
-one token.
+`benchmarks.wire_formats`. `/whole/20/…` sends the same text without streaming. `/embed/…` returns vectors
+(`benchmarks.vectors`). A request with a tool's result receives one token.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import vectors
-from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, handshake, token
+from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, document, handshake, token
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ class Source:
 
     Attributes:
         port: Port of the server.
-        mode: `burst` or `paced`.
+        mode: `burst`, `paced` or `whole`.
         count: Number of tokens.
     """
 
@@ -119,6 +119,10 @@ async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.Stream
                 continue
             response = choose_wire_format(path)
             _, mode, count, *_ = path.split("/")
+            if mode == "whole":
+                await reader.readexactly(int(fields.get("content-length", "0")))
+                writer.write(document(int(count)))
+                continue
             if "sec-websocket-key" in fields:
                 writer.write(handshake(fields))
                 await reader.read(_PIECE)  # the request

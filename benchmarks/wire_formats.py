@@ -155,6 +155,15 @@ def choose_wire_format(path: str) -> WireFormat:
     return named[0] if named else GENERIC if path.endswith("/actions/chat") else OPENAI
 
 
+def document(count: int) -> bytes:
+    """Encode a response of OpenAI's format that is not streamed, with the texts of so many chunks."""
+    message = {"role": "assistant", "content": "".join(map(token, range(count)))}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    body = _json(_openai(0) | {"object": "chat.completion", "choices": [choice], "usage": _USAGE})
+    fields = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nopc-request-id: b\r\n"
+    return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode() + body
+
+
 def handshake(fields: dict[str, str]) -> bytes:
     """Encode the response to a WebSocket handshake."""
     digest = hashlib.sha1(f"{fields['sec-websocket-key']}{_GUID}".encode()).digest()

@@ -9,7 +9,8 @@ A stream that failed raises an error with the output so far; it is never reporte
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mdstream_core import MissingExtra, RateLimit, __version__
+import mdstream_core
+from mdstream_core import MissingExtra, __version__
 
 try:
     import langchain_core  # noqa: F401
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         load_image,
         to_data_uri,
     )
+    from mdstream_core import RateLimit
 
 __all__ = [
     "IMAGE_EMBEDDING_MODELS",
@@ -160,6 +162,8 @@ def __getattr__(name: str) -> Any:
     """Import an exported class, or a module, when it is first used."""
     if name in _CLASSES:
         return import_module(f"{__name__}.{name}")
+    if name == "RateLimit":
+        return mdstream_core.RateLimit
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

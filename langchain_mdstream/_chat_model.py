@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -15,16 +15,12 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict
 
+import mdstream_core
 from langchain_mdstream._call_headers import hide_call_headers, hide_headers
 from langchain_mdstream._connection_fields import ModelKind
-from langchain_mdstream._content_events import ContentEvent, ContentEventBuilder
-from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
-from langchain_mdstream._messages import openai_messages
-from langchain_mdstream._output_items import items_to_send
 from langchain_mdstream._profiles import known_profile
-from langchain_mdstream._responses import ChunkBuilder, build_result
 from langchain_mdstream._responses_fields import (
     RESPONSES_DIALECT,
     RESPONSES_PARAMETERS,
@@ -33,9 +29,24 @@ from langchain_mdstream._responses_fields import (
 )
 from langchain_mdstream._rows import ChatRows
 from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
-from langchain_mdstream._structured import Method, build_structured_output
-from langchain_mdstream._tools import Tool, openai_tool
-from mdstream_core import Call, Dialect, ReasoningHistory, SendReasoning, has_assistant_messages
+from mdstream_core._lazy import LazyModule
+from mdstream_core.options import SendReasoning
+
+if TYPE_CHECKING:
+    from langchain_mdstream import _content_events, _messages, _output_items, _responses, _structured, _tools
+    from langchain_mdstream._content_events import ContentEvent
+    from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
+    from langchain_mdstream._responses import ChunkBuilder
+    from langchain_mdstream._structured import Method
+    from langchain_mdstream._tools import Tool
+    from mdstream_core import Call, Dialect
+else:
+    _content_events = LazyModule("langchain_mdstream._content_events")
+    _messages = LazyModule("langchain_mdstream._messages")
+    _output_items = LazyModule("langchain_mdstream._output_items")
+    _responses = LazyModule("langchain_mdstream._responses")
+    _structured = LazyModule("langchain_mdstream._structured")
+    _tools = LazyModule("langchain_mdstream._tools")
 
 
 @hide_call_headers
@@ -66,7 +77,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         call = self._create_chat_call(messages, stop, kwargs, stream=False)
         with map_errors():
             response = self.service.client.complete(call)
-        return build_result(response, self.provider_name, self._model_name(kwargs))
+        return _responses.build_result(response, self.provider_name, self._model_name(kwargs))
 
     async def _agenerate(
         self,
@@ -79,7 +90,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         call = self._create_chat_call(messages, stop, kwargs, stream=False)
         with map_errors():
             response = await self.service.async_client.complete(call)
-        return build_result(response, self.provider_name, self._model_name(kwargs))
+        return _responses.build_result(response, self.provider_name, self._model_name(kwargs))
 
     def _stream(
         self,
@@ -120,9 +131,9 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> Iterator[ContentEvent]:
+    ) -> "Iterator[ContentEvent]":
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        content = ContentEventBuilder(self.provider_name, self._model_name(kwargs), run_manager)
+        content = _content_events.ContentEventBuilder(self.provider_name, self._model_name(kwargs), run_manager)
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
                 yield from content.convert(event)
@@ -134,10 +145,10 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
-    ) -> AsyncIterator[ContentEvent]:
+    ) -> "AsyncIterator[ContentEvent]":
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
-        content = ContentEventBuilder(self.provider_name, self._model_name(kwargs), run_manager)
+        content = _content_events.ContentEventBuilder(self.provider_name, self._model_name(kwargs), run_manager)
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
@@ -148,7 +159,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
 
     def bind_tools(
         self,
-        tools: Sequence[Tool],
+        tools: "Sequence[Tool]",
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         strict: bool | None = None,
@@ -172,7 +183,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
             A runnable whose messages may have `tool_calls`.
         """
         allows_any = self._uses_responses_api(kwargs)
-        converted = [openai_tool(tool, strict=strict, allows_any=allows_any) for tool in tools]
+        converted = [_tools.openai_tool(tool, strict=strict, allows_any=allows_any) for tool in tools]
         choice = _tool_choice(tool_choice, converted) if converted else None
         options = {"tools": converted or None, "tool_choice": choice, "parallel_tool_calls": parallel_tool_calls}
         return self.bind(**{name: value for name, value in options.items() if value is not None}, **kwargs)
@@ -181,7 +192,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         self,
         schema: dict[str, Any] | type | None = None,
         *,
-        method: Method = "json_schema",
+        method: "Method" = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
@@ -202,9 +213,11 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         Returns:
             A runnable that returns instances of a Pydantic class, or dicts.
         """
-        return build_structured_output(self, schema, method=method, include_raw=include_raw, strict=strict, **kwargs)
+        return _structured.build_structured_output(
+            self, schema, method=method, include_raw=include_raw, strict=strict, **kwargs
+        )
 
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None) -> int:
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: "Sequence[Tool] | None" = None) -> int:
         """Return the number of tokens of a conversation, with chat template and tools.
 
         The model server counts them where it can (`count_tokens`), else `custom_get_token_ids` (without tools), else
@@ -214,8 +227,8 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
             messages: The conversation.
             tools: The tools that are bound, as for `bind_tools`.
         """
-        converted = [openai_tool(tool) for tool in tools or ()]
-        response = self._tokenize({"messages": openai_messages(messages), "tools": converted or None})
+        converted = [_tools.openai_tool(tool) for tool in tools or ()]
+        response = self._tokenize({"messages": _messages.openai_messages(messages), "tools": converted or None})
         if response is not None:
             return int(response["count"])
         if self.custom_get_token_ids is not None:
@@ -244,13 +257,13 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
 
     def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
-    ) -> Call:
+    ) -> "Call":
         default = None if "tool_choice" in self.model_kwargs else self.tool_choice
         choice = kwargs.get("tool_choice", default)
         if choice is not None and (tools := kwargs.get("tools")):
             kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
         inputs = self._responses_inputs(messages, kwargs) if self._uses_responses_api(kwargs) else None
-        inputs = inputs or {"messages": openai_messages(messages, reasoning=True)}
+        inputs = inputs or {"messages": _messages.openai_messages(messages, reasoning=True)}
         return self._build_call(inputs, stop, kwargs, stream=stream)
 
     def _uses_responses_api(self, kwargs: Mapping[str, Any]) -> bool:
@@ -263,21 +276,21 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         if self.use_previous_response_id and "previous_response_id" not in kwargs:
             messages, id = split_at_last_response(messages)
             known = {"previous_response_id": id} if id else {}
-        find_items = partial(items_to_send, reasoning=self.send_reasoning != "never")
-        return {"messages": openai_messages(messages, reasoning=True, find_items=find_items), **known}
+        find_items = partial(_output_items.items_to_send, reasoning=self.send_reasoning != "never")
+        return {"messages": _messages.openai_messages(messages, reasoning=True, find_items=find_items), **known}
 
-    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
+    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> "ChunkBuilder | HandlerChunkBuilder":
         """Create the builder of the chunks of a stream."""
-        return ChunkBuilder(self.provider_name, self._model_name(kwargs))
+        return _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)}
         return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
 
-    def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
-        if not has_assistant_messages(params.get("messages")):
+    def _with_history(self, dialect: "Dialect", params: Mapping[str, Any]) -> "Dialect":
+        if not mdstream_core.has_assistant_messages(params.get("messages")):
             return dialect
-        return ReasoningHistory(dialect, self.send_reasoning, self.service.reasoning_rules)
+        return mdstream_core.ReasoningHistory(dialect, self.send_reasoning, self.service.reasoning_rules)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the cache key: LangChain's, and all parameters that are not serialized."""

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Set
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from anyio import to_thread
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
+import mdstream_core
 from langchain_mdstream._aliases import ConnectionAliases
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._rate_limiter import FrameworkRateLimiter
-from mdstream_core import Call, Dialect, Platform, RateLimit, Retry, Service, Timeout, __version__, dialect
 from mdstream_core._fork import Lock
 from mdstream_core.auth import Signer
 from mdstream_core.hooks import Hook
@@ -20,13 +19,17 @@ from mdstream_core.http import (
     HIDDEN,
     SecretHeaders,
     SecretText,
+    Timeout,
     check_proxy,
     check_sendable,
     scrub_credentials,
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, list_changed_fields
+from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, RateLimitOption, list_changed_fields
+
+if TYPE_CHECKING:
+    from mdstream_core import Call, Dialect, Platform, Retry, Service
 
 #: The kind of a model; each platform has a default dialect for it.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank", "guardrails"]
@@ -106,7 +109,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     trust_env: bool = True
     """Whether to use the proxy settings of the environment (`HTTPS_PROXY`, `NO_PROXY` …)."""
 
-    rate_limit: RateLimit | None = Field(default=None, exclude=True)
+    rate_limit: RateLimitOption | None = Field(default=None, exclude=True)
     """Limit of requests per second and tokens per minute, which each HTTP request acquires before it is sent, retries
     included. Several models, processes and hosts can share it. Example: `RateLimit(142, store="redis://…", key="oci")`.
     """
@@ -118,7 +121,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     """Hooks that are called for the events of each request: attempts, retries, the first event, the end. See
     `mdstream_core.hooks`."""
 
-    _service: Service | None = PrivateAttr(default=None)
+    _service: "Service | None" = PrivateAttr(default=None)
 
     #: The kind of the model.
     model_kind: ClassVar[ModelKind]
@@ -204,7 +207,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         for name in self.secret_variables.keys() - _NOT_IN_HEADERS:
             check_sendable(name, reveal_secret(getattr(self, name)))
         if hasattr(self, "_add_version"):
-            self._add_version("mdstream-llm", __version__)
+            self._add_version("mdstream-llm", mdstream_core.__version__)
         return self
 
     def model_post_init(self, context: Any, /) -> None:
@@ -212,8 +215,10 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         super().model_post_init(context)
 
     @property
-    def service(self) -> Service:
+    def service(self) -> "Service":
         """The endpoint with its signer and connections: built on first use, and again after a field has changed."""
+        if (service := self._service) is not None:
+            return service
         with _BUILD_LOCK:
             if self._service is None:
                 self._service = self._build_service()
@@ -222,12 +227,14 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     async def _prepare_service(self) -> None:
         """Build the service outside of the event loop, where that is slow."""
         if self.connects_in_thread and self._service is None:
+            from anyio import to_thread  # noqa: PLC0415  # imported only where it is needed
+
             await to_thread.run_sync(getattr, self, "service", abandon_on_cancel=True)
 
-    def _build_service(self) -> Service:
+    def _build_service(self) -> "Service":
         with scrub_credentials:
             platform, auth = self._build_platform(), self._build_auth()
-        return Service(
+        return mdstream_core.Service(
             platform,
             auth=auth,
             headers=SecretHeaders(self.default_headers),
@@ -280,7 +287,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Return what a pickle holds of a field."""
         field = type(self).model_fields.get(name)
         is_own = name in self._own_fields()
-        if field is None or not is_own or isinstance(value, Signer | RateLimit):
+        if field is None or not is_own or isinstance(value, Signer | mdstream_core.RateLimit):
             return value
         if name == "default_headers":  # without values; an error can then name the missing ones
             return dict.fromkeys(value, HIDDEN)
@@ -328,7 +335,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Validate the endpoint at construction."""
         self._build_platform()
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         raise NotImplementedError
 
     def _build_auth(self) -> Any:
@@ -338,12 +345,12 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Name of the dialect for a model, where `dialect` is not set."""
         return self.default_dialects[self.model_kind]
 
-    def _build_retry(self) -> Retry:
-        return Retry(self.max_retries)
+    def _build_retry(self) -> "Retry":
+        return mdstream_core.Retry(self.max_retries)
 
     def _create_call(
         self, params: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, stream: bool
-    ) -> Call:
+    ) -> "Call":
         params = self._adapt_params(params)
         with map_errors():
             resolved = self._with_history(self._resolve_dialect(params, stream=stream), params)
@@ -359,13 +366,13 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Add what the platform's own fields contribute to a request."""
         return params
 
-    def _with_history(self, dialect: Dialect, params: Mapping[str, Any]) -> Dialect:
+    def _with_history(self, dialect: "Dialect", params: Mapping[str, Any]) -> "Dialect":
         """Wrap the dialect for requests whose history depends on earlier responses."""
         return dialect
 
-    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
+    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> "Dialect":
         """Return the dialect of a request."""
-        return dialect(self.dialect or self._default_dialect(str(params.get("model") or "")))
+        return mdstream_core.dialect(self.dialect or self._default_dialect(str(params.get("model") or "")))
 
 
 #: Secret fields that are not sent in a header: a password is sent in a body.

@@ -5,9 +5,6 @@ base classes instead: it retries neither `ValueError` nor `RuntimeError` nor `OS
 retried inherit `ValueError`, and those that may be retried inherit none of the three.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from langchain_core import exceptions as langchain
 
 from mdstream_core import MDStreamError, errors
@@ -120,10 +117,13 @@ def to_langchain_error(error: MDStreamError) -> MDStreamError:
     return converted
 
 
-@contextmanager
-def map_errors() -> Iterator[None]:
-    """Convert errors of the core to their LangChain classes."""
-    try:
-        yield
-    except MDStreamError as error:
-        raise to_langchain_error(error) from error
+class map_errors:  # noqa: N801  # a context manager is used like a function
+    """Convert errors of the core to their LangChain classes. A class, because a generator would cost more per call."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, MDStreamError):
+            raise to_langchain_error(error) from error

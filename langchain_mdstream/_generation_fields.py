@@ -1,19 +1,30 @@
 """Fields that chat models and completion models of every platform share: the parameters of a request."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import PlainValidator, field_validator, model_validator
 
+import mdstream_core
 from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._server_parameters import SAMPLING_PARAMETERS, SamplingParameters
-from langchain_mdstream.guardrails import OCIGuardrails
-from mdstream_core import Call, Dialect, Service, TextParsingDialect, generation_dialect, recover_tool_calls
 from mdstream_core.http import SecretHeaders, fingerprint
-from mdstream_core.options import GenerationDialect
+from mdstream_core.options import GenerationDialect, validate_instance
+
+if TYPE_CHECKING:
+    from langchain_mdstream.guardrails import OCIGuardrails
+    from mdstream_core import Call, Dialect, Service
+else:
+
+    def _to_guardrails(value: Any) -> Any:
+        from langchain_mdstream.guardrails import OCIGuardrails  # noqa: PLC0415  # imported only if there are some
+
+        return validate_instance(OCIGuardrails, value)
+
+    OCIGuardrails = Annotated[Any, PlainValidator(_to_guardrails)]
 
 #: Fields that are sent in the payload under their own names.
 _PARAMETERS = (
@@ -121,7 +132,7 @@ class GenerationFields(GenerationAliases, SamplingParameters):
     @model_validator(mode="after")
     def _mdstream_dialect(self) -> Self:
         if self.dialect is not None:
-            generation_dialect(self.dialect)
+            mdstream_core.generation_dialect(self.dialect)
         return self
 
     @field_validator("stop", mode="before")
@@ -133,7 +144,7 @@ class GenerationFields(GenerationAliases, SamplingParameters):
     def _max_resumes(self) -> int:
         return 3 if self.resume is True else int(self.resume)
 
-    def _build_service(self) -> Service:
+    def _build_service(self) -> "Service":
         service = super()._build_service()
         if self.guardrails is not None:
             self.guardrails.guardrails.protect(service)
@@ -141,7 +152,7 @@ class GenerationFields(GenerationAliases, SamplingParameters):
 
     def _build_call(
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
-    ) -> Call:
+    ) -> "Call":
         """Create a call from the fields, the arguments of the call, and `extra_body`; later ones override."""
         not_sent = _NOT_SENT | self.header_arguments
         arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in not_sent}
@@ -162,12 +173,14 @@ class GenerationFields(GenerationAliases, SamplingParameters):
             headers = SecretHeaders(kwargs.get("extra_headers") or {}) | self._call_headers(kwargs)
         return self._create_call(params, headers, stream=stream)
 
-    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
+    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> "Dialect":
         resolved = super()._resolve_dialect(params, stream=stream)
         if self.tool_call_parser or self.reasoning_parser:
-            resolved = TextParsingDialect(resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser)
+            resolved = mdstream_core.TextParsingDialect(
+                resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
+            )
         recovers = self.recover_tool_calls and self.tool_call_parser is None
-        return recover_tool_calls(resolved, params) if recovers else resolved
+        return mdstream_core.recover_tool_calls(resolved, params) if recovers else resolved
 
     def _parameters(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _PARAMETERS}

@@ -1,14 +1,17 @@
 """Endpoint and authentication fields of Huawei ModelArts."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
+import mdstream_core
 from langchain_mdstream._connection_fields import ConnectionFields, reveal_secret
-from mdstream_core import ModelArts, Platform
 from mdstream_core.auth import huawei
 from mdstream_core.options import Auth, HuaweiAuthType
+
+if TYPE_CHECKING:
+    from mdstream_core import Platform
 
 
 class ModelArtsMixin(ConnectionFields):
@@ -90,10 +93,10 @@ class ModelArtsMixin(ConnectionFields):
         if self.iam_endpoint:
             huawei.check_iam_endpoint(self.iam_endpoint)
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         if not self.endpoint:
             raise ValueError("endpoint is missing (hint: set the service's URL as the console shows it)")
-        return ModelArts(self.endpoint, self.route)
+        return mdstream_core.ModelArts(self.endpoint, self.route)
 
     def _build_auth(self) -> Any:
         return huawei.resolve_signer(

@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+import mdstream_core
 from langchain_mdstream._aliases import OCIGenerativeAIAliases
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
-from mdstream_core import Dialect, OCIGenerativeAI, OCIModelDeployment, Platform, dialect, oci_dialect_name
-from mdstream_core.auth import oci
+from mdstream_core._lazy import LazyModule
 from mdstream_core.options import APIFormat, ModelFamily, OCIAuthType
+
+if TYPE_CHECKING:
+    from mdstream_core import Dialect, Platform
+    from mdstream_core.auth import oci
+else:
+    oci = LazyModule("mdstream_core.auth.oci")
 
 
 class _OCIAuthFields(ConnectionFields):
@@ -57,13 +63,13 @@ class OCIModelDeploymentMixin(_OCIAuthFields):
     provider_name: ClassVar[str] = "oci_model_deployment"
     address_fields: ClassVar[tuple[str, ...]] = ("endpoint", "region", "route")
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         if not self.endpoint:
             raise ValueError(
                 "endpoint is missing (hint: set endpoint= or OCI_LLM_ENDPOINT to "
                 "'https://modeldeployment.<region>.oci.customer-oci.com/<ocid>')"
             )
-        return OCIModelDeployment(self.endpoint, self.region, self.route)
+        return mdstream_core.OCIModelDeployment(self.endpoint, self.region, self.route)
 
 
 class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
@@ -137,12 +143,12 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
         settings = oci.client_settings(values["client"]) if values.get("client") is not None else {}
         return {**values, **{name: value for name, value in settings.items() if values.get(name) is None}}
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         if not self.model and self.model_kind != "guardrails":
             raise ValueError(
                 "model is missing (hint: set a model name such as 'xai.grok-4', or the OCID of a dedicated endpoint)"
             )
-        return OCIGenerativeAI(
+        return mdstream_core.OCIGenerativeAI(
             self.compartment_id,
             self.model or None,
             self.region or (None if self.service_endpoint else self._signer_region()),
@@ -160,10 +166,10 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
                 raise ValueError(f"{name} is not supported for {self.model_kind} (hint: remove it)")
         if self.family and self.dialect:
             raise ValueError("family and dialect both set the API format (hint: remove one of them)")
-        oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
+        mdstream_core.oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
         if self.max_sequential_tool_calls is not None and self.max_sequential_tool_calls < 1:
             raise ValueError("max_sequential_tool_calls must be at least 1 (hint: None sets no limit)")
-        resolved = dialect(self.dialect or self._default_dialect(self.model))
+        resolved = mdstream_core.dialect(self.dialect or self._default_dialect(self.model))
         if self.tool_result_guidance and resolved.name == "oci-cohere":
             raise ValueError(
                 "tool_result_guidance: apiFormat COHERE has no message after tool results "
@@ -173,18 +179,18 @@ class OCIGenerativeAIMixin(OCIGenerativeAIAliases, _OCIAuthFields):
 
     def _default_dialect(self, model: str) -> str:
         if self.model_kind == "chat":
-            return oci_dialect_name(model, self.api_format, self.family)
+            return mdstream_core.oci_dialect_name(model, self.api_format, self.family)
         family = self.family or ("cohere" if model.lower().startswith("cohere.") else "")
         if self.model_kind == "completions" and family.lower() == "cohere":
             return "oci-generate-text-cohere"
         return self.default_dialects[self.model_kind]
 
-    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> Dialect:
+    def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> "Dialect":
         """Use `COHEREV2` for requests with images, which `COHERE` does not support."""
         resolved = super()._resolve_dialect(params, stream=stream)
         is_default = self.dialect is None and self.api_format is None
         needs_v2 = is_default and resolved.name == "oci-cohere" and _has_image(params)
-        return dialect("oci-cohere-v2") if needs_v2 else resolved
+        return mdstream_core.dialect("oci-cohere-v2") if needs_v2 else resolved
 
     def _adapt_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add the limit on tool calls and the guidance on tool results to requests with tools."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 from langchain_core.messages import AIMessage
 from langchain_core.messages.block_translators import get_translator
 
-from mdstream_core import restore_texts
+import mdstream_core
 
 Json = dict[str, Any]
 
@@ -41,7 +41,9 @@ def item_blocks(message: AIMessage) -> list[Json] | None:
     changed.
     """
     items = output_items(message.additional_kwargs)
-    restored = restore_texts(items, message.content) if items and isinstance(message.content, str) else None
+    restored = (
+        mdstream_core.restore_texts(items, message.content) if items and isinstance(message.content, str) else None
+    )
     return None if restored is None else _translate([block for item in restored for block in _content(item)], message)
 
 

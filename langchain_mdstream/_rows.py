@@ -1,16 +1,22 @@
 """Methods of the models for `mdstream_core.batch`: the output of a row through LangChain's own methods."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, convert_to_messages
 from pydantic import BaseModel
 
+import mdstream_core
 from langchain_mdstream._errors import map_errors
-from langchain_mdstream._messages import openai_messages
-from mdstream_core import Choice, ModelResponse
-from mdstream_core.batch import GenerateRow, RowCollector, RowError, resend_interrupted
+from mdstream_core._lazy import LazyModule
+
+if TYPE_CHECKING:
+    from langchain_mdstream import _messages
+    from mdstream_core import batch
+    from mdstream_core.batch import GenerateRow, RowCollector, RowError
+else:
+    _messages, batch = LazyModule("langchain_mdstream._messages"), LazyModule("mdstream_core.batch")
 
 Value = str | Sequence[Any]
 
@@ -18,7 +24,7 @@ Value = str | Sequence[Any]
 class ChatRows:
     """Mixin of the chat models for `GenerateColumn`."""
 
-    async def abuild_row_generator(self, schema: Any, *, system: str | None, streaming: bool | None) -> GenerateRow:
+    async def abuild_row_generator(self, schema: Any, *, system: str | None, streaming: bool | None) -> "GenerateRow":
         """Build the function that generates the output of a row.
 
         Args:
@@ -35,10 +41,10 @@ class ChatRows:
         async def generate(value: Value) -> Any:
             messages = _to_messages(value, system)
             if schema is None:
-                message = await resend_interrupted(lambda: model.ainvoke(messages, **options), service)
+                message = await batch.resend_interrupted(lambda: model.ainvoke(messages, **options), service)
                 return message.text
             try:
-                return _to_plain(await resend_interrupted(lambda: runnable.ainvoke(messages), service))
+                return _to_plain(await batch.resend_interrupted(lambda: runnable.ainvoke(messages), service))
             except OutputParserException as error:
                 raise _invalid_output(error) from error
 
@@ -48,7 +54,7 @@ class ChatRows:
 class CompletionRows:
     """Mixin of the completion models for `GenerateColumn`."""
 
-    async def abuild_row_generator(self, schema: Any, *, system: str | None, streaming: bool | None) -> GenerateRow:
+    async def abuild_row_generator(self, schema: Any, *, system: str | None, streaming: bool | None) -> "GenerateRow":
         """Build the function that generates the output of a row; arguments as for chat models.
 
         Raises:
@@ -64,7 +70,7 @@ class CompletionRows:
         async def generate(value: Value) -> Any:
             is_prompt = isinstance(value, str) and system is None
             prompt = value if is_prompt else _to_messages(value, system)
-            return await resend_interrupted(lambda: model.ainvoke(prompt, **options), service)
+            return await batch.resend_interrupted(lambda: model.ainvoke(prompt, **options), service)
 
         return generate
 
@@ -73,7 +79,7 @@ class EmbeddingRows:
     """Mixin of the embedding models for `EmbedColumn`."""
 
     async def aembed_rows(
-        self, texts: Sequence[str], collector: RowCollector, *, input_type: str, max_concurrency: int
+        self, texts: Sequence[str], collector: "RowCollector", *, input_type: str, max_concurrency: int
     ) -> None:
         """Embed texts, and collect the vector or the error of each.
 
@@ -104,9 +110,9 @@ def _to_messages(value: Value, system: str | None) -> list[BaseMessage]:
         return [*start, HumanMessage(value)]
     try:
         messages = convert_to_messages(value)
-        openai_messages(messages)
+        _messages.openai_messages(messages)
     except (NotImplementedError, TypeError, ValueError) as error:
-        raise RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
+        raise batch.RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
     return [*start, *messages]
 
 
@@ -114,8 +120,8 @@ def _to_plain(output: Any) -> Any:
     return output.model_dump(mode="json") if isinstance(output, BaseModel) else output
 
 
-def _invalid_output(error: OutputParserException) -> RowError:
-    invalid = RowError(str(error), code="InvalidOutput")
+def _invalid_output(error: OutputParserException) -> "RowError":
+    invalid = batch.RowError(str(error), code="InvalidOutput")
     if isinstance(error.llm_output, str):
-        invalid.partial = ModelResponse((Choice(error.llm_output),))
+        invalid.partial = mdstream_core.ModelResponse((mdstream_core.Choice(error.llm_output),))
     return invalid

@@ -4,17 +4,20 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.language_models import ModelProfile
 from langchain_core.messages import HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import PrivateAttr
 
+import mdstream_core
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
-from mdstream_core import Call, ModelResponse, dialect
 from mdstream_core.errors import InvalidRequest, MalformedStream, NotFound
+
+if TYPE_CHECKING:
+    from mdstream_core import Call, ModelResponse
 
 #: The platforms that forward such requests to the model server.
 _SUPPORTED_PROVIDERS = frozenset({"oci_model_deployment", "modelarts"})
@@ -144,11 +147,11 @@ class ServerInfoMixin(ConnectionFields):
             return []
         return [("models", {}, partial(build_profile, self.model)), ("tokenize", {"prompt": "a"}, _context_window)]
 
-    def _server_info_call(self, name: str, params: Mapping[str, Any]) -> Call:
-        return self.service.call(dialect(name), {"model": self.model or None, **params}, stream=False)
+    def _server_info_call(self, name: str, params: Mapping[str, Any]) -> "Call":
+        return self.service.call(mdstream_core.dialect(name), {"model": self.model or None, **params}, stream=False)
 
 
-def _read_response(name: str, response: ModelResponse) -> dict[str, Any]:
+def _read_response(name: str, response: "ModelResponse") -> dict[str, Any]:
     return dict(response.choices[0].provider_data[name])
 
 

@@ -9,30 +9,36 @@ Example:
 """
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from mdstream_core import MissingExtra, RateLimit
+from mdstream_core import MissingExtra
+from mdstream_core._lazy import lazy_exports
 
 if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
     raise MissingExtra("llama-index-core", "llamaindex")
 
 from llamaindex_mdstream._base import MDStreamLLM
 from llamaindex_mdstream._errors import RequestNotSent, StructuredOutputError
-from llamaindex_mdstream.embeddings import (
-    MDStreamEmbedding,
-    ModelArtsEmbedding,
-    OCIDataScienceEmbedding,
-    OCIGenAIEmbeddings,
-    SageMakerEmbedding,
-)
-from llamaindex_mdstream.guardrails import OCIGuardrails
+from llamaindex_mdstream._registration import register_embeddings
 from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
-from llamaindex_mdstream.rerankers import (
-    MDStreamRerank,
-    ModelArtsRerank,
-    OCIDataScienceRerank,
-    OCIGenAIRerank,
-    SageMakerRerank,
-)
+
+if TYPE_CHECKING:
+    from llamaindex_mdstream.embeddings import (
+        MDStreamEmbedding,
+        ModelArtsEmbedding,
+        OCIDataScienceEmbedding,
+        OCIGenAIEmbeddings,
+        SageMakerEmbedding,
+    )
+    from llamaindex_mdstream.guardrails import OCIGuardrails
+    from llamaindex_mdstream.rerankers import (
+        MDStreamRerank,
+        ModelArtsRerank,
+        OCIDataScienceRerank,
+        OCIGenAIRerank,
+        SageMakerRerank,
+    )
+    from mdstream_core import RateLimit
 
 __all__ = [
     "MDStreamEmbedding",
@@ -55,3 +61,32 @@ __all__ = [
     "SageMakerRerank",
     "StructuredOutputError",
 ]
+
+#: Classes that are imported when they are first used, by module. The LLMs are imported at once: LlamaIndex loads saved
+#: ones from a table of classes, and almost every program has one.
+_CLASSES = {
+    "embeddings": (
+        "MDStreamEmbedding",
+        "ModelArtsEmbedding",
+        "OCIDataScienceEmbedding",
+        "OCIGenAIEmbeddings",
+        "SageMakerEmbedding",
+    ),
+    "guardrails": ("OCIGuardrails",),
+    "rerankers": (
+        "MDStreamRerank",
+        "ModelArtsRerank",
+        "OCIDataScienceRerank",
+        "OCIGenAIRerank",
+        "SageMakerRerank",
+    ),
+    "_rate_limit": ("RateLimit",),
+    "": ("batch", "embeddings", "guardrails", "rerankers"),  # modules
+}
+
+register_embeddings()
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __getattr__, __dir__ = lazy_exports(
+        __name__, {name: module for module, names in _CLASSES.items() for name in names}
+    )

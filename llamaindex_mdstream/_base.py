@@ -1,7 +1,7 @@
 """Base class of the LLMs: the eight chat and completion methods, and tool calls."""
 
 from collections.abc import AsyncGenerator, Generator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -15,6 +15,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
+import mdstream_core
 from llamaindex_mdstream import _requests, _streams, _tools
 from llamaindex_mdstream._callbacks import observe_chat, observe_completion
 from llamaindex_mdstream._messages import openai_messages
@@ -24,15 +25,9 @@ from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionRespon
 from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
-from mdstream_core import (
-    Call,
-    Dialect,
-    ReasoningHistory,
-    TextParsingDialect,
-    dialect,
-    has_assistant_messages,
-    recover_tool_calls,
-)
+
+if TYPE_CHECKING:
+    from mdstream_core import Call, Dialect
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -151,7 +146,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
 
     def _chat_call(
         self, messages: Sequence[ChatMessage], options: dict[str, Any], *, stream: bool
-    ) -> tuple[Call, ResponseBuilder[ChatResponse]]:
+    ) -> "tuple[Call, ResponseBuilder[ChatResponse]]":
         if self.is_chat_model:
             find_items = self._find_items if self._uses_responses_api else None
             inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True, find_items=find_items)}
@@ -173,7 +168,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
 
     def _completion_call(
         self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
-    ) -> tuple[Call, ResponseBuilder[CompletionResponse]]:
+    ) -> "tuple[Call, ResponseBuilder[CompletionResponse]]":
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
         chat = {"messages": [{"role": "user", "content": prompt}]}
@@ -195,7 +190,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         )
         return {name: value for name, value in params.items() if name not in self.header_arguments}
 
-    def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> Call:
+    def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> "Call":
         own = self._call_headers({**self.additional_kwargs, **options})
         headers = _requests.merge_headers(self.additional_kwargs, options) | own
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
@@ -210,30 +205,31 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         kind: ModelKind = "chat" if "messages" in params else "completions"
         return self.dialect or self._default_dialect(str(params.get("model") or ""), kind)
 
-    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
-        resolved_dialect: Dialect = dialect(self._dialect_name(params))
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> "Dialect":
+        resolved_dialect: Dialect = mdstream_core.dialect(self._dialect_name(params))
         if self.tool_call_parser or self.reasoning_parser:
-            resolved_dialect = TextParsingDialect(
+            resolved_dialect = mdstream_core.TextParsingDialect(
                 resolved_dialect, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
         if self.recover_tool_calls and not self.tool_call_parser:
-            resolved_dialect = recover_tool_calls(resolved_dialect, params)
-        if not has_assistant_messages(params.get("messages")):
+            resolved_dialect = mdstream_core.recover_tool_calls(resolved_dialect, params)
+        if not mdstream_core.has_assistant_messages(params.get("messages")):
             return resolved_dialect
-        return ReasoningHistory(resolved_dialect, self.send_reasoning, self._get_service().reasoning_rules)
+        rules = self._get_service().reasoning_rules
+        return mdstream_core.ReasoningHistory(resolved_dialect, self.send_reasoning, rules)
 
-    def _complete(self, call: Call, builder: ResponseBuilder[R]) -> R:
+    def _complete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
         with _streams.attach_partial_response(builder):
             return builder.complete_response(self._get_service().client.complete(call))
 
-    async def _acomplete(self, call: Call, builder: ResponseBuilder[R]) -> R:
+    async def _acomplete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
         with _streams.attach_partial_response(builder):
             return builder.complete_response(await self._get_service().async_client.complete(call))
 
-    def _stream(self, call: Call, builder: ResponseBuilder[R]) -> Generator[R]:
+    def _stream(self, call: "Call", builder: ResponseBuilder[R]) -> Generator[R]:
         return _streams.stream_responses(self._get_service().client.stream(call), builder)
 
-    async def _astream(self, call: Call, builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
+    async def _astream(self, call: "Call", builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
         return await _streams.astream_responses(self._get_service().async_client.stream(call), builder)
 
     def _prepare_chat_with_tools(  # noqa: PLR0917  # LlamaIndex's signature

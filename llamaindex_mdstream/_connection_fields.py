@@ -14,24 +14,28 @@ from pydantic import (
     model_validator,
 )
 
+import mdstream_core
 from llamaindex_mdstream._aliases import ConnectionAliases
 from llamaindex_mdstream._platform_fields import PlatformFields
 from llamaindex_mdstream._rate_limiter import FrameworkRateLimiter
 from llamaindex_mdstream._service_cache import ServiceCache, ServiceKey
-from mdstream_core import RateLimit, Retry, Service, Timeout
 from mdstream_core.auth import Signer
 from mdstream_core.hooks import Hook
 from mdstream_core.http import (
     HIDDEN,
     SecretHeaders,
     SecretText,
+    Timeout,
     check_proxy,
     check_sendable,
     scrub_credentials,
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, list_changed_fields
+from mdstream_core.options import AsyncHTTPClient, HTTPClient, RateLimitOption, list_changed_fields
+
+if TYPE_CHECKING:
+    from mdstream_core import Service
 
 
 class ConnectionFields(ConnectionAliases, PlatformFields):
@@ -93,7 +97,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     trust_env: bool = Field(
         default=True, description="Whether environment variables such as `HTTPS_PROXY` and `NO_PROXY` are used."
     )
-    rate_limit: RateLimit | None = Field(
+    rate_limit: RateLimitOption | None = Field(
         default=None,
         exclude=True,
         description="Limit of requests per second and tokens per minute, which each HTTP request acquires before it is "
@@ -164,7 +168,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         """Close the asynchronous connections of the running event loop."""
         await self._services.aclose()
 
-    def _get_service(self) -> Service:
+    def _get_service(self) -> "Service":
         proxy = self.proxy and SecretText(self.proxy)
         connection = (self.http_client, self.http_async_client, self.verify, proxy, self.trust_env)
         limits = (self.rate_limit, self.rate_limiter)
@@ -189,15 +193,15 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         """How often an interrupted response is resumed."""
         return 0
 
-    def _build_service(self) -> Service:
+    def _build_service(self) -> "Service":
         with scrub_credentials:
             platform, auth = self._connect()
-        return Service(
+        return mdstream_core.Service(
             platform,
             auth=auth,
             headers=SecretHeaders(self.default_headers or {}),
             timeout=self.timeout,
-            retry=Retry(self.max_retries),
+            retry=mdstream_core.Retry(self.max_retries),
             hooks=self.hooks,
             resume=self._max_resumes,
             rate_limit=self.rate_limit,

@@ -1,20 +1,32 @@
 """Constructor fields of the LLM classes, and the metadata that LlamaIndex derives from them."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_TEMPERATURE
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
+import mdstream_core
 from llamaindex_mdstream._aliases import GenerationAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._requests import hide_headers
 from llamaindex_mdstream._server_parameters import ServerParameters
-from llamaindex_mdstream.guardrails import OCIGuardrails
-from mdstream_core import SendReasoning, Service, Timeout, generation_dialect
-from mdstream_core.options import GenerationDialect
+from mdstream_core.http import Timeout
+from mdstream_core.options import GenerationDialect, SendReasoning, validate_instance
+
+if TYPE_CHECKING:
+    from llamaindex_mdstream.guardrails import OCIGuardrails
+    from mdstream_core import Service
+else:
+
+    def _to_guardrails(value: Any) -> Any:
+        from llamaindex_mdstream.guardrails import OCIGuardrails  # noqa: PLC0415  # imported only if there are some
+
+        return validate_instance(OCIGuardrails, value)
+
+    OCIGuardrails = Annotated[Any, PlainValidator(_to_guardrails)]
 
 
 class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, FunctionCallingLLM):
@@ -146,7 +158,7 @@ class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, Fu
     def _guardrails_key(self) -> tuple[Any, ...]:
         return self.guardrails.service_key if self.guardrails is not None else ()
 
-    def _build_service(self) -> Service:
+    def _build_service(self) -> "Service":
         service = super()._build_service()
         if self.guardrails is not None:
             self.guardrails.guardrails.protect(service)
@@ -166,7 +178,7 @@ class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, Fu
     def _validate(self) -> Self:
         Timeout.from_value(self.timeout)
         self._validate_fields()
-        generation_dialect(
+        mdstream_core.generation_dialect(
             self.dialect or self._default_dialect(self.model, "chat" if self.is_chat_model else "completions")
         )
         return self

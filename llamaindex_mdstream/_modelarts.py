@@ -1,13 +1,19 @@
 """Endpoint and authentication fields of Huawei ModelArts."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr
 
+import mdstream_core
 from llamaindex_mdstream._platform_fields import PlatformFields, reveal_secret, secret_field
-from mdstream_core import ModelArts, Platform
-from mdstream_core.auth import huawei
+from mdstream_core._lazy import LazyModule
 from mdstream_core.options import Auth, HuaweiAuthType
+
+if TYPE_CHECKING:
+    from mdstream_core import Platform
+    from mdstream_core.auth import huawei
+else:
+    huawei = LazyModule("mdstream_core.auth.huawei")
 
 
 class ModelArtsMixin(PlatformFields):
@@ -60,10 +66,10 @@ class ModelArtsMixin(PlatformFields):
         if self.iam_endpoint:
             huawei.check_iam_endpoint(self.iam_endpoint)
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         if not self.endpoint:
             raise ValueError("endpoint is missing (hint: set the URL of the service as the console shows it)")
-        return ModelArts(self.endpoint, self.route)
+        return mdstream_core.ModelArts(self.endpoint, self.route)
 
     def _build_auth(self) -> Any:
         others = (self.token, self.user, self.ak, self.app_code, self.app_key)

@@ -1,14 +1,20 @@
 """Endpoint and authentication fields of Oracle's services."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+import mdstream_core
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, secret_field
-from mdstream_core import OCIGenerativeAI, OCIModelDeployment, Platform
-from mdstream_core.auth import oci
+from mdstream_core._lazy import LazyModule
 from mdstream_core.options import APIFormat, OCIAuthType
+
+if TYPE_CHECKING:
+    from mdstream_core import OCIGenerativeAI, Platform
+    from mdstream_core.auth import oci
+else:
+    oci = LazyModule("mdstream_core.auth.oci")
 
 
 class _OCIAuthFields(PlatformFields):
@@ -56,12 +62,12 @@ class OCIModelDeploymentMixin(_OCIAuthFields):
         "string sends none.",
     )
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         if not self.endpoint:
             raise ValueError(
                 "endpoint is missing (hint: set endpoint='https://modeldeployment.<region>.oci.customer-oci.com/<ocid>')"
             )
-        return OCIModelDeployment(self.endpoint, self.region, self.route)
+        return mdstream_core.OCIModelDeployment(self.endpoint, self.region, self.route)
 
 
 class OCIGenerativeAIMixin(_OCIAuthFields):
@@ -96,8 +102,8 @@ class OCIGenerativeAIMixin(_OCIAuthFields):
 
     _aliases: ClassVar[dict[str, str]] = {"context_size": "context_window", "base_url": "service_endpoint"}
 
-    def _build_platform(self) -> OCIGenerativeAI:
-        return OCIGenerativeAI(
+    def _build_platform(self) -> "OCIGenerativeAI":
+        return mdstream_core.OCIGenerativeAI(
             self.compartment_id,
             region=self.region or (None if self.service_endpoint else self._signer_region()),
             service_endpoint=self.service_endpoint,

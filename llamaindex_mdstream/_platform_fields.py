@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping, Set
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from mdstream_core import Platform
 from mdstream_core.options import OCIAuth
+
+if TYPE_CHECKING:
+    from mdstream_core import Platform
 
 #: The kinds of requests, each with an API of its own.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank"]
@@ -100,11 +102,11 @@ class PlatformFields(BaseModel):
         """Validate the address when the object is created."""
         self._build_platform()
 
-    def _connect(self) -> tuple[Platform, Any]:
+    def _connect(self) -> "tuple[Platform, Any]":
         """Create the platform and its signer. Called when the first request is sent."""
         return self._build_platform(), self._build_auth()
 
-    def _build_platform(self) -> Platform:
+    def _build_platform(self) -> "Platform":
         raise NotImplementedError
 
     def _build_auth(self) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
@@ -11,7 +11,13 @@ from pydantic import BaseModel
 from llamaindex_mdstream._errors import RequestNotSent, StructuredOutputError
 from llamaindex_mdstream._messages import openai_messages
 from llamaindex_mdstream._structured_methods import JSONSchemaMethod, StructuredOutputMethod
-from mdstream_core.batch import GenerateRow, RowCollector, RowError, resend_interrupted
+from mdstream_core._lazy import LazyModule
+
+if TYPE_CHECKING:
+    from mdstream_core import batch
+    from mdstream_core.batch import GenerateRow, RowCollector
+else:
+    batch = LazyModule("mdstream_core.batch")
 
 Value = str | Sequence[Mapping[str, Any]]
 
@@ -19,7 +25,7 @@ Value = str | Sequence[Mapping[str, Any]]
 class GenerationRows:
     """Mixin of the LLMs for `GenerateColumn`."""
 
-    async def abuild_row_generator(self, schema: Any, *, system: str | None, streaming: bool | None) -> GenerateRow:
+    async def abuild_row_generator(self, schema: Any, *, system: str | None, streaming: bool | None) -> "GenerateRow":
         """Build the function that generates the output of a row.
 
         Args:
@@ -43,7 +49,9 @@ class GenerationRows:
             if method is not None:
                 request = method.build_request(ChatPromptTemplate(request["messages"]), None, {})
             try:
-                response = await resend_interrupted(lambda: _send(llm, request, streaming=bool(streaming)), service)
+                response = await batch.resend_interrupted(
+                    lambda: _send(llm, request, streaming=bool(streaming)), service
+                )
             except RequestNotSent as error:  # not because of the row: its messages were converted before
                 raise (error.__cause__ or error) from None
             return _text(response) if method is None else _parse(method, response)
@@ -55,7 +63,7 @@ class EmbeddingRows:
     """Mixin of the embedding models for `EmbedColumn`."""
 
     async def aembed_rows(
-        self, texts: Sequence[str], collector: RowCollector, *, input_type: str, max_concurrency: int
+        self, texts: Sequence[str], collector: "RowCollector", *, input_type: str, max_concurrency: int
     ) -> None:
         """Embed texts, and collect the vector or the error of each.
 
@@ -110,7 +118,7 @@ def _parse(method: StructuredOutputMethod, response: Any) -> Any:
     try:
         output = method.parse_response(response)
     except StructuredOutputError as error:
-        invalid = RowError(str(error), code="InvalidOutput")
+        invalid = batch.RowError(str(error), code="InvalidOutput")
         invalid.partial = error.partial
         raise invalid from error
     return output.model_dump(mode="json") if isinstance(output, BaseModel) else output
@@ -125,7 +133,7 @@ def _to_messages(value: Value, system: str | None) -> list[ChatMessage]:
         messages = [_to_message(message) for message in value]
         openai_messages(messages)
     except (TypeError, ValueError) as error:
-        raise RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
+        raise batch.RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
     return [*start, *messages]
 
 

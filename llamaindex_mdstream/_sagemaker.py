@@ -2,16 +2,24 @@
 
 import os
 from collections.abc import Mapping, Set
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
+import mdstream_core
 from llamaindex_mdstream._aliases import SageMakerAliases
 from llamaindex_mdstream._content_handlers import media_types, validate_handler
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
-from mdstream_core import SAGEMAKER_ARGUMENTS, AsyncInference, Platform, SageMaker, sagemaker_headers
-from mdstream_core.auth import UnsignedSigner, aws
+from mdstream_core import SAGEMAKER_ARGUMENTS, AsyncInference, sagemaker_headers
+from mdstream_core._lazy import LazyModule
+from mdstream_core.auth import UnsignedSigner
 from mdstream_core.options import Auth, AWSAuthType
+
+if TYPE_CHECKING:
+    from mdstream_core import Platform, SageMaker
+    from mdstream_core.auth import aws
+else:
+    aws = LazyModule("mdstream_core.auth.aws")
 
 #: Parameter names of `InvokeEndpoint`, as in `endpoint_kwargs` of other packages.
 _BOTO3_NAMES = {
@@ -138,7 +146,7 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
         if getattr(self, "is_chat_model", False):
             raise ValueError("content_handler sends prompts (hint: remove is_chat_model=True)")
 
-    def _connect(self) -> tuple[Platform, Any]:
+    def _connect(self) -> "tuple[Platform, Any]":
         auth = UnsignedSigner() if self.auth is None and self._normalized_auth_type() == "none" else self.auth
         if auth is not None and self.endpoint_url:
             return self._create_platform(self.region_name, self.endpoint_url), auth
@@ -159,8 +167,8 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     def _call_headers(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         return sagemaker_headers(arguments)
 
-    def _create_platform(self, region: str | None, url: str | None) -> SageMaker:
-        return SageMaker(
+    def _create_platform(self, region: str | None, url: str | None) -> "SageMaker":
+        return mdstream_core.SageMaker(
             self.endpoint_name,
             region,
             url,

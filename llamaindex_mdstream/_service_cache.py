@@ -1,10 +1,12 @@
 """Cache of the service objects of a model: created on first use, shared by shallow copies, never pickled."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from mdstream_core import Service
 from mdstream_core._fork import Lock
+
+if TYPE_CHECKING:
+    from mdstream_core import Service
 
 #: Maximum number of services of one cache. There are several if fields are reassigned or differ between copies.
 _MAX_SERVICES = 8
@@ -26,7 +28,7 @@ class ServiceCache:
         self._lock = Lock()
         self._services: list[tuple[tuple[Any, ...], Service]] = []
 
-    def get(self, key: tuple[Any, ...], build: Callable[[], Service]) -> Service:
+    def get(self, key: tuple[Any, ...], build: "Callable[[], Service]") -> "Service":
         """Return the service of `key`; create it if there is none.
 
         Args:

@@ -1,12 +1,13 @@
 """LLM classes, one per platform."""
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
+import mdstream_core
 from llamaindex_mdstream._aliases import OCIGenerativeAIAliases
 from llamaindex_mdstream._base import MDStreamLLM
 from llamaindex_mdstream._content_handlers import handler_dialect
@@ -14,8 +15,10 @@ from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._sagemaker import SageMakerMixin
-from mdstream_core import Dialect, OCIGenerativeAI, oci_dialect_name
 from mdstream_core.options import ModelFamily
+
+if TYPE_CHECKING:
+    from mdstream_core import Dialect, OCIGenerativeAI
 
 
 class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
@@ -139,12 +142,12 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         """Name of the class in serialized models."""
         return "mdstream_oci_genai_llm"
 
-    def _build_platform(self) -> OCIGenerativeAI:
+    def _build_platform(self) -> "OCIGenerativeAI":
         return replace(super()._build_platform(), conversation_store_id=self.conversation_store_id)
 
     def _default_dialect(self, model: str, kind: ModelKind) -> str:
         if kind == "chat":
-            return oci_dialect_name(model, self.api_format, self.family)
+            return mdstream_core.oci_dialect_name(model, self.api_format, self.family)
         family = self.family or ("cohere" if model.lower().startswith("cohere.") else "")
         return "oci-generate-text-cohere" if family.lower() == "cohere" else "oci-generate-text-llama"
 
@@ -158,7 +161,7 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         super()._validate_fields()
         if self.family and self.dialect:
             raise ValueError("family and dialect both set the API format (hint: remove one of them)")
-        oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
+        mdstream_core.oci_dialect_name(self.model, self.api_format, self.family)  # raises for unknown names
         if not self.model:
             raise ValueError(
                 "model is missing (hint: set a model's name such as 'xai.grok-4', or a dedicated endpoint's OCID)"
@@ -217,7 +220,7 @@ class SageMakerLLM(SageMakerMixin, MDStreamLLM):
         """Name of the class in serialized models."""
         return "mdstream_sagemaker_llm"
 
-    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> Dialect:
+    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> "Dialect":
         if self.content_handler is None:
             return super()._resolve_dialect(params, stream=stream)
         resolved: Dialect = handler_dialect(self.content_handler, params, stream=stream)

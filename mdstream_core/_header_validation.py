@@ -140,6 +140,18 @@ def check_query(name: str, query: str) -> None:
             )
 
 
+def are_sendable(headers: Mapping[str, str]) -> bool:
+    """Whether all names and values can be sent; for those that cannot, `sendable_headers` raises the error.
+
+    >>> are_sendable({"x-count": "3"}), are_sendable({"x-name": "a\\n"})
+    (True, False)
+    """
+    try:
+        return all(map(_NAME.fullmatch, headers)) and all(map(_VALUE.fullmatch, headers.values()))
+    except TypeError:  # a name or a value is no string
+        return False
+
+
 def sendable_headers(field: str, headers: Any) -> RequestHeaders:
     """Convert headers to strings and validate them; numbers become strings, and a `SecretStr` its secret.
 

@@ -6,6 +6,7 @@ orjson comes with LangChain (through langsmith) and reads a chunk in half the ti
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pydantic_core
@@ -16,8 +17,12 @@ try:
     import orjson
 except ImportError:
     parse = pydantic_core.from_json
+
+    def _dump(value: Any) -> bytes:
+        raise TypeError
 else:
     parse = orjson.loads
+    _dump = partial(orjson.dumps, option=orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME)
 
 #: Exceptions of the fast parsers; pydantic's raises `TypeError` for a string with a lone surrogate.
 PARSE_ERRORS = (ValueError, TypeError)
@@ -49,7 +54,19 @@ def loads_lenient(text: str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Serialize to compact UTF-8 JSON."""
+    """Serialize to compact UTF-8 JSON.
+
+    orjson is ten times as fast. Python's encoder writes what orjson rejects, such as half an emoji or a key that is a
+    number, and numbers like NaN, for which orjson writes `null`.
+    """
+    try:
+        data = _dump(value)
+    except TypeError:
+        return _dumps_nonstandard(value)
+    return _dumps_nonstandard(value) if b"null" in data else data
+
+
+def _dumps_nonstandard(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 

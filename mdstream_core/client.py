@@ -7,7 +7,7 @@ stream, so threads and tasks can share it.
 import inspect
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -18,23 +18,26 @@ from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import Signer, UnsignedSigner, raise_refresh_error
 from mdstream_core.call import Call
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError, StreamInterrupted
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError
 from mdstream_core.events import Event, ModelResponse
 from mdstream_core.http import (
     Request,
     ResponseHead,
     ResponseTrailers,
+    are_sendable,
     require_values,
     scrub_credentials,
     sendable_headers,
 )
 from mdstream_core.rate_limit import arate_limited, rate_limited
-from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport._async import AsyncRequestSender
 from mdstream_core.transport._cancellation import sleep, thread_token
+from mdstream_core.transport._clients import create_owned_client
 from mdstream_core.transport._fairness import acheckpoint, checkpoint
 from mdstream_core.transport._loop_bound import LoopBoundClient, call_soon, discard_closed_loops, running_loop
+from mdstream_core.transport._sync import RequestSender
 from mdstream_core.transport.decompression import aiter_body, iter_body
-from mdstream_core.transport.exceptions import map_exceptions
+from mdstream_core.transport.exceptions import IgnoreErrorsWhenFinal, map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
 
 if TYPE_CHECKING:
@@ -64,18 +67,11 @@ class _BaseClient:
         generation = self._signer.generation  # read first: another thread may refresh in between
         return generation if self._signer.needs_refresh() else None
 
-    def _build_signed_request(self, http: Any, attempt: Attempt, budget: TimeoutBudget) -> Any:
+    def _sign(self, attempt: Attempt, budget: TimeoutBudget) -> Request:
         budget.start()
         attempt.generation = self._signer.generation
         with scrub_credentials:
-            signed = _sendable(self._signer.sign(attempt.request))
-        return http.build_request(
-            signed.method,
-            signed.url,
-            headers=dict(signed.headers),
-            content=signed.content,
-            extensions=attempt.build_extensions(budget.limits),
-        )
+            return _sendable(self._signer.sign(attempt.request))
 
     def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
         """Warn once if a failure in the trailers would not be noticed. Called after every other check has passed."""
@@ -109,7 +105,7 @@ class Client(_BaseClient):
         super().__init__(auth)
         if inspect.iscoroutinefunction(getattr(http, "send", None)):
             raise ValueError("http_client is an async client (hint: pass an httpx.AsyncClient as http_async_client)")
-        self._user_client = http
+        self._user_sender = None if http is None else RequestSender(http)
         self._options = options
         self.reset_after_fork()
         _fork.register(self)
@@ -117,7 +113,7 @@ class Client(_BaseClient):
     def reset_after_fork(self) -> None:
         """Drop connections and locks in a forked process."""
         self._lock = _fork.Lock()
-        self._owned: httpx.Client | None = None
+        self._owned: RequestSender | None = None
 
     def stream(self, call: Call) -> Generator[Event]:
         """Send the request and yield the events of its response as they arrive.
@@ -139,9 +135,10 @@ class Client(_BaseClient):
                     with (
                         map_exceptions(budget),
                         rate_limited(attempt, budget),
-                        self._open_response(attempt, budget) as response,
+                        closing(self._send(attempt, budget)) as response,
                     ):
-                        with _ignore_errors_when_final(attempt, budget):
+                        _start_attempt(attempt, budget, response)
+                        with IgnoreErrorsWhenFinal(budget, attempt):
                             for data in attempt.observe_body(response, iter_body(response)):
                                 while True:
                                     events = attempt.feed(data)
@@ -181,26 +178,20 @@ class Client(_BaseClient):
         if own is not None:
             own.close()
 
-    @contextmanager
-    def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> Iterator["httpx.Response"]:
-        http = self._get_http_client()
+    def _send(self, attempt: Attempt, budget: TimeoutBudget) -> Any:
+        sender = self._get_sender()
         if (expired := self._generation_to_refresh(attempt)) is not None:
             with _track_refresh(attempt, budget, self._signer):
                 _refresh(self._signer, expired, budget)
-        request = self._build_signed_request(http, attempt, budget)
-        response = http.send(request, stream=True, follow_redirects=False, **self._auth)
-        try:
-            _start_attempt(attempt, budget, response)
-            yield response
-        finally:
-            response.close()
+        request = self._sign(attempt, budget)
+        return sender.send(request, attempt.build_extensions(budget.limits), self._auth)
 
-    def _get_http_client(self) -> "httpx.Client":
-        if self._user_client is not None:
-            return self._user_client
+    def _get_sender(self) -> RequestSender:
+        if self._user_sender is not None:
+            return self._user_sender
         with self._lock:
             if self._owned is None:
-                self._owned = http_client(**self._options)
+                self._owned = RequestSender(*create_owned_client(**self._options))
             return self._owned
 
 
@@ -219,7 +210,7 @@ class AsyncClient(_BaseClient):
         super().__init__(auth)
         if http is not None and not inspect.iscoroutinefunction(getattr(http, "send", None)):
             raise ValueError("http_async_client is a sync client (hint: pass an httpx.Client as http_client)")
-        self._user_client = http
+        self._user_sender = None if http is None else AsyncRequestSender(http)
         self._options = options
         self.reset_after_fork()
         _fork.register(self)
@@ -247,8 +238,12 @@ class AsyncClient(_BaseClient):
                 attempt = call.create_attempt()
                 try:
                     with map_exceptions(budget):
-                        async with arate_limited(attempt, budget), self._open_response(attempt, budget) as response:
-                            with _ignore_errors_when_final(attempt, budget):
+                        async with (
+                            arate_limited(attempt, budget),
+                            aclosing(await self._send(attempt, budget)) as response,
+                        ):
+                            _start_attempt(attempt, budget, response)
+                            with IgnoreErrorsWhenFinal(budget, attempt):
                                 async for data in attempt.observe_body(response, aiter_body(response)):
                                     while True:
                                         events = attempt.feed(data)
@@ -288,53 +283,37 @@ class AsyncClient(_BaseClient):
         if own is not None:
             await own.aclose()
 
-    @asynccontextmanager
-    async def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> AsyncIterator["httpx.Response"]:
-        http = self._get_http_client()
+    async def _send(self, attempt: Attempt, budget: TimeoutBudget) -> Any:
+        sender = self._get_sender()
         if (expired := self._generation_to_refresh(attempt)) is not None:
             async with _atrack_refresh(attempt, budget, self._signer):
                 await _arefresh(self._signer, expired, budget)
-        request = self._build_signed_request(http, attempt, budget)
-        response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
-        try:
-            _start_attempt(attempt, budget, response)
-            yield response
-        finally:
-            await response.aclose()
+        request = self._sign(attempt, budget)
+        return await sender.send(request, attempt.build_extensions(budget.limits), self._auth)
 
-    def _get_http_client(self) -> "httpx.AsyncClient":
-        if self._user_client is not None:
-            return self._user_client
+    def _get_sender(self) -> AsyncRequestSender:
+        if self._user_sender is not None:
+            return self._user_sender
         loop = running_loop()
         with self._lock:
             own = self._owned.get(loop)
             if own is None:
                 discard_closed_loops(self._owned)
-                own = self._owned[loop] = LoopBoundClient(
-                    async_http_client(**self._options), partial(self._owned.pop, loop, None)
-                )
-            return own.http
+                sender = AsyncRequestSender(*create_owned_client(is_async=True, **self._options))
+                own = self._owned[loop] = LoopBoundClient(sender, partial(self._owned.pop, loop, None))
+            return own.sender
 
 
 def _sendable(request: Request) -> Request:
     """Return the request unchanged. Raises `InvalidRequest` if one of its headers cannot be sent."""
+    if are_sendable(request.headers):
+        return request
     try:
         with scrub_credentials:
             require_values("the request", sendable_headers("the request", request.headers))
     except ValueError as error:
         raise InvalidRequest(str(error), code="InvalidHeader") from None
     return request
-
-
-@contextmanager
-def _ignore_errors_when_final(attempt: Attempt, budget: TimeoutBudget) -> Iterator[None]:
-    """Ignore a timeout or disconnect after the last output: only the usage and the end of the body could follow."""
-    try:
-        with map_exceptions(budget):
-            yield
-    except StreamInterrupted:
-        if not attempt.is_final:
-            raise
 
 
 def _start_attempt(attempt: Attempt, budget: TimeoutBudget, response: Any) -> None:

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mdstream_core import _fork
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import ModelResponse
 from mdstream_core.http import Request, ResponseHead
+
+if TYPE_CHECKING:
+    from mdstream_core.events import ModelResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class RetryScheduled:
 class Completed:
     """The call succeeded."""
 
-    response: ModelResponse
+    response: "ModelResponse"
     """The complete response."""
 
 
@@ -87,7 +89,7 @@ class Failed:
 class Abandoned:
     """The call ended without a result: the stream was closed early, its task was cancelled, or other code raised."""
 
-    partial: ModelResponse | None = None
+    partial: "ModelResponse | None" = None
     """The output received so far; `None` if there was none."""
     error: Exception | None = None
     """The exception of a signer, a hook or other code that is not a failure of the service; else `None`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mdstream_core._header_validation import (
+    are_sendable,
     check_key,
     check_proxy,
     check_query,
@@ -45,6 +46,7 @@ __all__ = [
     "SecretText",
     "Timeout",
     "TimeoutValue",
+    "are_sendable",
     "check_key",
     "check_proxy",
     "check_query",
@@ -110,7 +112,7 @@ class ResponseHead:
     @property
     def content_type(self) -> str:
         """The media type in lower case, without parameters; empty if there is none."""
-        return re.split("[;,]", self.headers.get("content-type", ""), maxsplit=1)[0].strip().lower()
+        return self.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip().lower()
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status} {redact_headers(self.headers)}>"
@@ -164,6 +166,16 @@ class Timeout:
 
     def with_defaults(self, defaults: "Timeout") -> "Timeout":
         """Replace each "default" by the value of `defaults`."""
+        key = id(self), id(defaults)
+        known = _resolved.get(key)
+        if known is None:
+            if len(_resolved) >= _MAX_RESOLVED:
+                _resolved.clear()
+            # The operands are stored too, so that their ids are not reused.
+            known = _resolved[key] = self, defaults, self._replace_defaults(defaults)
+        return known[2]
+
+    def _replace_defaults(self, defaults: "Timeout") -> "Timeout":
         values = {name: value for name in self.__slots__ if (value := getattr(self, name)) != "default"}
         total = defaults.total
         if "total" not in values and values.get("read", total) is None:
@@ -172,6 +184,13 @@ class Timeout:
         if longer and "total" not in values and isinstance(total, int | float):
             values["total"] = max(total, max(longer) + _READ_MARGIN)
         return replace(defaults, **values)
+
+
+#: Results of `with_defaults` by the identity of its operands, which all calls of a service share. Not by their values,
+#: because messages show 5 and 5.0 as the user wrote them.
+_resolved: dict[tuple[int, int], tuple[Timeout, Timeout, Timeout]] = {}
+
+_MAX_RESOLVED = 256
 
 
 #: Defaults that all platforms start from. `connect` is that of Oracle's SDK (10 s); the others have no source.

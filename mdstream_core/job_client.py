@@ -5,17 +5,15 @@ a timeout of its own (`AsyncInference.timeout`).
 """
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import UnsignedSigner, sign_s3
-from mdstream_core.client import AsyncClient, Client, _arefresh, _refresh, _start_attempt
+from mdstream_core.client import AsyncClient, Client, _arefresh, _refresh
 from mdstream_core.errors import MDStreamError, StreamInterrupted
-from mdstream_core.http import ResponseHead, scrub_credentials
+from mdstream_core.http import Request, ResponseHead, scrub_credentials
 from mdstream_core.platforms import Platform, SageMaker
 from mdstream_core.platforms._s3 import JobResponse
 from mdstream_core.platforms._sagemaker_async import AsyncInference, Send, Wait, run_job
@@ -38,8 +36,7 @@ class JobClient(Client):
         super().__init__(auth, http, **options)
         self._platform = platform
 
-    @contextmanager
-    def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> Iterator["httpx.Response"]:
+    def _send(self, attempt: Attempt, budget: TimeoutBudget) -> "httpx.Response":
         job = run_job(_options(self._platform), self._platform.region_name, attempt.request)
         step = next(job)
         while True:
@@ -48,18 +45,16 @@ class JobClient(Client):
                 received = None
                 sleep(step.seconds, attempt.cancel_token)
             else:
-                received = self._send(step, attempt, budget)
+                received = self._send_step(step, attempt, budget)
             budget.extend(time.monotonic() - started)
             try:
                 step = job.send(received)
             except StopIteration as end:
                 result = end.value
                 break
-        response = _build_response(result)
-        _start_attempt(attempt, budget, response)
-        yield response
+        return _build_response(result)
 
-    def _send(self, step: Send, attempt: Attempt, budget: TimeoutBudget) -> JobResponse:
+    def _send_step(self, step: Send, attempt: Attempt, budget: TimeoutBudget) -> JobResponse:
         """Send one request of the exchange, and read its response."""
         started = time.monotonic()
         try:
@@ -68,9 +63,9 @@ class JobClient(Client):
                 if generation is not None or self._signer.needs_refresh():
                     attempt.rejected_generation = None
                     _refresh(self._signer, self._signer.generation if generation is None else generation, budget)
-                http = self._get_http_client()
-                request = _build_request(http, step, self._signer, attempt, budget)
-                response = http.send(request, stream=True, follow_redirects=False, **self._auth)
+                request = _sign(step, self._signer, attempt, budget)
+                extensions = attempt.build_extensions(budget.limits)
+                response = self._get_sender().send(request, extensions, self._auth)
                 try:
                     body = _Body()
                     for data in iter_body(response):
@@ -89,8 +84,7 @@ class AsyncJobClient(AsyncClient):
         super().__init__(auth, http, **options)
         self._platform = platform
 
-    @asynccontextmanager
-    async def _open_response(self, attempt: Attempt, budget: TimeoutBudget) -> AsyncIterator["httpx.Response"]:
+    async def _send(self, attempt: Attempt, budget: TimeoutBudget) -> "httpx.Response":
         job = run_job(_options(self._platform), self._platform.region_name, attempt.request)
         step = next(job)
         while True:
@@ -99,18 +93,16 @@ class AsyncJobClient(AsyncClient):
                 received = None
                 await anyio.sleep(step.seconds)
             else:
-                received = await self._send(step, attempt, budget)
+                received = await self._send_step(step, attempt, budget)
             budget.extend(time.monotonic() - started)
             try:
                 step = job.send(received)
             except StopIteration as end:
                 result = end.value
                 break
-        response = _build_response(result)
-        _start_attempt(attempt, budget, response)
-        yield response
+        return _build_response(result)
 
-    async def _send(self, step: Send, attempt: Attempt, budget: TimeoutBudget) -> JobResponse:
+    async def _send_step(self, step: Send, attempt: Attempt, budget: TimeoutBudget) -> JobResponse:
         """Send one request of the exchange, and read its response."""
         started = time.monotonic()
         try:
@@ -119,9 +111,9 @@ class AsyncJobClient(AsyncClient):
                 if generation is not None or self._signer.needs_refresh():
                     attempt.rejected_generation = None
                     await _arefresh(self._signer, self._signer.generation if generation is None else generation, budget)
-                http = self._get_http_client()
-                request = _build_request(http, step, self._signer, attempt, budget)
-                response = await http.send(request, stream=True, follow_redirects=False, **self._auth)
+                request = _sign(step, self._signer, attempt, budget)
+                extensions = attempt.build_extensions(budget.limits)
+                response = await self._get_sender().send(request, extensions, self._auth)
                 try:
                     body = _Body()
                     async for data in aiter_body(response):
@@ -155,19 +147,13 @@ def _options(platform: SageMaker) -> AsyncInference:
     return platform.async_inference or AsyncInference()
 
 
-def _build_request(http: Any, step: Send, signer: Any, attempt: Attempt, budget: TimeoutBudget) -> Any:
-    """Build a signed request, and start its timeouts."""
+def _sign(step: Send, signer: Any, attempt: Attempt, budget: TimeoutBudget) -> Request:
+    """Sign a request, and start its timeouts."""
     budget.start()
     attempt.generation = signer.generation
     with scrub_credentials:
-        signed = sign_s3(signer, step.request) if step.to_s3 else signer.sign(step.request)
-    return http.build_request(
-        signed.method,
-        signed.url,
-        headers=dict(signed.headers),
-        content=signed.content,
-        extensions=attempt.build_extensions(budget.limits),
-    )
+        signed: Request = sign_s3(signer, step.request) if step.to_s3 else signer.sign(step.request)
+    return signed
 
 
 def _build_response(result: JobResponse) -> "httpx.Response":

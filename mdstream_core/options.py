@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, get_args
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, PlainValidator
+from pydantic_core import PydanticKnownError
 
 from mdstream_core._choices import find_choice
-from mdstream_core.auth.huawei import HuaweiAuthTypeName
-from mdstream_core.auth.oci import OCIAuthTypeName
-from mdstream_core.dialects import EmbeddingDialectName, GenerationDialectName, RerankDialectName
+from mdstream_core.auth._names import HuaweiAuthTypeName, OCIAuthTypeName
+from mdstream_core.dialects._names import EmbeddingDialectName, GenerationDialectName, RerankDialectName, SendReasoning
 
 if TYPE_CHECKING:
     import httpx
 
     from mdstream_core.auth import Signer
+    from mdstream_core.rate_limit import RateLimit
 
 __all__ = [
     "APIFormat",
@@ -36,8 +37,11 @@ __all__ = [
     "ModelFamily",
     "OCIAuth",
     "OCIAuthType",
+    "RateLimitOption",
     "RerankDialect",
+    "SendReasoning",
     "list_changed_fields",
+    "validate_instance",
 ]
 
 
@@ -69,6 +73,19 @@ class Alias:
         if field not in type(model).model_fields:  # SageMaker's `base_url` is `endpoint_url`; some have none
             raise AttributeError(f"{type(model).__name__!r} object has no attribute {self._name!r}")
         return getattr(model, field)
+
+
+def validate_instance(model: type[BaseModel], value: Any) -> BaseModel:
+    """Validate the value of a field whose class is imported only if the field is set: an instance, or its fields.
+
+    Raises:
+        PydanticKnownError: It is neither; pydantic reports it like any other.
+    """
+    if isinstance(value, model):
+        return value
+    if isinstance(value, Mapping):
+        return model(**value)
+    raise PydanticKnownError("model_type", {"class_name": model.__name__})
 
 
 def _create_validator(field: str, choices: Any) -> BeforeValidator:
@@ -122,5 +139,16 @@ if TYPE_CHECKING:
 
     #: `http_async_client`: the same for asynchronous calls.
     AsyncHTTPClient = httpx.AsyncClient
+    #: `rate_limit`: the limit that each request acquires before it is sent.
+    RateLimitOption = RateLimit
 else:  # the signers and clients check these objects themselves, by their shape: httpx2 and SDKs need not be installed
     Auth = OCIAuth = HTTPClient = AsyncHTTPClient = Any
+
+    def _check_rate_limit(value: Any) -> Any:
+        from mdstream_core.rate_limit import RateLimit  # noqa: PLC0415  # imported only if there is one
+
+        if not isinstance(value, RateLimit):
+            raise PydanticKnownError("is_instance_of", {"class": "RateLimit"})
+        return value
+
+    RateLimitOption = Annotated[Any, PlainValidator(_check_rate_limit)]

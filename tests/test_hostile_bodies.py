@@ -111,7 +111,7 @@ def lag_of(platform: Callable[[str], Any], script: Script, timeout: Timeout) -> 
                 await asyncio.sleep(0.005)
                 worst = max(worst, time.thread_time() - began)
 
-        client._get_http_client()  # its TLS context is no part of this
+        client._get_sender()  # its TLS context is no part of this
         watching = asyncio.create_task(watch())
         await asyncio.sleep(0.02)
         worst = 0.0

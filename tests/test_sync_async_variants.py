@@ -40,6 +40,7 @@ NAMES = {
     "AsyncPool": "Pool",
     "AsyncResponseStream": "ResponseStream",
     "AsyncTransport": "Transport",
+    "AsyncRequestSender": "RequestSender",
     "AsyncGuardedClient": "GuardedClient",
     "aread_until_failure": "read_until_failure",
     "acheck": "check",
@@ -121,7 +122,7 @@ def methods(path: Path, name: str) -> dict[str, str]:
 
 
 #: Methods that use one pool per event loop instead of one pool.
-POOLS = {"__init__", "_get_http_client", "close", "reset_after_fork"}
+POOLS = {"__init__", "_get_sender", "close", "reset_after_fork"}
 
 
 def test_the_clients_are_parallel() -> None:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from mdstream_core._choices import find_choice
 from mdstream_core.auth._huawei_iam import FetchFunction, IAMLogin, PasswordTokenSigner, check_iam_endpoint
 from mdstream_core.auth._huawei_signature import MAX_REQUEST_BYTES, sign_headers
+from mdstream_core.auth._names import HuaweiAuthTypeName
 from mdstream_core.auth._signer import AuthFlow, BearerSigner, Signer, UnsignedSigner
 from mdstream_core.http import Request, check_key
 
@@ -38,10 +39,6 @@ _FILE = "~/.huaweicloud/credentials"
 
 #: The variables that the samples of ModelArts and MaaS read an API key from.
 _API_KEYS = ("MODELARTS_API_KEY", "MAAS_API_KEY")
-
-
-#: The names of `auth_type`.
-HuaweiAuthTypeName = Literal["token", "password", "aksk", "appcode", "app", "api_key", "none"]
 
 
 class _HeaderSigner(Signer):

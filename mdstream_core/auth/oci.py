@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from mdstream_core._choices import find_choice
+from mdstream_core.auth._names import OCIAuthTypeName
 from mdstream_core.auth._oci_ads import find_ads_options
 from mdstream_core.auth._oci_sdk import SDKSigner, WrappedSigner, build_sdk_signer, delegation_signer
 from mdstream_core.auth._oci_signer import OCISigner, SourceSigner
@@ -39,20 +40,6 @@ __all__ = [
     "wrap_signer",
 ]
 
-
-#: The names of `auth_type`.
-OCIAuthTypeName = Literal[
-    "api_key",
-    "session_token",
-    "security_token",
-    "resource_principal",
-    "instance_principal",
-    "oke_workload",
-    "oke_workload_identity",
-    "workload_identity",
-    "bearer",
-    "none",
-]
 
 _SOURCES: dict[str, Callable[[Profile | ConfigFields], CredentialSource]] = {
     "api_key": APIKey,

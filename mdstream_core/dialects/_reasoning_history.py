@@ -24,9 +24,10 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from mdstream_core.dialects._dialect import Decoder, Dialect
+from mdstream_core.dialects._names import SendReasoning
 from mdstream_core.dialects._parameter_fallback import RelaxedPayload
 from mdstream_core.dialects._rejected_parameters import is_rejected_request
 from mdstream_core.errors import InvalidRequest, MDStreamError, ServerError
@@ -34,8 +35,6 @@ from mdstream_core.events import ModelResponse
 
 Json = dict[str, Any]
 
-#: The messages whose reasoning is sent: none; those with tool calls since the user's last message; all.
-SendReasoning = Literal["never", "tool_turns", "always"]
 
 _FAMILIES: tuple[tuple[re.Pattern[str], SendReasoning], ...] = (
     (re.compile(r"deepseek.{0,2}v(3[.-]?2(?!\d)|[4-9])"), "always"),

@@ -109,6 +109,8 @@ def with_call_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequenc
     Returns:
         The same object if all ids are unique already.
     """
+    if not any(map(_calls, messages)):
+        return messages
     new_ids, pairs = _unique_ids(messages, across_turns=across_turns), pair_results(messages)
     renamed = [_with_ids(at, message, new_ids, pairs.get(at)) for at, message in enumerate(messages)]
     return messages if all(map(operator.is_, renamed, messages)) else renamed

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, getproxies
 
 from mdstream_core.http import check_proxy
-from mdstream_core.transport._config import default_limits
+from mdstream_core.transport._config import TransportConfig, default_limits
+from mdstream_core.transport._direct import DirectRequests
 from mdstream_core.transport._http_library import HTTPLibrary
 from mdstream_core.transport._tls import Cert, create_context_factory
 from mdstream_core.transport._transport_classes import build_transport_classes
 
 if TYPE_CHECKING:
     import httpx
+
+#: Default options of TLS.
+_TLS = {"verify": True, "cert": None}
 
 _HEADERS = {"accept-encoding": "gzip, deflate"}  # the codings that can be decoded in a stream
 
@@ -46,9 +50,8 @@ def http_client(
         options: Further arguments of the client (`event_hooks`, `headers`, `base_url` …). `cookies` are sent with each
             request; cookies of responses are discarded.
     """
-    http_library = HTTPLibrary.from_name(library)
-    build = _TransportFactory(http_library, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
-    return http_library.api.Client(**build.arguments(proxy), **_options(http_library.api, options))  # type: ignore[no-any-return]
+    transports = _TransportFactory(library, 0, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
+    return transports.create_client(proxy, options)[0]  # type: ignore[no-any-return]
 
 
 def async_http_client(
@@ -62,9 +65,17 @@ def async_http_client(
     **options: Any,
 ) -> "httpx.AsyncClient":
     """Create an `httpx.AsyncClient`; arguments as for `http_client`. The first event loop that uses it owns it."""
-    http_library = HTTPLibrary.from_name(library)
-    build = _TransportFactory(http_library, 1, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
-    return http_library.api.AsyncClient(**build.arguments(proxy), **_options(http_library.api, options))  # type: ignore[no-any-return]
+    transports = _TransportFactory(library, 1, verify=verify, cert=cert, trust_env=trust_env, limits=limits)
+    return transports.create_client(proxy, options)[0]  # type: ignore[no-any-return]
+
+
+def create_owned_client(
+    *, is_async: bool = False, proxy: Any = None, trust_env: bool = True, limits: Any = None, **tls: Any
+) -> tuple[Any, DirectRequests]:
+    """Create a client that nobody changes, and the builder of its direct requests; arguments as for `http_client`."""
+    transports = _TransportFactory("httpx", int(is_async), **{**_TLS, **tls}, trust_env=trust_env, limits=limits)
+    client, transport = transports.create_client(proxy, {})
+    return client, DirectRequests(client, transport)
 
 
 def _options(api: ModuleType, options: dict[str, Any]) -> dict[str, Any]:
@@ -92,13 +103,21 @@ def _create_send_only_jar(cookies: CookieJar) -> CookieJar:
 class _TransportFactory:
     """Create the transports of one client: one for all requests, or one for each proxy of the environment."""
 
-    def __init__(self, http_library: HTTPLibrary, variant: int, *, trust_env: bool, limits: Any, **tls: Any) -> None:
-        self._http_library = http_library
+    def __init__(self, library: str, variant: int, *, trust_env: bool, limits: Any, **tls: Any) -> None:
+        self._http_library = HTTPLibrary.from_name(library)
         self._variant = variant
         self._trust_env = trust_env
         self._options = {"trust_env": trust_env, "limits": limits, **tls}
 
-    def arguments(self, proxy: Any) -> dict[str, Any]:
+    def create_client(self, proxy: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+        """Create the client, and return it with the transport of all its requests; `None` if there are several."""
+        api, arguments = self._http_library.api, self._arguments(proxy)
+        client_type = (api.Client, api.AsyncClient)[self._variant]
+        transport = arguments["transport"]
+        is_only = not arguments["mounts"] and isinstance(transport, TransportConfig)
+        return client_type(**arguments, **_options(api, options)), transport if is_only else None
+
+    def _arguments(self, proxy: Any) -> dict[str, Any]:
         """Return `transport`, `mounts` and `trust_env` for the client's constructor."""
         mounts = environment_proxies() if self._trust_env and proxy is None else {}
         if secure := mounts.get("https://"):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -13,6 +14,16 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[^\x00\r\n]*")
 
 Headers = list[tuple[bytes, bytes]]
+
+
+#: Fields that say where the body ends.
+_FRAMING = frozenset({b"transfer-encoding", b"content-length"})
+
+
+@lru_cache(maxsize=512)
+def _lower_name(name: bytes) -> bytes | None:
+    """Return the name of a field in lower case; `None` if it is invalid."""
+    return name.lower() if _NAME.fullmatch(name) else None
 
 
 class RequestWriter:
@@ -31,9 +42,11 @@ class RequestWriter:
         if not (_NAME.fullmatch(method) and _TARGET.fullmatch(target)):
             raise error(f"illegal request line {lines[0]!r}")
         for name, value in headers:
-            if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            lower = _lower_name(name)
+            if lower is None or not _VALUE.fullmatch(value):
                 raise error(f"illegal value of header {name!r}")  # the value may be a credential
-            self._note_framing(name.lower(), value)
+            if lower in _FRAMING:
+                self._note_framing(lower, value)
             lines.append(b"%b: %b\r\n" % (name, value))
         self.head = b"".join([*lines, b"\r\n"])
 

@@ -1,7 +1,5 @@
 """`HTTPLibrary`: httpx with httpcore, or httpx2 with httpcore2. All their differences are handled here."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -20,6 +18,30 @@ _ERRORS = (
 @cache  # not `cached_property`: that has a lock in Python 3.11, which may be held during a fork
 def _errors(api: ModuleType, core: ModuleType) -> dict[type[Exception], type[Exception]]:
     return {getattr(core, name): getattr(api, name) for name in _ERRORS}
+
+
+class ExceptionMapper:
+    """Context manager; see `HTTPLibrary.map_exceptions`. A class, because generators cost more in each request."""
+
+    __slots__ = ("_library", "_request")
+
+    def __init__(self, library: "HTTPLibrary", request: Any) -> None:
+        self._library = library
+        self._request = request
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            return
+        errors = _errors(self._library.api, self._library.core)
+        mapped = next((errors[base] for base in type(error).__mro__ if base in errors), None)
+        if mapped is None:
+            return
+        raised = mapped(str(error))
+        if self._request is not None:
+            raised.request = self._request.to_api(self._library.api)  # type: ignore[attr-defined]
+        raise raised from error
 
 
 @dataclass(frozen=True)
@@ -43,15 +65,13 @@ class HTTPLibrary:
             raise ValueError(f"library={library!r} must be one of {', '.join(_CORES)}")
         return cls(import_module(library), import_module(_CORES[library]))
 
-    @contextmanager
-    def map_exceptions(self) -> Iterator[None]:
-        """Map exceptions of the core to those of the API module with the same name."""
-        errors = _errors(self.api, self.core)
-        try:
-            yield
-        except tuple(errors) as error:
-            kind = next(errors[base] for base in type(error).__mro__ if base in errors)
-            raise kind(str(error)) from error
+    def map_exceptions(self, request: Any = None) -> "ExceptionMapper":
+        """Return a context manager that maps exceptions of the core to those of the API module with the same name.
+
+        Args:
+            request: A direct request, whose URL the exceptions of the API have; httpx sets it for its own requests.
+        """
+        return ExceptionMapper(self, request)
 
     def to_core(self, request: Any) -> Any:
         """Convert a request of the API to one of the core, with the same `timeout` mapping in its extensions."""

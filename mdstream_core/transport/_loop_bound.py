@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from mdstream_core.transport._fairness import runs_on_trio
 
 if TYPE_CHECKING:
-    import httpx
+    from mdstream_core.transport._async import AsyncRequestSender
 
 
 class LoopBoundClient:
@@ -20,9 +20,9 @@ class LoopBoundClient:
     each `asyncio.run` would leave its idle connections open, and these would keep the loop in memory.
     """
 
-    def __init__(self, http: "httpx.AsyncClient", forget: Callable[[], Any]) -> None:
-        self.http = http
-        self._guard = _close_with_loop(http, forget)
+    def __init__(self, sender: "AsyncRequestSender", forget: Callable[[], Any]) -> None:
+        self.sender = sender
+        self._guard = _close_with_loop(sender, forget)
         with suppress(StopIteration):
             self._guard.__anext__().send(None)  # starts the generator, which does not await anything
 
@@ -30,12 +30,12 @@ class LoopBoundClient:
         await self._guard.aclose()
 
 
-async def _close_with_loop(http: "httpx.AsyncClient", forget: Callable[[], Any]) -> AsyncGenerator[None]:
+async def _close_with_loop(sender: "AsyncRequestSender", forget: Callable[[], Any]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
         forget()
-        await http.aclose()
+        await sender.aclose()
 
 
 def discard_closed_loops(owned: WeakKeyDictionary[Any, LoopBoundClient]) -> None:

@@ -4,9 +4,11 @@ For each read httpcore sets the socket's timeout (an `ioctl`) and builds a mappi
 each token is one read, that is a tenth of the time per token.
 """
 
+import select
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,10 +23,11 @@ class SocketStream:
         self._inner = inner
         self._sock = inner.get_extra_info("socket")
         self._limit: Any = _UNKNOWN
-        self.get_extra_info = inner.get_extra_info
         self.close = inner.close
+        self._poll = _create_poll(self._sock)
         if isinstance(inner.get_extra_info("ssl_object"), ssl.SSLObject):
-            self.read = inner.read  # type: ignore[method-assign]  # TLS inside TLS: the socket decrypts only the outer layer
+            # TLS inside TLS: the socket decrypts only the outer layer
+            self.read, self.write = inner.read, inner.write  # type: ignore[method-assign]
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         try:
@@ -38,13 +41,34 @@ class SocketStream:
             raise self._core.ReadError(str(error)) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._limit = _UNKNOWN
-        self._inner.write(buffer, timeout)
+        try:
+            while buffer:
+                self._sock.settimeout(timeout)
+                self._limit = timeout
+                buffer = buffer[self._sock.send(buffer) :]
+        except TimeoutError as error:
+            raise self._core.WriteTimeout("the data was not accepted within the timeout") from error
+        except OSError as error:
+            raise self._core.WriteError(str(error)) from error
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and self._poll is not None:
+            return self._sock.fileno() < 0 or bool(self._poll(0))
+        return self._inner.get_extra_info(info)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> "SocketStream":
         return SocketStream(self._core, self._inner.start_tls(ssl_context, server_hostname, timeout))
+
+
+def _create_poll(sock: socket.socket) -> Callable[[int], list[Any]] | None:
+    """Return the function that polls a socket for data; `None` where the system has none (Windows)."""
+    if not hasattr(select, "poll"):
+        return None
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return poll.poll
 
 
 class SocketBackend:

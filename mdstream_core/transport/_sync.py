@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from mdstream_core.http import Request
 from mdstream_core.transport._config import TransportConfig
 from mdstream_core.transport._deadline import compute_deadline, remaining_seconds
+from mdstream_core.transport._direct import TRANSPORT, DirectRequest, DirectRequests, DirectResponse, PoolResponse
 from mdstream_core.transport._fairness import checkpoint
 from mdstream_core.transport._http11 import READ_SIZE, RequestWriter, ResponseParser
 from mdstream_core.transport._http_library import HTTPLibrary
@@ -24,7 +26,7 @@ Release = Callable[..., None]
 class Connection(PooledConnection):
     """HTTP/1.1 connection to one origin, for one request at a time."""
 
-    def handle_request(self, request: "httpcore.Request", release: Release) -> "httpcore.Response":
+    def handle_request(self, request: "httpcore.Request | DirectRequest", release: Release) -> PoolResponse:
         """Send a request and return the head of its response; iterating over the body reads it.
 
         Args:
@@ -47,17 +49,15 @@ class Connection(PooledConnection):
         deadline = compute_deadline(timeouts, "read")
         while not parser.has_head:
             parser.feed(self._stream.read(READ_SIZE, remaining_seconds(deadline, self._core.ReadTimeout)))
-        return self._core.Response(  # type: ignore[no-any-return]
-            status=parser.status,
-            headers=parser.headers,
-            content=Body(self._stream, parser, timeouts, partial(release, self), timeout_error=self._core.ReadTimeout),
-            extensions={
-                "http_version": parser.version,
-                "reason_phrase": parser.reason,
-                "network_stream": UpgradedStream(self._stream, parser) if parser.status == 101 else self._stream,
-                "trailers": parser.trailers,
-            },
-        )
+        body = Body(self._stream, parser, timeouts, partial(release, self), timeout_error=self._core.ReadTimeout)
+        stream = UpgradedStream(self._stream, parser) if parser.status == 101 else self._stream
+        extensions = {
+            "http_version": parser.version,
+            "reason_phrase": parser.reason,
+            "network_stream": stream,
+            "trailers": parser.trailers,
+        }
+        return PoolResponse(parser.status, parser.headers, body, extensions)
 
     def _connect(self, deadline: float, sni: str | None) -> None:
         route, timeout_error = self._route, self._core.ConnectTimeout
@@ -94,7 +94,7 @@ class Connection(PooledConnection):
         if not 200 <= parser.status < 300:
             raise self._core.ProxyError(f"{parser.status} {parser.reason.decode('ascii', 'ignore')}")
 
-    def _send(self, request: "httpcore.Request", timeouts: TimeoutMap) -> None:
+    def _send(self, request: "httpcore.Request | DirectRequest", timeouts: TimeoutMap) -> None:
         route, timeout_error = self._route, self._core.WriteTimeout
         headers, target = route.headers(request), route.target(request)
         writer = RequestWriter(request.method, target, headers, error=self._core.LocalProtocolError)
@@ -184,7 +184,7 @@ class Pool:
         self._backend = backend
         self._state = state
 
-    def handle_request(self, request: "httpcore.Request") -> "httpcore.Response":
+    def handle_request(self, request: "httpcore.Request | DirectRequest") -> PoolResponse:
         """Send a request and return the head of its response. Waits for a connection up to the pool timeout."""
         checkpoint()  # a thousand requests that start at once must not block the event loop
         pending = PendingRequest(request.url.origin)
@@ -242,8 +242,56 @@ class Transport(TransportConfig):
         """Send a request; `response.extensions["trailers"]` is complete once the body was read to its end."""
         with self.http_library.map_exceptions():
             response = self._pool.handle_request(self.http_library.to_core(request))
+        response.extensions[TRANSPORT] = self
         return self.http_library.to_api(response, self.stream_type(self.http_library, response.stream))  # type: ignore[no-any-return]
+
+    def send(self, request: DirectRequest) -> DirectResponse:
+        """Send a direct request; see `handle_request`."""
+        library = self.http_library
+        with library.map_exceptions(request):
+            response = self._pool.handle_request(request)
+        return DirectResponse(library.api, request, response, self.stream_type(library, response.stream))
 
     def close(self) -> None:
         with self.http_library.map_exceptions():
             self._pool.close()
+
+
+class RequestSender:
+    """Sends the requests of an httpx client: through httpx, or directly to its transport where that is the same.
+
+    Args:
+        http: The client.
+        direct: Builds its direct requests; `None` for a client of the user, who can change it.
+    """
+
+    def __init__(self, http: "httpx.Client", direct: DirectRequests | None = None) -> None:
+        self.http = http
+        self._direct = direct
+
+    def send(self, request: Request, extensions: dict[str, Any], options: dict[str, Any]) -> Any:
+        """Send a request and return the head of its response, whose body is not read yet.
+
+        Args:
+            request: The signed request.
+            extensions: Extensions of the request, such as its timeouts.
+            options: Arguments of httpx's `send`: `auth`.
+        """
+        direct = None if self._direct is None or options else self._direct.build(request, extensions)
+        if direct is not None:
+            return direct.transport.send(direct)
+        built = self.http.build_request(
+            request.method,
+            request.url,
+            headers=dict(request.headers),
+            content=request.content,
+            extensions=extensions,
+        )
+        response = self.http.send(built, stream=True, follow_redirects=False, **options)
+        if self._direct is not None:
+            self._direct.learn(request, response)
+        return response
+
+    def close(self) -> None:
+        """Close the client."""
+        self.http.close()

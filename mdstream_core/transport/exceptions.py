@@ -2,9 +2,8 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, NoReturn
 
 from mdstream_core.errors import (
     ConnectionFailed,
@@ -40,26 +39,69 @@ def http_errors() -> tuple[type[Exception], ...]:
     return tuple(error for lib in libraries for error in (lib.HTTPError, lib.InvalidURL, lib.StreamError))
 
 
-@contextmanager
-def map_exceptions(budget: TimeoutBudget) -> Iterator[None]:
-    """Map exceptions of the HTTP library that are raised inside to mdstream errors."""
-    try:
-        yield
-    except http_errors() as error:
-        name = type(error).__name__
-        remove_credentials(error)
-        if name == "HTTPStatusError":
-            raise _status_error(error) from error
-        kind = (
-            _AFTER_RESPONSE.get(name, StreamInterrupted)
-            if budget.has_head
-            else _BEFORE_RESPONSE.get(name, ConnectionFailed)
-        )
-        message = _describe(name, error, budget)
-        raise kind(message, code=name, retryable=False if name in _NOT_RETRYABLE else None) from error
-    except (OSError, TypeError, ValueError, RuntimeError) as error:  # of a certificate's password or a user's hook
-        remove_credentials(error)
-        raise
+class map_exceptions:  # noqa: N801  # a context manager is used like a function
+    """Map exceptions of the HTTP library that are raised inside to mdstream errors.
+
+    A class, because a generator would cost more in each request.
+    """
+
+    __slots__ = ("_budget",)
+
+    def __init__(self, budget: TimeoutBudget) -> None:
+        self._budget = budget
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        if isinstance(error, http_errors()):
+            _raise_mapped(error, self._budget)
+        if isinstance(error, OSError | TypeError | ValueError | RuntimeError):  # a password, a hook
+            remove_credentials(error)
+
+
+class IgnoreErrorsWhenFinal:
+    """Ignore a timeout or disconnect after the last output: only the usage and the end of the body could follow.
+
+    Args:
+        budget: The timeouts of the call.
+        attempt: The attempt: its `is_final` says whether nothing else can follow.
+    """
+
+    __slots__ = ("_attempt", "_budget")
+
+    def __init__(self, budget: TimeoutBudget, attempt: Any) -> None:
+        self._budget = budget
+        self._attempt = attempt
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        try:
+            map_exceptions(self._budget).__exit__(kind, error, traceback)
+        except StreamInterrupted:
+            if not self._attempt.is_final:
+                raise
+            return True
+        return isinstance(error, StreamInterrupted) and self._attempt.is_final
+
+
+def _raise_mapped(error: Exception, budget: TimeoutBudget) -> NoReturn:
+    name = type(error).__name__
+    remove_credentials(error)
+    if name == "HTTPStatusError":
+        raise _status_error(error) from error
+    classes, default = (_AFTER_RESPONSE, StreamInterrupted) if budget.has_head else (_BEFORE_RESPONSE, ConnectionFailed)
+    message = _describe(name, error, budget)
+    error_class = classes.get(name, default)
+    raise error_class(message, code=name, retryable=False if name in _NOT_RETRYABLE else None) from error
 
 
 def _status_error(error: Any) -> ServiceError:

@@ -1,15 +1,11 @@
-"""Chat models."""
+"""Chat models of Oracle's services."""
 
 import re
 from typing import Any
 
 from langchain_mdstream._chat_model import ChatModel
-from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
-from langchain_mdstream._modelarts import ModelArtsMixin
 from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
-from langchain_mdstream._responses import ChunkBuilder
 from langchain_mdstream._responses_fields import RESPONSES_DIALECT
-from langchain_mdstream._sagemaker import SageMakerMixin
 
 
 class ChatOCIModelDeployment(OCIModelDeploymentMixin, ChatModel):
@@ -69,6 +65,8 @@ class ChatOCIModelDeployment(OCIModelDeploymentMixin, ChatModel):
         `error.code` and `error.request_id`, and `on_llm_error` gets the partial output too.
     """
 
+    __module__ = "langchain_mdstream.chat_models"  # where it is imported from, pickled and serialized
+
 
 class ChatOCIGenAI(OCIGenerativeAIMixin, ChatModel):
     """Chat model of OCI Generative AI: Cohere, Meta, xAI, OpenAI, Google and Mistral, on demand or dedicated.
@@ -117,6 +115,8 @@ class ChatOCIGenAI(OCIGenerativeAIMixin, ChatModel):
         output too.
     """
 
+    __module__ = "langchain_mdstream.chat_models"  # where it is imported from, pickled and serialized
+
 
 class ChatOCIOpenAI(ChatOCIGenAI):
     """Chat model of OCI Generative AI through OpenAI's Responses API, with the constructor of langchain-oci's class.
@@ -154,6 +154,8 @@ class ChatOCIOpenAI(ChatOCIGenAI):
         `response.incomplete` raises `StreamInterrupted`. Errors have `error.partial` (the output so far).
     """
 
+    __module__ = "langchain_mdstream.chat_models"  # where it is imported from, pickled and serialized
+
     use_responses_api: bool | None = True
     """Whether to use OpenAI's Responses API; `False` uses its chat completions, which are not stored: `store` and
     `conversation_store_id` are dropped then."""
@@ -173,106 +175,3 @@ class ChatOCIOpenAI(ChatOCIGenAI):
 
 #: The base path of a URL of OpenAI's API.
 _BASE_PATH = re.compile(r"(?<=[^/])((?:/20231130/actions|/openai)/v1)/*$")
-
-
-class ChatSagemakerEndpoint(SageMakerMixin, ChatModel):
-    """Chat model on an Amazon SageMaker endpoint: vLLM, SGLang, TGI, LMI or JumpStart.
-
-    The API format of the container is detected with the first request; `dialect` or `content_handler` sets it.
-
-    Setup:
-        Install `mdstream-llm` with the extra `aws`, which brings botocore's credential chain and signer.
-
-        ```bash
-        pip install -U "mdstream-llm[langchain,aws]"
-        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
-        ```
-
-    Instantiate:
-        >>> chat = ChatSagemakerEndpoint(endpoint_name="my-endpoint", region_name="us-east-1")
-
-    Invoke:
-        ```python
-        chat.invoke("Name three rivers.").text
-        ```
-
-    Stream:
-        ```python
-        for chunk in chat.stream("Name three rivers."):
-            print(chunk.text, end="", flush=True)
-        ```
-
-    Tool calling:
-        ```python
-        chat.bind_tools([get_weather]).invoke("What is the weather in Paris?").tool_calls
-        ```
-
-    Structured output:
-        ```python
-        chat.with_structured_output(Joke).invoke("Tell me a joke about cats.")
-        ```
-
-    Streaming errors:
-        An exception frame in the event stream raises `StreamFailure`. Interrupted streams raise `StreamInterrupted`.
-        Errors have `error.partial` (the output so far), `error.code` and `error.request_id`, and `on_llm_error` gets
-        the partial output too.
-    """
-
-    def _create_chunk_builder(self, kwargs: dict[str, Any]) -> ChunkBuilder | HandlerChunkBuilder:
-        if self.content_handler is None:
-            return super()._create_chunk_builder(kwargs)
-        return HandlerChunkBuilder(self.provider_name, self._model_name(kwargs))
-
-    @property
-    def _stream_chat_model_events(self) -> Any:
-        """`None` with a content handler: LangChain converts its chunks."""
-        return None if self.content_handler is not None else super()._stream_chat_model_events
-
-    @property
-    def _astream_chat_model_events(self) -> Any:
-        """Async variant."""
-        return None if self.content_handler is not None else super()._astream_chat_model_events
-
-
-class ChatModelArts(ModelArtsMixin, ChatModel):
-    """Chat model on a Huawei ModelArts real-time service, over HTTPS or a WebSocket, or on MaaS.
-
-    Setup:
-        Install `mdstream-llm`.
-
-        ```bash
-        pip install -U "mdstream-llm[langchain]"
-        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
-        ```
-
-    Instantiate:
-        >>> chat = ChatModelArts(
-        ...     endpoint="https://infer-modelarts-cn-north-4.modelarts-infer.com/v1/infers/8e1bb6be", token="..."
-        ... )
-
-    Invoke:
-        ```python
-        chat.invoke("Name three rivers.").text
-        ```
-
-    Stream:
-        ```python
-        for chunk in chat.stream("Name three rivers."):
-            print(chunk.text, end="", flush=True)
-        ```
-
-    Tool calling:
-        ```python
-        chat.bind_tools([get_weather]).invoke("What is the weather in Paris?").tool_calls
-        ```
-
-    Structured output:
-        ```python
-        chat.with_structured_output(Joke).invoke("Tell me a joke about cats.")
-        ```
-
-    Streaming errors:
-        An error event in the stream, or a WebSocket that is closed with an error, raises `StreamFailure`. Interrupted
-        streams raise `StreamInterrupted`. Errors have `error.partial` (the output so far), `error.code` and
-        `error.request_id`, and `on_llm_error` gets the partial output too.
-    """

@@ -1,0 +1,154 @@
+"""Count instructions instead of CPU time: a figure that other processes do not change. It needs valgrind.
+
+Each contender runs in its own process under valgrind's tool callgrind, with the garbage collector off and a fixed hash
+seed. The cost of a call is the difference between 14 warm calls and 4. The kernel's instructions are not counted, so
+that system calls cost nothing here: compare ratios with those of CPU time.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks import contenders
+from benchmarks.contenders import Entry
+from benchmarks.instructions_job import SHORT
+from benchmarks.server import ROOT, Server
+from benchmarks.table import Row, Table
+
+#: Groups of contenders: the first of each is the one that the others are compared with.
+_GROUPS = {
+    "core": (contenders.SOCKET, contenders.CORE, contenders.HTTPX),
+    "langchain": (
+        contenders.LANGCHAIN_SOCKET,
+        contenders.LANGCHAIN_FLOOR,
+        contenders.LANGCHAIN,
+        *contenders.LANGCHAIN_PEERS,
+    ),
+    "llamaindex": (
+        contenders.LLAMAINDEX_SOCKET,
+        contenders.LLAMAINDEX_FLOOR,
+        contenders.LLAMAINDEX,
+        *contenders.LLAMAINDEX_PEERS,
+    ),
+}
+
+#: The figures of `benchmarks.instructions_job`, and what they are.
+_FIGURES = {
+    "call": f"a streamed call of {SHORT} chunks",
+    "whole": "a call that is not streamed",
+    "first": "from the call to the first text",
+    "chunk": "a chunk of a long stream",
+}
+
+_LANGCHAIN_BASES = (
+    "httpx langchain_core.language_models.chat_models langchain_core.language_models.llms "
+    "langchain_core.embeddings.embeddings langchain_core.documents.compressor"
+)
+
+#: Imports of each framework, and of one of our classes after them.
+_IMPORTS = {
+    "langchain": (
+        _LANGCHAIN_BASES,
+        "from langchain_mdstream import ChatOCIModelDeployment",
+    ),
+    "llamaindex": (
+        "httpx llama_index.core.llms.function_calling llama_index.core.base.embeddings.base",
+        "from llamaindex_mdstream import OCIDataScience",
+    ),
+}
+
+_VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet")
+
+
+def main() -> None:
+    """Parse the command line, count, and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
+    groups = [*_GROUPS, "imports"]
+    parser.add_argument("--only", nargs="+", choices=groups, default=groups, metavar="GROUP", help=", ".join(groups))
+    parser.add_argument("--without-peers", action="store_true", help="count floors and mdstream only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to FILE")
+    options = parser.parse_args()
+    if shutil.which(_VALGRIND[0]) is None:
+        parser.exit(1, "valgrind is not installed (hint: install the package valgrind of your system)\n")
+    tables = []
+    for table in _count(options.only, peers=not options.without_peers):
+        print(table, flush=True)
+        tables.append(table.as_dict())
+    if options.json:
+        options.json.write_text(json.dumps(tables, indent=1))
+
+
+def _count(groups: Iterable[str], *, peers: bool) -> Iterator[Table]:
+    with Server() as server:
+        for group in groups:
+            if group == "imports":
+                yield _count_imports()
+            else:
+                yield from _count_group(group, server.port, peers=peers)
+
+
+def _count_group(group: str, port: int, *, peers: bool) -> Iterator[Table]:
+    others = {*contenders.LANGCHAIN_PEERS, *contenders.LLAMAINDEX_PEERS, contenders.HTTPX}
+    entries = [entry for entry in _GROUPS[group] if peers or entry not in others]
+    results = {entry: result for entry in entries if (result := _run_entry(entry, port))}
+    floor = results[entries[0]]
+    for variant in ("", "async "):
+        columns = [column for figure in _FIGURES for column in (figure, "x floor")]
+        rows = [Row(entry.name, tuple(_cells(result, floor, variant))) for entry, result in results.items()]
+        yield Table(f"{group} {variant or 'sync'}: thousands of instructions", tuple(columns), rows)
+
+
+def _cells(result: dict[str, float], floor: dict[str, float], variant: str) -> Iterator[float | None]:
+    for figure in _FIGURES:
+        count = result.get(variant + figure)
+        yield None if count is None else count / 1e3
+        yield None if count is None else count / floor[variant + figure]
+
+
+def _count_imports() -> Table:
+    rows = []
+    for framework, (before, statement) in _IMPORTS.items():
+        result = _run("import", before, statement)
+        if result is not None:
+            base, added = result["base"], result["import"]
+            rows += [
+                Row(f"{framework}: bases and httpx", (base / 1e6, None)),
+                Row(statement, (added / 1e6, added / base)),
+            ]
+    return Table("Imports: millions of instructions", ("alone", "x bases"), rows)
+
+
+def _run_entry(entry: Entry, port: int) -> dict[str, float] | None:
+    return _run("calls", entry.name, entry.factory, str(port))
+
+
+def _run(*arguments: str) -> dict[str, float] | None:
+    """Run a job under callgrind; `None` if a package is missing."""
+    with tempfile.TemporaryDirectory() as directory:
+        dumps = Path(directory) / "dump"
+        command = [
+            *_VALGRIND,
+            f"--callgrind-out-file={dumps}",
+            sys.executable,
+            "-m",
+            "benchmarks.instructions_job",
+            str(dumps),
+            *arguments,
+        ]
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    if "missing" in result:
+        print(result["missing"], flush=True)
+        return None
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Requests that skip the steps of an httpx client which change nothing.
+
+For each request httpx parses the URL, merges headers, cookies and authentication, selects a transport, and reads
+cookies from the response. For a client that mdstream has created, and nobody else can change, the result of all that
+follows from the URL and the client's headers, and a request is passed to the transport with the same bytes. If the
+environment has proxies, the first request of each URL goes through httpx, which selects the transport.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mdstream_core.http import Request
+from mdstream_core.transport._http11 import Headers
+
+#: Key of a response's extensions: the transport of mdstream that has sent the request.
+TRANSPORT = "mdstream_transport"
+
+#: Schemes of direct requests. A WebSocket's handshake is built by the transport.
+_SCHEMES = frozenset({"http", "https"})
+
+#: In place of the target of a URL that was not requested before.
+_UNKNOWN = object()
+
+#: Maximum number of URLs whose parts are stored.
+_MAX_TARGETS = 64
+
+#: Methods whose requests have a `Content-Length` even without a body (`httpx._models.Request`).
+_WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+
+#: Methods of httpx's clients that other packages replace, to trace requests or to record them.
+_PATCHED_METHODS = ("send", "_send_single_request", "_send_handling_auth", "_transport_for_url")
+
+
+class Target(NamedTuple):
+    """What a URL contributes to a request.
+
+    Attributes:
+        transport: The transport that httpx has selected for it.
+        url: httpcore's URL.
+        host: The field `Host`.
+    """
+
+    transport: Any
+    url: Any
+    host: tuple[bytes, bytes]
+
+
+class ClientFields(NamedTuple):
+    """What a client contributes to requests with certain header names.
+
+    Attributes:
+        fields: The client's header fields that the request does not replace.
+        has_host: Whether the request has a field `Host`.
+        has_length: Whether it has a field `Content-Length`.
+    """
+
+    fields: Headers
+    has_host: bool
+    has_length: bool
+
+
+class DirectRequest:
+    """A request for a connection pool: httpcore's `Request`, without its checks of every value."""
+
+    __slots__ = ("_data", "extensions", "headers", "method", "transport", "url")
+
+    def __init__(self, target: Target, request: Request, headers: Headers, extensions: Mapping[str, Any]) -> None:
+        self.transport = target.transport
+        self.method = request.method.encode("ascii")
+        self.url = target.url
+        self.headers = headers
+        self.extensions = extensions
+        self._data = request.content
+
+    @property
+    def stream(self) -> "DirectRequest":
+        """The body: this object, because iterating over it yields its content."""
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self._data,))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._data
+
+    def to_api(self, api: Any) -> Any:
+        """Convert to a request of httpx without headers and body, for exceptions."""
+        return api.Request(self.method.decode("ascii"), bytes(self.url).decode("ascii"))
+
+
+class Fields:
+    """Header fields of a response, with the methods of `httpx.Headers` that are used here."""
+
+    def __init__(self, raw: Headers) -> None:
+        encoding = _encoding(raw)
+        self._items = [(name.decode(encoding).lower(), value.decode(encoding)) for name, value in raw]
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """The fields as (name, value) pairs; names are lower case."""
+        return self._items
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The values of a field, joined with a comma."""
+        values = [value for key, value in self._items if key == name]
+        return ", ".join(values) if values else default
+
+    def __contains__(self, name: object) -> bool:
+        return any(key == name for key, _ in self._items)
+
+
+def _encoding(raw: Headers) -> str:
+    """Return the encoding of header fields like httpx: ASCII or UTF-8 if all of them are valid, else Latin-1."""
+    data = b"".join([part for field in raw for part in field])
+    if data.isascii():
+        return "ascii"
+    try:
+        for field in raw:
+            for part in field:
+                part.decode("utf-8")
+    except UnicodeDecodeError:
+        return "iso-8859-1"
+    return "utf-8"
+
+
+class PoolResponse:
+    """The head of a response, and its body: httpcore's `Response`, without its checks of every value."""
+
+    __slots__ = ("extensions", "headers", "status", "stream")
+
+    def __init__(self, status: int, headers: Headers, stream: Any, extensions: dict[str, Any]) -> None:
+        self.status = status
+        self.headers = headers
+        self.stream = stream
+        self.extensions = extensions
+
+    def close(self) -> None:
+        """Close the connection, or return it to the pool if the body was read."""
+        self.stream.close()
+
+    async def aclose(self) -> None:
+        """Async variant of `close`."""
+        await self.stream.aclose()
+
+
+class DirectResponse:
+    """A response with the attributes of `httpx.Response` that are used here."""
+
+    #: Whether an event hook has read the body.
+    is_stream_consumed = False
+
+    def __init__(self, api: Any, request: DirectRequest, response: PoolResponse, stream: Any) -> None:
+        self._api = api
+        self._request = request
+        self.status_code = response.status
+        self.headers = Fields(response.headers)
+        self.extensions = response.extensions
+        self.stream = stream
+
+    @property
+    def request(self) -> Any:
+        """The request that was sent, with its headers."""
+        request = self._request.to_api(self._api)
+        request.headers.update(self._request.headers)
+        return request
+
+    def close(self) -> None:
+        """Close the connection, or return it to the pool if the body was read."""
+        self.stream.close()
+
+    async def aclose(self) -> None:
+        """Async variant of `close`."""
+        await self.stream.aclose()
+
+
+class DirectRequests:
+    """Builds the direct requests of one client.
+
+    Args:
+        http: The client, sync or async. Nobody else may have a reference to it.
+        transport: Its transport; `None` if that depends on the URL.
+    """
+
+    def __init__(self, http: Any, transport: Any) -> None:
+        package = type(http).__module__.partition(".")[0]
+        self._logger = logging.getLogger(package)
+        self._type = type(http)
+        self._transport = transport
+        self._methods: list[Any] | None = None
+        self._static = [(name.lower(), (name, value)) for name, value in http.headers.raw]
+        self._fields: dict[tuple[str, ...], ClientFields] = {}
+        self._targets: dict[str, Target | None] = {}
+
+    def build(self, request: Request, extensions: Mapping[str, Any]) -> DirectRequest | None:
+        """Build a direct request; `None` if this one must go through httpx."""
+        target: object = self._targets.get(request.url, _UNKNOWN)
+        if target is _UNKNOWN and self._transport is not None:
+            target = self._add_target(request.url, self._transport)
+        if not isinstance(target, Target) or self._is_observed():
+            return None
+        return DirectRequest(target, request, self._merge_headers(request, target), extensions)
+
+    def learn(self, request: Request, response: Any) -> None:
+        """Store the transport that httpx has selected, if it is one of mdstream's."""
+        if request.url not in self._targets:
+            self._add_target(request.url, response.extensions.get(TRANSPORT))
+
+    def _add_target(self, url: str, transport: Any) -> Target | None:
+        """Store what a URL contributes; `None` for requests that must go through httpx."""
+        target = None if transport is None else _parse_target(url, transport)
+        if len(self._targets) >= _MAX_TARGETS:
+            self._targets.clear()
+        self._targets[url] = target
+        return target
+
+    def _is_observed(self) -> bool:
+        """Whether somebody observes the requests of httpx: its log is enabled, or its methods are replaced."""
+        if self._logger.isEnabledFor(logging.INFO):
+            return True
+        methods = [getattr(self._type, name, None) for name in _PATCHED_METHODS]
+        if methods != self._methods:
+            if not all(_is_own(method, self._type) for method in methods):
+                return True
+            self._methods = methods
+        return False
+
+    def _merge_headers(self, request: Request, target: Target) -> Headers:
+        """Merge the headers like httpx: `Host`, the client's, the request's, `Content-Length`."""
+        names = tuple(request.headers)
+        client = self._client_fields(names) if (known := self._fields.get(names)) is None else known
+        merged = [] if client.has_host else [target.host]
+        if not (request.content or client.has_length) and request.method in _WITH_LENGTH:
+            merged.append((b"Content-Length", b"0"))
+        merged += client.fields
+        merged += [(name.encode("ascii"), value.encode("ascii")) for name, value in request.headers.items()]
+        if request.content and not client.has_length:
+            merged.append((b"Content-Length", b"%d" % len(request.content)))
+        return merged
+
+    def _client_fields(self, names: tuple[str, ...]) -> ClientFields:
+        replaced = {name.lower().encode("ascii") for name in names}
+        fields = [field for name, field in self._static if name not in replaced]
+        if len(self._fields) >= _MAX_TARGETS:
+            self._fields.clear()
+        client = self._fields[names] = ClientFields(fields, b"host" in replaced, b"content-length" in replaced)
+        return client
+
+
+def _parse_target(url: str, transport: Any) -> Target | None:
+    parsed = transport.http_library.api.URL(url)
+    if parsed.scheme not in _SCHEMES or not parsed.host or parsed.userinfo or parsed.fragment:
+        return None
+    core_url = transport.http_library.core.URL(
+        scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
+    )
+    return Target(transport, core_url, (b"Host", parsed.netloc))
+
+
+def _is_own(method: Any, client_type: type[Any]) -> bool:
+    """Whether a method is the HTTP library's own: its code is in the library's directory."""
+    code = getattr(method, "__code__", None)
+    if method is None or code is None:
+        return method is None
+    return Path(code.co_filename).parent.name == client_type.__module__.partition(".")[0]
