@@ -30,12 +30,6 @@ MISSING: dict[str, str] = {
         ("CohereProvider", "MetaProvider", "Provider"),
         "the formats of the service's API are dialects: `family=`, `api_format=` and `dialect=` choose one",
     ),
-    "ChatOCIOpenAI": 'the Responses API is not supported yet; `ChatOCIGenAI(dialect="openai-chat")` uses the same '
-    "service for chats",
-    **dict.fromkeys(
-        ("OCIGuardrails", "OCIGuardrailsMiddleware", "OCIGuardrailsViolationError"),
-        "not supported yet; langchain-oci's work with any chat model",
-    ),
     "create_deepagents_agent": "creates its own chat model; `deepagents.create_deep_agent(model=…)` takes one of ours",
 }
 
@@ -51,13 +45,14 @@ MEMBERS: dict[str, str] = {
     "*.completion_with_retry": "other name: `invoke`; it sends the HTTP request, which the class does itself",
     "*.acompletion_with_retry": "other name: `ainvoke`; it sends the HTTP request, which the class does itself",
     "*.service_models": "missing: the SDK's module of request classes, which is not needed",
-    "*.use_responses_api": "missing: the Responses API is not supported yet; `False` is accepted",
+    **dict.fromkeys(
+        ("OCIGuardrailsViolationError.location", "OCIGuardrailsViolationError.violations"),
+        "other name: an attribute; mdstream raises the error, and builds it from a message",
+    ),
     "OCIDataScience.client": "other name: `http_client`, an `httpx.Client`",
     "OCIDataScience.async_client": "other name: `http_async_client`, an `httpx.AsyncClient`",
     "OCIDataScienceEmbedding.client": "other name: `http_client`, an `httpx.Client`",
     "OCIDataScienceEmbedding.async_client": "other name: `http_async_client`, an `httpx.AsyncClient`",
-    "SageMakerLLM.content_handler": "missing: the container's format is detected, or set by `dialect=`",
-    "SageMakerEmbedding.content_handler": "missing: the container's format is detected, or set by `dialect=`",
     "SageMakerEmbedding.pydantic_program_mode": "missing: it has no effect on embeddings",
     "SageMakerEmbedding.verbose": "missing: use `MDSTREAM_LOG=info`",
 }

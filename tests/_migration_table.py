@@ -1,5 +1,6 @@
 """Each public name of other packages beside this one: same, another name, or missing with the reason."""
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def accepts(cls: Any, argument: str) -> bool:
     if name in facts.TRANSLATED_ARGUMENTS or name in facts.REJECTED_ARGUMENTS:
         return name in facts.TRANSLATED_ARGUMENTS
     names: Mapping[str, Any] = cls._accepted_names() if hasattr(cls, "_accepted_names") else vars(cls)
-    return argument in names
+    return argument in names or argument in inspect.signature(cls).parameters
 
 
 def _other(name: str) -> str:
