@@ -147,7 +147,7 @@ CONSTRUCTORS: dict[tuple[str, str], Callable[[Emulator, Namespace], dict[str, An
         for name, build in (
             ("ChatOCIGenAI", _genai(_LLAMA)),
             ("OCIGenAI", _genai("cohere.command")),
-            ("OCIGenAIEmbeddings", _genai("cohere.embed-english-v3.0")),
+            ("OCIGenAIEmbeddings", _genai("cohere.embed-v4.0")),
         )
     },
     ("langchain-oci", "OCIModelDeploymentEndpointEmbeddings"): _deployment,
@@ -162,7 +162,7 @@ CONSTRUCTORS: dict[tuple[str, str], Callable[[Emulator, Namespace], dict[str, An
     ("llama-index-llms-oci-genai", "OCIGenAI"): _genai(_LLAMA, "model"),
     ("llama-index-llms-sagemaker-endpoint", "SageMakerLLM"): _llamaindex_sagemaker("tgi", "aws_region_name"),
     ("llama-index-embeddings-oci-data-science", "OCIDataScienceEmbedding"): _deployment,
-    ("llama-index-embeddings-oci-genai", "OCIGenAIEmbeddings"): _genai("cohere.embed-english-v3.0", "model_name"),
+    ("llama-index-embeddings-oci-genai", "OCIGenAIEmbeddings"): _genai("cohere.embed-v4.0", "model_name"),
     ("llama-index-embeddings-sagemaker-endpoint", "SageMakerEmbedding"): _llamaindex_sagemaker("tei", "region_name"),
 }
 
