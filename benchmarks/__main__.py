@@ -22,6 +22,8 @@ _VERSIONS = (
     "llama-index-core",
     "langchain-oci",
     "langchain-openai",
+    "langchain-litellm",
+    "litellm",
     "llama-index-llms-oci-data-science",
     "llama-index-llms-openai-like",
     "oci",

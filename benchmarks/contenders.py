@@ -93,6 +93,7 @@ LANGCHAIN_PEERS = (
     Entry("langchain-oci ChatOCIModelDeployment", "benchmarks.peers:langchain_oci_deployment"),
     Entry("langchain-oci ChatOCIGenAI", "benchmarks.peers:langchain_oci_genai"),
     Entry("langchain-openai ChatOpenAI", "benchmarks.peers:langchain_openai"),
+    Entry("langchain-litellm ChatLiteLLM", "benchmarks.peers:langchain_litellm"),
 )
 LLAMAINDEX_PEERS = (
     Entry("llama-index OCIDataScience", "benchmarks.peers:llamaindex_oci"),

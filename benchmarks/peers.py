@@ -5,6 +5,7 @@ empty module replaces `oracle-ads` if it is not installed.
 """
 # ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
+import os
 import sys
 from dataclasses import replace
 from types import ModuleType
@@ -61,6 +62,16 @@ def langchain_openai(source: Source, pem: bytes | None) -> Contender:
     from benchmarks.floors_langchain import contender
 
     return contender(ChatOpenAI(base_url=source.url, api_key="none", model="odsc-llm", stream_usage=True))
+
+
+def langchain_litellm(source: Source, pem: bytes | None) -> Contender:
+    """On litellm over the `openai` SDK, which does not sign. Its table of prices is the installed one: no download."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    from langchain_litellm import ChatLiteLLM
+
+    from benchmarks.floors_langchain import contender
+
+    return contender(ChatLiteLLM(model="openai/odsc-llm", api_base=source.url, api_key="none"))
 
 
 def llamaindex_oci(source: Source, pem: bytes | None) -> Contender:

@@ -29,12 +29,16 @@ ENDPOINTS: dict[Entry, Callable[[Emulator], str]] = {
     all_contenders.LANGCHAIN_PEERS[0]: lambda emulator: emulator.endpoint,
     all_contenders.LANGCHAIN_PEERS[1]: lambda emulator: emulator.url,
     all_contenders.LANGCHAIN_PEERS[2]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
+    all_contenders.LANGCHAIN_PEERS[3]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
     all_contenders.LLAMAINDEX: lambda emulator: emulator.url,
     all_contenders.LLAMAINDEX_PEERS[0]: lambda emulator: emulator.endpoint,
     all_contenders.LLAMAINDEX_PEERS[1]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
 }
 
-_PACKAGES = ("langchain-oci", "langchain-openai", "llama-index-llms-oci-data-science", "llama-index-llms-openai-like")
+_PACKAGES = (
+    *("langchain-oci", "langchain-openai", "langchain-litellm", "litellm"),
+    *("llama-index-llms-oci-data-science", "llama-index-llms-openai-like"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class _Endpoint:
     """The part of `Source` that a contender uses."""
 
     url: str
+    mode: str = "burst"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Adapters for signers of the `oci` SDK and objects with their interface. The only module that imports `oci`.
+"""Adapters for signers of the `oci` SDK and objects with their interface.
 
 These sign a `requests.PreparedRequest`; the adapters pass an object with the same attributes, without `requests`.
 """

@@ -76,6 +76,24 @@ def resolve_credentials(endpoint_info: EndpointInfo, options: Options) -> Creden
         raise MissingCredential(name_options(str(error))) from None
 
 
+def resolve_oci_signer(options: Options) -> Any:
+    """Find the signer for a control plane of OCI, which accepts no API key of a model server.
+
+    Raises:
+        UsageError: `--api-key` is set.
+        MissingCredential: No credential was found.
+        MissingExtra: A Python package is missing.
+    """
+    if options.api_key:
+        raise UsageError("--api-key cannot list model deployments (hint: use --profile or --auth-type)")
+    try:
+        return oci.resolve_signer(
+            auth_type=options.auth_type, auth_profile=options.profile, auth_file_location=options.config_file
+        )
+    except ValueError as error:
+        raise MissingCredential(name_options(str(error))) from None
+
+
 def _oci_credentials(endpoint_info: EndpointInfo, options: Options) -> Credentials:
     key, source = _bearer_credentials(options, {None, "bearer"})
     auth: Any = oci.resolve_signer(

@@ -69,7 +69,11 @@ Examples:
 MODELS = """\
 Examples:
   mdstream models https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.…
-  mdstream models https://api.modelarts-maas.com/v1 --api-key env:MAAS_API_KEY --json"""
+  mdstream models https://api.modelarts-maas.com/v1 --api-key env:MAAS_API_KEY --json
+  mdstream models --compartment ocid1.compartment.oc1..… --region us-ashburn-1
+
+Without ENDPOINT, the active model deployments of --compartment are listed, with
+the names of AQUA's models. This needs the oci SDK (extra oci)."""
 
 DEMO = """\
 Examples:

@@ -161,11 +161,11 @@ def _add_check_command(commands: Any) -> None:
 
 
 def _add_models_command(commands: Any) -> None:
-    summary = "List the models that an endpoint serves."
+    summary = "List the models that an endpoint serves, or the model deployments of a compartment."
     command = _add_command(
-        commands, "models [OPTIONS] ENDPOINT", summary, _help.MODELS, _help.ENDPOINT_FORMS, _help.SECRETS
+        commands, "models [OPTIONS] [ENDPOINT]", summary, _help.MODELS, _help.ENDPOINT_FORMS, _help.SECRETS
     )
-    _add_endpoint_options(command)
+    _add_endpoint_options(command, is_optional=True)
     _add_authentication_options(command)
     _add_connection_options(command)
     _add_output_options(command, json=True)
@@ -265,11 +265,12 @@ def _add_platform_option(group: Any, text: str) -> None:
     group.add_argument("--platform", type=parse_platform_name, choices=PLATFORM_NAMES, metavar="NAME", help=text)
 
 
-def _add_endpoint_options(command: argparse.ArgumentParser) -> None:
+def _add_endpoint_options(command: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
     group = command.add_argument_group("Endpoint")
-    group.add_argument(
-        "endpoint", metavar="ENDPOINT", help="OCID, URL, ARN or name of the endpoint; the forms are listed below."
-    )
+    text = "OCID, URL, ARN or name of the endpoint; the forms are listed below."
+    if is_optional:
+        text += " Without it, the model deployments of --compartment are listed."
+    group.add_argument("endpoint", metavar="ENDPOINT", nargs="?" if is_optional else None, help=text)
     _add_platform_option(group, f"Platform of ENDPOINT: {', '.join(PLATFORM_NAMES)} (default: detected from ENDPOINT).")
     group.add_argument(
         "--region", metavar="NAME", help="Region, such as us-ashburn-1 (default: from ENDPOINT or the credentials)."
