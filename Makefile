@@ -84,7 +84,7 @@ examples:  ## Run the tests of the web apps in examples/, in a separate environm
 
 docs:  ## Build the documentation into build/site, strictly
 	test -x .docs/bin/python || $(PYTHON) -m venv .docs
-	.docs/bin/pip install -q -c constraints.txt -e ".[docs]"
+	.docs/bin/pip install -q -c constraints.txt -e ".[docs,agents]"
 	NO_MKDOCS_2_WARNING=1 .docs/bin/mkdocs build --strict
 
 dist:  ## Build wheel and sdist into dist/, and test both in empty environments with each extra
