@@ -52,7 +52,7 @@ async def leave_like_starlette(stream: AsyncGenerator[Any]) -> list[Any]:
 def test_a_graph_closes_its_requests_when_the_reader_leaves(
     emulator: Emulator, platform_case: PlatformCase, kind: str
 ) -> None:
-    emulator.script(Fault("stall", after=3))
+    emulator.script(Fault("stall", after=platform_case.count_events(3)))
     chat = chat_at(platform_case, emulator, streaming=True, timeout=60)
 
     async def main() -> None:
