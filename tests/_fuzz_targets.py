@@ -33,7 +33,6 @@ from mdstream_core import (
     SageMaker,
     TextParsingDialect,
     _json,
-    dialects,
 )
 from mdstream_core._error_bodies import (
     describes_context_overflow,
@@ -44,7 +43,7 @@ from mdstream_core._error_bodies import (
 from mdstream_core.auth._huawei_iam import IAMLogin, PasswordTokenSigner
 from mdstream_core.auth._oci_keys import jwt_expiry
 from mdstream_core.auth._oci_sources import APIKey, ConfigFields, Profile, SessionToken
-from mdstream_core.dialects import dialect
+from mdstream_core.dialects import _tables, dialect
 from mdstream_core.errors import MalformedStream, MDStreamError, to_context_overflow
 from mdstream_core.events import (
     Event,
@@ -411,7 +410,7 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "websocket-masked": partial(_websocket, True),
         "conversation": _websocket_protocol,
     },
-    "dialects": {name: partial(_payloads, dialect(name)) for name in dialects._DIALECTS},
+    "dialects": {name: partial(_payloads, dialect(name)) for name in _tables._DIALECTS},
     "markup": {name: partial(_text, parsing_dialect) for name, parsing_dialect in _TEXT_PARSERS.items()},
     "bodies": {
         **{name: partial(_error_response, platform) for name, platform in PLATFORMS.items()},

@@ -165,13 +165,13 @@ class OutputItems:
 
     def start(self, fields: Json, position: Any) -> OutputItem:
         """Return the item that an event starts; the known one if the event is repeated."""
-        kind, id = require_text(fields["type"]), fields.get("id")
+        kind, id = _read_kind(fields), fields.get("id")
         item = self._by_id.get(id) if id else None
         return item if item is not None and item.kind == kind else self._add(kind, fields, position)
 
     def end(self, fields: Json, position: Any) -> OutputItem:
         """Return the item that an event completes, with these fields."""
-        kind = require_text(fields["type"])
+        kind = _read_kind(fields)
         item = self._find(fields.get("id"), position, kind) or self._add(kind, fields, position)
         return self._set_whole(item, fields)
 
@@ -182,7 +182,7 @@ class OutputItems:
         remaining: dict[str, Iterator[OutputItem]] = {}
         ids = {fields.get("id") for fields in output}
         for fields in output:
-            kind = require_text(fields["type"])
+            kind = _read_kind(fields)
             item = self._by_id.get(fields.get("id") or "")
             if item is None or item.kind != kind or item.number in used:
                 others = remaining.setdefault(kind, self._others(kind, ids))
@@ -251,3 +251,8 @@ class OutputItems:
             self._by_id.setdefault(id, item)
         item.fields, item.is_done = fields, True
         return item
+
+
+def _read_kind(fields: Mapping[str, Any]) -> str:
+    """Return the type of an item; an empty text if it is `null`, as of an unknown one."""
+    return "" if (kind := fields["type"]) is None else require_text(kind)
