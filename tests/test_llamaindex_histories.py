@@ -78,7 +78,8 @@ def test_provider_specific_blocks_are_left_out(block: Any, warned: bool, role: s
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             assert [wire] == openai_messages([message])
-        assert [RuntimeWarning] * warned == [warning.category for warning in caught]
+        # The garbage of other tests may warn at the same time.
+        assert [RuntimeWarning] * warned == [one.category for one in caught if one.category is not ResourceWarning]
         assert before == message.model_dump()
 
 

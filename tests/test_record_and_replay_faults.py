@@ -156,7 +156,8 @@ def call(platform_case: PlatformCase, emulator: Emulator, turn: int) -> tuple[li
 @pytest.mark.parametrize("kind", sorted(Fault.known.keys() - ELSEWHERE))
 def test_a_fault_is_played_back(kind: str, shared_emulator: Emulator, replayer: Emulator, tmp_path: Path) -> None:
     """
-    The same texts, error, code, status, request id and partial response with texts; without, all but the texts.
+    The same texts, error, code, status, request id and partial response with texts; without, all but the texts. The two
+    take turns.
     """
     hidden, kept = tmp_path / "hidden.jsonl", tmp_path / "kept.jsonl"
     for turn, (name, platform_case) in enumerate(PLATFORM_CASES.items()):
@@ -167,9 +168,10 @@ def test_a_fault_is_played_back(kind: str, shared_emulator: Emulator, replayer: 
             with record(hidden), record(kept, keep_text=True):
                 original = call(platform_case, shared_emulator, turn + at)
 
-            replayer.replay(kept)
-            assert original == call(platform_case, replayer, turn + at), case
-
+            if (turn // 2 + at) % 2:
+                replayer.replay(kept)
+                assert original == call(platform_case, replayer, turn + at), case
+                continue
             replayer.replay(hidden)
             texts, error = call(platform_case, replayer, turn + at)
             assert [*map(len, original[0])] == [*map(len, texts)], case
