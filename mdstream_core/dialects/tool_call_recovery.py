@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core.dialects._delegation import DelegatingDecoder
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._text_scanner import name_and_arguments
 from mdstream_core.dialects._tool_calls import ToolCallReader
@@ -52,28 +53,13 @@ class _HeldText:
         return text
 
 
-class ToolCallRecoveryDecoder:
+class ToolCallRecoveryDecoder(DelegatingDecoder):
     """Decoder that holds text back only while it may be a tool call: normal text is returned at once."""
 
     def __init__(self, inner: Decoder, tools: Collection[str]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._tools = tools
         self._held: dict[int, _HeldText] = {}
-
-    @property
-    def error(self) -> MDStreamError | None:
-        """The error of a payload that also had events."""
-        return self._inner.error
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every choice has a finish reason."""
-        return self._inner.is_finished
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the response is complete."""
-        return self._inner.is_complete
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """Decode one payload."""
