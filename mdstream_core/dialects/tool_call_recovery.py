@@ -10,11 +10,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core.dialects._delegation import DelegatingDecoder
+from mdstream_core.dialects._delegation import DelegatingDecoder, DelegatingDialect
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._text_scanner import name_and_arguments
 from mdstream_core.dialects._tool_calls import ToolCallReader
-from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, Finish, ModelResponse, TextDelta, ToolCallDelta
 
 _OPENING, _CLOSING = "<tool_call>", "</tool_call>"
@@ -145,7 +144,7 @@ def parse_single_call(text: str, tools: Collection[str]) -> tuple[str, str] | No
     return (name, arguments) if is_object and name in tools else None
 
 
-class ToolCallRecoveryDialect:
+class ToolCallRecoveryDialect(DelegatingDialect):
     """Dialect of one request with tools, that recovers a tool call which the server has left in the text.
 
     Args:
@@ -154,19 +153,9 @@ class ToolCallRecoveryDialect:
     """
 
     def __init__(self, dialect: Dialect, tools: Collection[str]) -> None:
-        self.name = dialect.name
-        self.route = dialect.route
-        self._dialect = dialect
+        super().__init__(dialect)
         self._tools = frozenset(tools)
         self._is_resumed = False
-
-    def build_payload(self, params: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
-        """Build the body of the inner dialect."""
-        return self._dialect.build_payload(params, stream=stream)
-
-    def relax_payload(self, payload: Mapping[str, Any], error: MDStreamError) -> dict[str, Any] | None:
-        """Delegate to the inner dialect."""
-        return self._dialect.relax_payload(payload, error)
 
     def build_continuation(self, payload: Mapping[str, Any], partial: ModelResponse) -> dict[str, Any] | None:
         """Delegate to the inner dialect. The rest of a text is not the whole text, so no call is recovered from it."""
