@@ -238,6 +238,8 @@ def error_in_choice(error: Any, container: Mapping[str, Any]) -> StreamFailure:
 
 C = TypeVar("C", bound=ChoiceState)
 
+_DONE = b"[DONE]"
+
 #: In place of a payload: `[DONE]`, an empty payload, or one that is not JSON.
 _NO_JSON = object()
 
@@ -273,9 +275,17 @@ class ChoiceDecoder(Generic[C]):
         try:
             payload = _json.parse(data)
         except _json.PARSE_ERRORS:
-            payload = self._parse_nonstandard(data)
-            if payload is _NO_JSON:
-                return self._not_json_error(data, event)
+            return self._feed_nonstandard(data, event)
+        return self._decode(payload, data, event)
+
+    def _feed_nonstandard(self, data: bytes, event: str) -> list[Event]:
+        """Decode a payload that is not strict JSON."""
+        # `[DONE]` ends each stream, and raising a second exception takes as long as decoding ten chunks.
+        payload = _NO_JSON if data == _DONE else self._parse_nonstandard(data)
+        return self._not_json_error(data, event) if payload is _NO_JSON else self._decode(payload, data, event)
+
+    def _decode(self, payload: Any, data: bytes, event: str) -> list[Event]:
+        """Return the events of a parsed payload."""
         events: list[Event] = []
         try:
             self._read(payload, data, event, events)
@@ -379,7 +389,7 @@ class ChoiceDecoder(Generic[C]):
     def _not_json_error(self, data: bytes, event: str) -> list[Event]:
         text = data.strip()
         events: list[Event] = []
-        if text == b"[DONE]":
+        if text == _DONE:
             if not self._done:  # only once, or a stream of markers would cost a loop over all choices each
                 self.confirm(events)
             self._done = True

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core._json import PARSE_ERRORS, parse
 from mdstream_core.dialects._choice_decoder import (
     ChoiceDecoder,
     ChoiceState,
@@ -28,6 +29,9 @@ from mdstream_core.dialects._whole_message import read_full_message
 from mdstream_core.errors import ErrorBody, StreamFailure, parse_error_object, quote_payload
 from mdstream_core.events import Event, Logprobs, ReasoningDelta, ResponseMetadata, TextDelta, Usage
 
+#: Exceptions of the fast path for a payload of another shape, which is decoded without it.
+_OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError)
+
 
 class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
     """Decoder for one response, streamed or whole: a server that ignores `stream` sends `message`, not `delta`."""
@@ -42,6 +46,41 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
     def is_complete(self) -> bool:
         """Whether `[DONE]` was received, or the usage after the last finish reason."""
         return self.is_finished and (self._done or self._usage_ends_response)
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """Decode one payload."""
+        try:
+            payload = parse(data)
+        except PARSE_ERRORS:
+            return self._feed_nonstandard(data, event)
+        # Fast path: a chunk with nothing but a piece of text for a choice that is known, as all but a few are.
+        try:
+            (raw_choice,) = payload["choices"]
+            delta = raw_choice["delta"]
+            text = delta["content"]
+            choice = self._choices[raw_choice.get("index") or 0]
+            if (
+                type(text) is str
+                and text
+                and len(delta) == 1
+                and self._metadata is not None
+                and self._joiner is None
+                and event != "error"
+                and not (
+                    choice.reason
+                    or raw_choice.get("finish_reason")
+                    or raw_choice.get("logprobs")
+                    or payload.get("usage")
+                    or payload.get("error")
+                    or "message" in raw_choice
+                    or "error" in raw_choice
+                )
+            ):
+                choice.text.write(text)
+                return [TextDelta(text, choice.index)]
+        except _OTHER_SHAPE:
+            pass
+        return self._decode(payload, data, event)
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):
@@ -97,12 +136,7 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
         if choice.reason and _has_content(raw_choice):
             self.reopen(choice)
         if delta:
-            text = delta.get("content")
-            if text and len(delta) == 1 and isinstance(text, str):  # fast path: a chunk of one token
-                choice.text.write(text)
-                events.append(TextDelta(text, choice.index))
-            else:
-                _read_fields(delta, choice, events)
+            _read_fields(delta, choice, events)
         if (
             raw_choice.get("finish_reason")
             or raw_choice.get("logprobs")

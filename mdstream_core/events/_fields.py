@@ -6,6 +6,7 @@ user would lose both the error of the service and the partial response.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from operator import attrgetter, is_
 from typing import Any
 
 from mdstream_core import _json
@@ -17,6 +18,8 @@ def to_plain_text(value: Any) -> str:
     >>> to_plain_text("a\\ud83d"), to_plain_text({"text": "hi"}), to_plain_text(None)
     ('a\\ufffd', '{"text":"hi"}', '')
     """
+    if type(value) is str and value.isascii():
+        return value
     return str(_json.replace_lone_surrogates(_json.to_text(value)))
 
 
@@ -68,21 +71,31 @@ def coerce(event: Any) -> Any:
     return replace(event, **fields)
 
 
-#: The fields of `Usage` that are always numbers, and those that may be `None`.
-_TOTALS = ("input", "output", "total")
-_DETAILS = ("cached", "reasoning", "input_audio", "output_audio")
+_COUNTS = ("input", "output", "total", "cached", "reasoning", "input_audio", "output_audio")
+_get_counts = attrgetter(*_COUNTS)
+_get_texts = attrgetter("model", "id", "fingerprint")
 
 
 def coerce_usage(usage: Any) -> Any:
     """Convert the fields of a `Usage` to integers; `None` for `None`."""
     if usage is None:
         return None
-    counts: dict[str, Any] = {name: _json.to_count(getattr(usage, name)) for name in (*_TOTALS, *_DETAILS)}
-    return replace(usage, **counts | {name: counts[name] or 0 for name in _TOTALS})
+    values = _get_counts(usage)
+    counts = tuple(map(_json.to_count, values))
+    counts = *(count or 0 for count in counts[:3]), *counts[3:]  # only the details may be `None`
+    if all(map(is_, counts, values)):  # nothing was converted
+        return usage
+    return replace(usage, **dict(zip(_COUNTS, counts, strict=True)))
 
 
 def coerce_metadata(metadata: Any) -> Any:
     """Convert the fields of a `ResponseMetadata` to strings."""
-    names = ("model", "id", "fingerprint")
-    texts: dict[str, Any] = {name: to_optional_text(getattr(metadata, name)) for name in names}
-    return replace(metadata, **texts, service=metadata.service if isinstance(metadata.service, Mapping) else {})
+    values = _get_texts(metadata)
+    texts = tuple(map(to_optional_text, values))
+    is_mapping = isinstance(metadata.service, Mapping)
+    if is_mapping and all(map(is_, texts, values)):  # nothing was converted
+        return metadata
+    model, id, fingerprint = texts
+    return replace(
+        metadata, model=model, id=id, fingerprint=fingerprint, service=metadata.service if is_mapping else {}
+    )

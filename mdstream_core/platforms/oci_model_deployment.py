@@ -234,14 +234,20 @@ class OCIModelDeployment:
         return (route if accepts_route else self.path_suffix), ""
 
 
+_NO_LETTERS = re.compile(r"[^a-z]+")
+
+
 def _find_stream_failure(trailers: Iterable[tuple[str, str]]) -> str | None:
     """The values of trailers (or headers) named `StreamFailure` in any spelling; `None` if there is none."""
-    values = [value for name, value in trailers if _letters_only(name).endswith("streamfailure")]
+    fields = list(trailers)
+    if "streamfailure" not in _letters_only("".join([name for name, _ in fields])):  # all names at once
+        return None
+    values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in values if value.strip()) if values else None
 
 
 def _letters_only(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower())
+    return _NO_LETTERS.sub("", name.lower())
 
 
 def parse_stream_failure(value: str) -> StreamFailure:

@@ -1,7 +1,7 @@
 """HTTP/1.1 without sockets: serialize requests, and parse responses with llhttp."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -33,7 +33,7 @@ class RequestWriter:
     """
 
     def __init__(
-        self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]], *, error: type[Exception]
+        self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], *, error: type[Exception]
     ) -> None:
         self._error = error
         self._chunked = False
@@ -41,14 +41,22 @@ class RequestWriter:
         lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
         if not (_NAME.fullmatch(method) and _TARGET.fullmatch(target)):
             raise error(f"illegal request line {lines[0]!r}")
+        framing: Headers = []
         for name, value in headers:
             lower = _lower_name(name)
-            if lower is None or not _VALUE.fullmatch(value):
+            if lower is None:
                 raise error(f"illegal value of header {name!r}")  # the value may be a credential
             if lower in _FRAMING:
-                self._note_framing(lower, value)
+                framing.append((lower, value))
             lines.append(b"%b: %b\r\n" % (name, value))
-        self.head = b"".join([*lines, b"\r\n"])
+        lines.append(b"\r\n")
+        self.head = head = b"".join(lines)
+        # The values are checked at once: each line has one line break.
+        if not len(lines) == head.count(b"\n") == head.count(b"\r") or b"\0" in head:
+            name = next(name for name, value in headers if not _VALUE.fullmatch(value))
+            raise error(f"illegal value of header {name!r}")
+        for name, value in framing:
+            self._note_framing(name, value)
 
     def _note_framing(self, name: bytes, value: bytes) -> None:
         if name == b"transfer-encoding":

@@ -1,7 +1,9 @@
 """`TimeoutBudget`: the deadlines of one call, and the error messages for those that expire."""
 
 import time
+from functools import lru_cache
 from math import inf
+from typing import NamedTuple
 
 from mdstream_core.errors import StreamStalled
 from mdstream_core.http import DEFAULT_TIMEOUT, Timeout, TimeoutValue
@@ -11,6 +13,25 @@ _MIN_TIMEOUT = 0.001
 
 #: Maximum number of reads after a deadline. With 64 KB each, they empty the receive buffer of a socket.
 _MAX_OVERTIME_READS = 100
+
+
+class _Seconds(NamedTuple):
+    """The timeouts of a call in seconds, with infinity for none, and what follows from them."""
+
+    read: float
+    first_token: float
+    total: float
+    steps: dict[str, float]
+    longest_step: float
+    limits: dict[str, float | None]
+
+
+@lru_cache(maxsize=64)
+def _to_all_seconds(timeout: Timeout) -> _Seconds:
+    steps = {name: _to_seconds(getattr(timeout, name)) for name in ("connect", "write", "pool")}
+    read, first_token, total = map(_to_seconds, (timeout.read, timeout.first_token, timeout.total))
+    limits = {name: _to_limit(seconds) for name, seconds in {**steps, "read": read}.items()}
+    return _Seconds(read, first_token, total, steps, max(steps.values()), limits)
 
 
 class TimeoutBudget:
@@ -23,17 +44,15 @@ class TimeoutBudget:
 
     def __init__(self, timeout: Timeout) -> None:
         self._timeout = timeout = timeout.with_defaults(DEFAULT_TIMEOUT)
-        self._read = _to_seconds(timeout.read)
-        self._deadline = time.monotonic() + _to_seconds(timeout.total)
+        self._seconds = seconds = _to_all_seconds(timeout)
+        self._read = seconds.read
+        self._deadline = time.monotonic() + seconds.total
         self._first_token_deadline = self._idle_deadline = self._read_deadline = inf
         self._drain: float | None = None
         self._overtime = 0
         #: Whether the head of the response was received.
         self.has_head = False
-        self._steps = {name: _to_seconds(getattr(timeout, name)) for name in ("connect", "write", "pool")}
-        steps = {**self._steps, "read": self._read}
-        self.limits: dict[str, float | None] = {name: _to_limit(seconds) for name, seconds in steps.items()}
-        self.limits["deadline"] = None
+        self.limits: dict[str, float | None] = {**seconds.limits, "deadline": None}
 
     def extend(self, seconds: float) -> None:
         """Move the total deadline: this time is not part of the call."""
@@ -45,10 +64,11 @@ class TimeoutBudget:
         self.has_head = False
         self._drain = None
         self._idle_deadline = now + self._read
-        self._first_token_deadline = now + _to_seconds(self._timeout.first_token)
+        self._first_token_deadline = now + self._seconds.first_token
         self._set_limit(now)
-        for step, seconds in self._steps.items():
-            self.limits[step] = _to_limit(min(seconds, self._deadline - now))
+        if (remaining := self._deadline - now) < self._seconds.longest_step:
+            for step, seconds in self._seconds.steps.items():
+                self.limits[step] = _to_limit(min(seconds, remaining))
         # The read timeout of the head starts after the request was sent, so the transport applies it.
         self.limits["deadline"] = None if self._deadline == inf else self._deadline
 
