@@ -12,8 +12,8 @@ _CONNECTION_OPTIONS = frozenset(
 
 def reject_connection_options(kwargs: Mapping[str, Any]) -> None:
     """Raise `ValueError` for connection options among the arguments of a call, which would be sent in the payload."""
-    if misplaced := _CONNECTION_OPTIONS & kwargs.keys():
-        names = ", ".join(sorted(misplaced))
+    if not _CONNECTION_OPTIONS.isdisjoint(kwargs):
+        names = ", ".join(sorted(_CONNECTION_OPTIONS & kwargs.keys()))
         raise ValueError(
             f"{names} cannot be set for a single call (hint: set it in the model, or use model_copy(update=…))"
         )

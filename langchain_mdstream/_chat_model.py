@@ -49,6 +49,9 @@ else:
     _tools = LazyModule("langchain_mdstream._tools")
 
 
+_PARAMETERS = (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)
+
+
 @hide_call_headers
 class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, BaseChatModel):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
@@ -284,8 +287,9 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         return _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
 
     def _parameters(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)}
-        return {**super()._parameters(), **{name: value for name, value in values.items() if value is not None}}
+        fields = self.__dict__
+        values = {name: value for name in _PARAMETERS if (value := fields[name]) is not None}
+        return {**super()._parameters(), **values}
 
     def _with_history(self, dialect: "Dialect", params: Mapping[str, Any]) -> "Dialect":
         if not mdstream_core.has_assistant_messages(params.get("messages")):

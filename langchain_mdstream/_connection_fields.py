@@ -217,7 +217,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     @property
     def service(self) -> "Service":
         """The endpoint with its signer and connections: built on first use, and again after a field has changed."""
-        if (service := self._service) is not None:
+        private = self.__pydantic_private__ or {}  # each call reads it, and pydantic's `__getattr__` is slow
+        service: Service | None = private.get("_service")
+        if service is not None:
             return service
         with _BUILD_LOCK:
             if self._service is None:

@@ -42,6 +42,9 @@ _PARAMETERS = (
     *SAMPLING_PARAMETERS,
 )
 
+#: Values of a field that are not sent.
+_UNSET: tuple[Any, ...] = ("", [])
+
 #: Arguments of a call that are for LangChain and not part of the payload.
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
@@ -169,9 +172,15 @@ class GenerationFields(GenerationAliases, SamplingParameters):
             params.setdefault("stream_options", {"include_usage": False})
         if stream and (params.get("n") or 1) > 1:
             params["n"] = 1
+        return self._create_call(params, self._extra_headers(kwargs), stream=stream)
+
+    def _extra_headers(self, kwargs: Mapping[str, Any]) -> SecretHeaders | None:
+        """Return the additional headers of one call."""
+        extra = kwargs.get("extra_headers")
+        if not extra and self.header_arguments.isdisjoint(kwargs):
+            return None
         with map_errors():
-            headers = SecretHeaders(kwargs.get("extra_headers") or {}) | self._call_headers(kwargs)
-        return self._create_call(params, headers, stream=stream)
+            return SecretHeaders(extra or {}) | self._call_headers(kwargs)
 
     def _resolve_dialect(self, params: Mapping[str, Any], *, stream: bool) -> "Dialect":
         resolved = super()._resolve_dialect(params, stream=stream)
@@ -183,8 +192,8 @@ class GenerationFields(GenerationAliases, SamplingParameters):
         return mdstream_core.recover_tool_calls(resolved, params) if recovers else resolved
 
     def _parameters(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in _PARAMETERS}
-        return {name: value for name, value in values.items() if value not in (None, "", [])}
+        fields = self.__dict__  # each call reads all of them, and pydantic's `__getattr__` is slow
+        return {name: value for name in _PARAMETERS if (value := fields[name]) is not None and value not in _UNSET}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

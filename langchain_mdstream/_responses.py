@@ -18,7 +18,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_mdstream._content_handler_dialect import HandlerMessage
-from langchain_mdstream._unvalidated import text_chunk
+from langchain_mdstream._unvalidated import last_chunk, text_chunk
 from mdstream_core import (
     Choice,
     Event,
@@ -91,14 +91,11 @@ class ChunkBuilder:
 
     def finish(self) -> ChatGenerationChunk:
         """Return the last chunk, which marks the response as complete."""
-        message = AIMessageChunk(
-            content="",
-            additional_kwargs=self._provider_data,
-            usage_metadata=usage_metadata(self._usage) if self._usage else None,
-            chunk_position="last",
-        )
-        return self._generation_chunk(
-            message, _response_metadata(self._metadata, self._reason, self._model, self._resumptions)
+        return last_chunk(
+            self._provider_data,
+            {"model_provider": self._provider},
+            usage_metadata(self._usage) if self._usage else None,
+            _response_metadata(self._metadata, self._reason, self._model, self._resumptions),
         )
 
     def _generation_chunk(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:

@@ -27,12 +27,14 @@ from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PAR
 from llamaindex_mdstream._structured import StructuredOutput
 
 if TYPE_CHECKING:
-    from mdstream_core import Call, Dialect
+    from mdstream_core import Call, Dialect, Service
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
 #: Fields that are sent with every request.
 _PARAMETERS = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body", *SAMPLING_PARAMETERS)
+_CHAT_PARAMETERS = (*_PARAMETERS, *CHAT_PARAMETERS)
+
 #: The dialect of OpenAI's Responses API.
 RESPONSES_DIALECT = "openai-responses"
 
@@ -146,7 +148,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
 
     def _chat_call(
         self, messages: Sequence[ChatMessage], options: dict[str, Any], *, stream: bool
-    ) -> "tuple[Call, ResponseBuilder[ChatResponse]]":
+    ) -> "tuple[Service, Call, ResponseBuilder[ChatResponse]]":
         if self.is_chat_model:
             find_items = self._find_items if self._uses_responses_api else None
             inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True, find_items=find_items)}
@@ -156,7 +158,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         builder = ChatResponseBuilder(
             params.get("model") or self._reported_model_name(), parallel=_requests.is_parallel(params, options)
         )
-        return self._create_call(params, options, stream=stream), builder
+        return *self._create_call(params, options, stream=stream), builder
 
     @property
     def _uses_responses_api(self) -> bool:
@@ -168,17 +170,16 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
 
     def _completion_call(
         self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
-    ) -> "tuple[Call, ResponseBuilder[CompletionResponse]]":
+    ) -> "tuple[Service, Call, ResponseBuilder[CompletionResponse]]":
         if not formatted and self.completion_to_prompt is not None:
             prompt = self.completion_to_prompt(prompt)
         chat = {"messages": [{"role": "user", "content": prompt}]}
         params = self._build_params(chat if self.is_chat_model else {"prompt": prompt}, options)
-        return self._create_call(params, options, stream=stream), CompletionResponseBuilder(
-            params.get("model") or self._reported_model_name()
-        )
+        builder = CompletionResponseBuilder(params.get("model") or self._reported_model_name())
+        return *self._create_call(params, options, stream=stream), builder
 
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-        names = [*_PARAMETERS, *(CHAT_PARAMETERS if "messages" in inputs else ())]
+        names = _CHAT_PARAMETERS if "messages" in inputs else _PARAMETERS
         fields = {name: getattr(self, name) for name in names}
         params = _requests.build_params(
             fields,
@@ -190,15 +191,15 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         )
         return {name: value for name, value in params.items() if name not in self.header_arguments}
 
-    def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> "Call":
+    def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> "tuple[Service, Call]":
         own = self._call_headers({**self.additional_kwargs, **options})
         headers = _requests.merge_headers(self.additional_kwargs, options) | own
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}
-        return self._get_service().call(
-            self._resolve_dialect(params, stream=stream), params, stream=stream, headers=headers
-        )
+        service = self._get_service()
+        dialect = self._with_history(self._resolve_dialect(params, stream=stream), params, service)
+        return service, service.call(dialect, params, stream=stream, headers=headers)
 
     def _dialect_name(self, params: dict[str, Any]) -> str:
         """Name of the dialect of a request."""
@@ -213,24 +214,26 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             )
         if self.recover_tool_calls and not self.tool_call_parser:
             resolved_dialect = mdstream_core.recover_tool_calls(resolved_dialect, params)
+        return resolved_dialect
+
+    def _with_history(self, dialect: "Dialect", params: dict[str, Any], service: "Service") -> "Dialect":
         if not mdstream_core.has_assistant_messages(params.get("messages")):
-            return resolved_dialect
-        rules = self._get_service().reasoning_rules
-        return mdstream_core.ReasoningHistory(resolved_dialect, self.send_reasoning, rules)
+            return dialect
+        return mdstream_core.ReasoningHistory(dialect, self.send_reasoning, service.reasoning_rules)
 
-    def _complete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
+    def _complete(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> R:
         with _streams.attach_partial_response(builder):
-            return builder.complete_response(self._get_service().client.complete(call))
+            return builder.complete_response(service.client.complete(call))
 
-    async def _acomplete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
+    async def _acomplete(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> R:
         with _streams.attach_partial_response(builder):
-            return builder.complete_response(await self._get_service().async_client.complete(call))
+            return builder.complete_response(await service.async_client.complete(call))
 
-    def _stream(self, call: "Call", builder: ResponseBuilder[R]) -> Generator[R]:
-        return _streams.stream_responses(self._get_service().client.stream(call), builder)
+    def _stream(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> Generator[R]:
+        return _streams.stream_responses(service.client.stream(call), builder)
 
-    async def _astream(self, call: "Call", builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
-        return await _streams.astream_responses(self._get_service().async_client.stream(call), builder)
+    async def _astream(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
+        return await _streams.astream_responses(service.async_client.stream(call), builder)
 
     def _prepare_chat_with_tools(  # noqa: PLR0917  # LlamaIndex's signature
         self,

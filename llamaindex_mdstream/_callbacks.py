@@ -7,7 +7,7 @@ The events and their order are those of LlamaIndex's own decorators, with these 
 | a call or stream fails | the error only | the error and the partial response |
 | the consumer stops early | an exception, `GeneratorExit` | the end event with the partial response |
 | the inner stream of a closed stream | closed by garbage collection | closed at once |
-| a chunk without listeners | an event object is built | none is built |
+| a call without listeners | event objects are built | none is built |
 | no credential | a `ValueError`, which engines turn into an empty response | `RequestNotSent`, which they raise |
 
 Decorate public methods only: each decorated method on the call path sends events of its own.
@@ -37,7 +37,7 @@ from llama_index_instrumentation.event_handlers import NullEventHandler
 from llama_index_instrumentation.span import active_span_id
 
 from llamaindex_mdstream._errors import map_value_errors
-from llamaindex_mdstream._requests import hide_headers
+from llamaindex_mdstream._requests import hide_headers, with_signature
 from llamaindex_mdstream._streams import astart_generator, start_generator
 
 P = ParamSpec("P")
@@ -100,14 +100,18 @@ class _CallObserver:
 
     def on_start(self) -> None:
         """Send the start events, before the request."""
-        model, options = self._llm.to_payload(), self._options
-        event = self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=options, span_id=self.span_id)
-        _dispatcher.event(event)
-        payload: dict[str, Any] = {
-            self.kind.input_key: self.inputs,
-            EventPayload.ADDITIONAL_KWARGS: options,
-            EventPayload.SERIALIZED: model,
-        }
+        payload: dict[str, Any] | None = None
+        if (listens := has_listeners()) or self.manager.handlers:
+            model, options = self._llm.to_payload(), self._options
+            payload = {
+                self.kind.input_key: self.inputs,
+                EventPayload.ADDITIONAL_KWARGS: options,
+                EventPayload.SERIALIZED: model,
+            }
+        if listens:
+            _dispatcher.event(
+                self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=options, span_id=self.span_id)
+            )
         self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
 
     @property
@@ -124,8 +128,9 @@ class _CallObserver:
         """Send the end events: the response is complete, or its consumer stopped early."""
         payload = {self.kind.input_key: self.inputs, self.kind.output_key: response}
         self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
-        response = self.kind.empty_response() if response is None else response
-        _dispatcher.event(self.kind.end(**self._input_kwargs, response=response, span_id=self.span_id))
+        if has_listeners():
+            response = self.kind.empty_response() if response is None else response
+            _dispatcher.event(self.kind.end(**self._input_kwargs, response=response, span_id=self.span_id))
 
     def on_error(self, error: BaseException) -> None:
         """Send the end event of a failed call, with the partial response."""
@@ -215,7 +220,7 @@ def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., 
             observer.on_end(result)
             return result
 
-    return call
+    return with_signature(call, method)
 
 
 def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -232,7 +237,7 @@ def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Ca
             observer.on_end(result)
             return result
 
-    return call
+    return with_signature(call, method)
 
 
 def _observe_stream(observer: _CallObserver, responses: Generator[T]) -> Generator[T | None]:

@@ -10,6 +10,7 @@ from llamaindex_mdstream._errors import map_value_errors
 from mdstream_core.http import SecretHeaders
 
 T = TypeVar("T", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: Options that hold HTTP headers. Their values must not appear in traces.
 _HEADER_OPTIONS = ("headers", "extra_headers")
@@ -26,14 +27,17 @@ _PREDICT_METHODS = (
 ).split()
 
 
+_NO_HEADERS = SecretHeaders({})
+
+
 def merge_headers(*options: Mapping[str, Any]) -> SecretHeaders:
     """Merge the headers of options, from `headers` and `extra_headers`. Later ones override earlier ones.
 
     >>> merge_headers({"headers": {"x-a": "1"}}, {"extra_headers": {"x-a": "2"}, "seed": 1}).get_secret_values()["x-a"]
     '2'
     """
-    found = [SecretHeaders(option.get(name) or {}) for option in options for name in _HEADER_OPTIONS]
-    return functools.reduce(lambda before, after: before | after, found)
+    found = [headers for option in options for name in _HEADER_OPTIONS if (headers := option.get(name))]
+    return functools.reduce(lambda before, after: before | after, found, _NO_HEADERS)
 
 
 def hide_headers(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _wrap_sync(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], d
             args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
         return method(llm, *args, **kwargs)
 
-    return call
+    return with_signature(call, method)
 
 
 def _wrap_async(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
@@ -90,7 +94,13 @@ def _wrap_async(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], 
             args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
         return await method(llm, *args, **kwargs)
 
-    return call
+    return with_signature(call, method)
+
+
+def with_signature(wrapper: F, method: Callable[..., Any]) -> F:
+    """Store the signature of a method in its wrapper, because LlamaIndex's dispatcher reads it in each call."""
+    wrapper.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    return wrapper
 
 
 def _hide_positional(args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -11,11 +11,18 @@ from langchain.agents import create_agent
 from langchain_core.exceptions import OutputParserException
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, Field, ValidationError
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
-from langchain_mdstream._unvalidated import construct_chunk, fill_chunk, is_equivalent
+from langchain_mdstream._unvalidated import (
+    construct_chunk,
+    construct_last_chunk,
+    fill_chunk,
+    fill_last_chunk,
+    is_equivalent,
+)
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator, Fault
 
@@ -35,6 +42,21 @@ def test_filled_chunks_are_what_the_constructors_build() -> None:
         assert pickle.loads(pickle.dumps(theirs)) == pickle.loads(pickle.dumps(ours))
         assert theirs + theirs == ours + ours
     assert is_equivalent()
+
+
+@pytest.mark.parametrize("usage", [None, {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}])
+def test_the_filled_last_chunk_is_what_the_constructors_build(usage: UsageMetadata | None) -> None:
+    """The fast path of the end of a response builds an equal object."""
+    arguments = ({"citations": [1]}, {"model_provider": "p"}, usage, {"finish_reason": "stop", "id": "x"})
+    ours, theirs = fill_last_chunk(*copy.deepcopy(arguments)), construct_last_chunk(*copy.deepcopy(arguments))
+    token = construct_chunk("x", {}, {"model_provider": "p"})
+
+    assert theirs == ours
+    assert theirs.model_dump() == ours.model_dump()
+    assert theirs.message.model_fields_set == ours.message.model_fields_set
+    assert theirs.model_fields_set == ours.model_fields_set
+    assert token + theirs == token + ours
+    assert pickle.loads(pickle.dumps(theirs)) == pickle.loads(pickle.dumps(ours))
 
 
 def test_streamed_and_whole_responses_are_the_same_message(emulator: Emulator) -> None:
