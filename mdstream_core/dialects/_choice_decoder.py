@@ -240,9 +240,6 @@ C = TypeVar("C", bound=ChoiceState)
 
 _DONE = b"[DONE]"
 
-#: In place of a payload: `[DONE]`, an empty payload, or one that is not JSON.
-_NO_JSON = object()
-
 
 class ChoiceDecoder(Generic[C]):
     """Base class of decoders for one response, streamed or whole. Subclasses decode the JSON payloads of a format."""
@@ -279,10 +276,15 @@ class ChoiceDecoder(Generic[C]):
         return self._decode(payload, data, event)
 
     def _feed_nonstandard(self, data: bytes, event: str) -> list[Event]:
-        """Decode a payload that is not strict JSON."""
-        # `[DONE]` ends each stream, and raising a second exception takes as long as decoding ten chunks.
-        payload = _NO_JSON if data == _DONE else self._parse_nonstandard(data)
-        return self._not_json_error(data, event) if payload is _NO_JSON else self._decode(payload, data, event)
+        """Decode a payload that is not strict JSON: `[DONE]`, half a surrogate pair, NaN, or a text of a proxy."""
+        if data == _DONE:  # raising a second exception takes as long as decoding ten chunks
+            return self._not_json_error(data, event)
+        try:
+            payload = _json.loads_nonstandard(data)
+        except ValueError:
+            return self._not_json_error(data, event)
+        self._joiner = self._joiner or SurrogateJoiner()
+        return self._decode(payload, data, event)
 
     def _decode(self, payload: Any, data: bytes, event: str) -> list[Event]:
         """Return the events of a parsed payload."""
@@ -330,15 +332,6 @@ class ChoiceDecoder(Generic[C]):
     def _ends_without_reason(self, choice: C) -> bool:
         """Return whether a choice without a known finish reason ends with a body that is a single JSON document."""
         raise NotImplementedError
-
-    def _parse_nonstandard(self, data: bytes) -> Any:
-        """Parse a payload that is not strict JSON: half a surrogate pair, NaN. Return `_NO_JSON` if it is not JSON."""
-        try:
-            payload = _json.loads_nonstandard(data)
-        except ValueError:
-            return _NO_JSON
-        self._joiner = self._joiner or SurrogateJoiner()
-        return payload
 
     def _flush_surrogates(self) -> list[Event]:
         return self._joiner.flush() if self._joiner else []
