@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks import agents, embedders
+from benchmarks import agents, embedders, vector_formats
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
 from benchmarks.contenders import Entry
@@ -313,6 +313,7 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "concurrent": concurrent,
     "first": first,
     "embeddings": embeddings,
+    "vector-formats": vector_formats.compare,
     "agent": agent,
     "imports": imports,
     "constructor": constructor,

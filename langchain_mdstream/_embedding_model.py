@@ -8,6 +8,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict, model_validator
 
 from langchain_mdstream._aliases import EmbeddingAliases
+from langchain_mdstream._array_embeddings import ArrayEmbeddings
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
@@ -17,7 +18,7 @@ from mdstream_core import MAX_IMAGE_BYTES, ListDialect, ModelResponse, Service, 
 from mdstream_core.options import EmbeddingDialect
 
 
-class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, ImageEmbeddings, Embeddings):
+class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, ArrayEmbeddings, ImageEmbeddings, Embeddings):
     """Base class of the embedding models. The platform's mixin adds the endpoint and the authentication.
 
     Texts are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The result has one
@@ -209,6 +210,33 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, ImageEmb
         await self._prepare_service()
         with map_errors(), self._progress_bar(len(inputs)) as on_progress:
             return await self._service_for(arguments).agather(
+                self._embedding_dialect(params),
+                params,
+                inputs,
+                batch_size=batch_size,
+                max_concurrency=self.max_concurrency,
+                on_progress=on_progress,
+            )
+
+    def _gather_array(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, arguments: Mapping[str, Any]
+    ) -> Any:
+        with map_errors(), self._progress_bar(len(inputs)) as on_progress:
+            return self._service_for(arguments).gather_array(
+                self._embedding_dialect(params),
+                params,
+                inputs,
+                batch_size=batch_size,
+                max_concurrency=self.max_concurrency,
+                on_progress=on_progress,
+            )
+
+    async def _agather_array(
+        self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None, arguments: Mapping[str, Any]
+    ) -> Any:
+        await self._prepare_service()
+        with map_errors(), self._progress_bar(len(inputs)) as on_progress:
+            return await self._service_for(arguments).agather_array(
                 self._embedding_dialect(params),
                 params,
                 inputs,

@@ -9,6 +9,7 @@ from llama_index.core.embeddings.loading import RECOGNIZED_EMBEDDINGS
 from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import EmbeddingAliases
+from llamaindex_mdstream._array_embeddings import ArrayEmbeddings
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._content_handlers import handler_embedding_dialect
 from llamaindex_mdstream._image_embeddings import ImageEmbeddings, to_vectors
@@ -20,7 +21,7 @@ from mdstream_core import ListDialect, ModelResponse, Timeout, embedding_dialect
 from mdstream_core.options import EmbeddingDialect
 
 
-class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, ImageEmbeddings):
+class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, ArrayEmbeddings, ImageEmbeddings):
     """Base class of the embedding models of all platforms: one vector per text, in order, or an error.
 
     LlamaIndex passes `embed_batch_size` texts at a time. They are split into batches of the size that the service
@@ -195,6 +196,17 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, Image
             batch_size=batch_size,
             max_concurrency=self.max_concurrency,
             limiter_acquired=limiter_acquired,
+        )
+
+    def _gather_array(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> Any:
+        return self._get_service().gather_array(
+            self._resolve_dialect(), params, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
+        )
+
+    async def _agather_array(self, inputs: Sequence[str], params: dict[str, Any], batch_size: int | None) -> Any:
+        await self._prepare_service()
+        return await self._get_service().agather_array(
+            self._resolve_dialect(), params, inputs, batch_size=batch_size, max_concurrency=self.max_concurrency
         )
 
     def _build_params(self, input_type: str) -> dict[str, Any]:

@@ -13,15 +13,20 @@ import pydantic_core
 
 #: Parses valid JSON, and raises `ValueError` for anything else.
 parse: Callable[[bytes | str], Any]
+
+#: Whether `parse` rejects numbers that are not finite, such as NaN and 1e999.
+REJECTS_INFINITY: bool
 try:
     import orjson
 except ImportError:
     parse = pydantic_core.from_json
+    REJECTS_INFINITY = False
 
     def _dump(value: Any) -> bytes:
         raise TypeError
 else:
     parse = orjson.loads
+    REJECTS_INFINITY = True
     _dump = partial(orjson.dumps, option=orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME)
 
 #: Exceptions of the fast parsers; pydantic's raises `TypeError` for a string with a lone surrogate.

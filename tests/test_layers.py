@@ -59,10 +59,8 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     ),
     "batch": ("batching", ""),
     "job_client": ("attempt auth client errors http platforms transport", "anyio httpx"),
-    "service": (
-        "_images batching call client dialects errors events http job_client platforms rate_limit retry hooks",
-        "",
-    ),
+    "_list_calls": ("_images batching call client dialects events job_client platforms", ""),
+    "service": ("_list_calls batching call dialects errors hooks http job_client platforms rate_limit retry", ""),
     "guardrails": ("_choices _log call client dialects errors events service", ""),
     "emulator": ("_json errors recording wire", "h11 cryptography httpx websockets"),
     "display": ("_terminal errors events", "rich markdown_it pygments IPython"),

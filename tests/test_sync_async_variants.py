@@ -176,6 +176,17 @@ def test_the_streams_of_batches_are_parallel(name: str) -> None:
     assert bodies[0] == bodies[1]
 
 
+@pytest.mark.parametrize("name", ["gather", "gather_array"])
+def test_the_calls_with_lists_are_parallel(name: str) -> None:
+    """They plan the same batches, and send them with the clients of both variants."""
+    tree = ast.parse((CORE / "_list_calls.py").read_text())
+    (mixin,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    found = {node.name: node for node in mixin.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    plain, tasks = stripped(found[name]), stripped(found[f"a{name}"])
+
+    assert plain == tasks.replace("agather", "gather").replace("async_client", "client")
+
+
 @pytest.mark.parametrize(
     ("tasks", "plain"),
     [

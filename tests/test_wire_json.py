@@ -55,6 +55,21 @@ def test_every_buffer_is_bounded(kind: type[JSONLinesDecoder], step: int) -> Non
             decoder.feed(data)
 
 
+@pytest.mark.parametrize("kind", [DocumentDecoder, DocumentSniffingDecoder])
+def test_large_and_small_pieces_of_a_document(kind: type[JSONLinesDecoder]) -> None:
+    """They are joined in their order, within the limit of the whole document."""
+    document = b"[" + b",".join(b"%d" % number for number in range(20_000)) + b"]"
+    ends = [1, 2, 50, 5_000, 5_001, 40_000, 40_007, 90_000, len(document)]
+    cuts = [document[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    decoder = kind(len(document))
+    assert [] == [frame for data in cuts for frame in decoder.feed(data)]
+    assert [document] == [frame.data for frame in decoder.finish()]
+    bounded = kind(len(document) - 1)
+    with pytest.raises(MalformedStream, match="bytes"):
+        for data in cuts:
+            bounded.feed(data)
+
+
 def test_blank_lines_before_the_response_are_not_buffered() -> None:
     """Some servers send them to keep the connection alive."""
     decoder = SniffingDecoder(64)

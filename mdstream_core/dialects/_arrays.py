@@ -1,13 +1,15 @@
 """Vectors as numpy arrays of 32-bit floats. numpy is imported when arrays are requested."""
 
+import struct
 from binascii import a2b_base64
+from collections.abc import Sequence
 from typing import Any
 
 from mdstream_core.dialects._delegation import DelegatingDecoder, DelegatingDialect
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._embedding_decoder import EmbeddingDecoder
-from mdstream_core.dialects._json_document import InvalidDocument
-from mdstream_core.errors import MissingExtra
+from mdstream_core.dialects._vectors import ListVectors, not_finite
+from mdstream_core.errors import MalformedStream, MissingExtra
 from mdstream_core.events import Embedding, Event
 
 
@@ -38,16 +40,32 @@ class ArrayDialect(DelegatingDialect):
         """Create a decoder whose vectors are arrays."""
         decoder = self._dialect.create_decoder()
         if isinstance(decoder, EmbeddingDecoder):
-            decoder.decode_base64 = self._decode_base64
+            decoder.vectors = _ArrayVectors(self._numpy)
         return _ArrayDecoder(decoder, self._numpy)
 
-    def _decode_base64(self, text: str, at: int) -> Any:
-        """Decode little-endian 32-bit floats to an array of the machine's byte order, which may be changed."""
+
+class _ArrayVectors(ListVectors):
+    """Reads vectors to arrays of the machine's byte order, which may be changed."""
+
+    def __init__(self, numpy: Any) -> None:
+        self._numpy = numpy
+
+    def from_base64(self, text: str, at: int) -> Any:
+        """Decode a vector without a list of numbers."""
         vector = self._numpy.frombuffer(a2b_base64(text, strict_mode=True), "<f4").astype("float32")
         if not self._numpy.isfinite(vector).all():
-            position = int(self._numpy.isfinite(vector).argmin())
-            raise InvalidDocument(f"vector {at} has {vector[position]} at {position}, which is not a finite number")
+            raise not_finite(vector, at, int(self._numpy.isfinite(vector).argmin()))
         return vector
+
+    def from_json(self, text: bytes) -> Any:
+        """Parse a vector. Its list of numbers is discarded before the next one is parsed."""
+        return _pack(self._numpy, super().from_json(text))
+
+
+def _pack(numpy: Any, vector: Sequence[float]) -> Any:
+    """Convert numbers to an array. Raises `OverflowError` or `struct.error` if one is no 32-bit float."""
+    # numpy takes twice as long, and an `array.array` converts large numbers to infinities
+    return numpy.frombuffer(bytearray(struct.pack(f"={len(vector)}f", *vector)), "float32")
 
 
 class _ArrayDecoder(DelegatingDecoder):
@@ -73,7 +91,11 @@ class _ArrayDecoder(DelegatingDecoder):
         return [self._with_array(event) if isinstance(event, Embedding) else event for event in events]
 
     def _with_array(self, embedding: Embedding) -> Embedding:
-        vector: Any = embedding.vector
-        if isinstance(vector, list):
-            vector = self._numpy.array(vector, dtype="float32")
-        return Embedding(vector, embedding.index)
+        if not isinstance(embedding.vector, list):
+            return embedding
+        try:
+            return Embedding(_pack(self._numpy, embedding.vector), embedding.index)
+        except (OverflowError, struct.error):
+            raise MalformedStream(
+                f"vector {embedding.index} has a number that is not a 32-bit float (hint: use lists)"
+            ) from None

@@ -14,16 +14,15 @@
 Every number is validated: NaN, infinity, a boolean or any other value in a vector is an error.
 """
 
-import sys
 import warnings
-from array import array
-from binascii import a2b_base64
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
+from mdstream_core import _json
 from mdstream_core._indices import describe_wrong_indices
 from mdstream_core.dialects._json_document import InvalidDocument, JSONDocumentDecoder, parse_index
+from mdstream_core.dialects._vectors import ListVectors, check_finite, extract_vectors, not_finite
+from mdstream_core.errors import SHAPE_ERRORS
 from mdstream_core.events import Embedding, Event, ResponseMetadata, Usage
 
 #: Fields with the vectors of a document; the first that is present is used.
@@ -38,7 +37,11 @@ _BYTE_RANGES = {
 
 _NUMBER_TYPES = {float, int}
 
-DecodeBase64 = Callable[[str, int], Any]
+#: Reads the vector of the text at an index from base64, or from a placeholder.
+ReadVector = Callable[[str, int], Any]
+
+#: The vectors of tokens are lists until their mean is known.
+_TO_LIST = ListVectors().from_base64
 
 
 class EmbeddingDecoder(JSONDocumentDecoder):
@@ -52,14 +55,38 @@ class EmbeddingDecoder(JSONDocumentDecoder):
     def __init__(self, *, check_count: bool = True) -> None:
         super().__init__()
         self._check_count = check_count
-        #: Decodes a vector in base64, of the text at an index; raises `InvalidDocument` if a number is not finite.
-        self.decode_base64: DecodeBase64 = _decode_base64
+        #: Reads vectors from base64 and from the text of their numbers.
+        self.vectors = ListVectors()
+
+    def feed(self, data: bytes, event: str = "") -> list[Event]:
+        """Decode the document: vectors of numbers one at a time, or the whole if anything is unusual."""
+        events = self._read_extracted(data)
+        if events is None:
+            return super().feed(data, event)
+        self._is_complete = True
+        return events
+
+    def _read_extracted(self, data: bytes) -> list[Event] | None:
+        extracted = extract_vectors(data, self.vectors)
+        if extracted is None:
+            return None
+        try:
+            document = _json.parse(extracted.rest)
+            if not self._is_response(document):
+                return None
+            events = self._convert(document, extracted.read)
+        except SHAPE_ERRORS:
+            return None
+        return events if extracted.are_read else None
 
     def _is_response(self, document: Any) -> bool:
         return not isinstance(document, dict) or not _KEYS.isdisjoint(document)
 
     def _read(self, document: Any) -> list[Event]:
-        embeddings = sorted(_embeddings(document, self.decode_base64), key=lambda embedding: embedding.index)
+        return self._convert(document, self.vectors.from_base64)
+
+    def _convert(self, document: Any, read: ReadVector) -> list[Event]:
+        embeddings = sorted(_embeddings(document, read), key=lambda embedding: embedding.index)
         indices = [embedding.index for embedding in embeddings]
         inputs = len(embeddings) if self._check_count else max(indices, default=0) + 1
         if wrong := describe_wrong_indices(indices, inputs, complete=self._check_count):
@@ -78,33 +105,32 @@ def read_usage(document: Mapping[str, Any]) -> list[Event]:
     return [Usage(tokens or total, 0, total)] if usage else []
 
 
-def _embeddings(document: Any, decode: DecodeBase64) -> list[Embedding]:
+def _embeddings(document: Any, read: ReadVector) -> list[Embedding]:
     if not isinstance(document, dict):
-        return _list(document, decode)
+        return _list(document, read)
     if "data" in document:
-        return _list(document["data"], decode)
+        return _list(document["data"], read)
     if by_type := document.get("embeddingsByType"):
-        return _first_type(by_type, decode)
-    return _list(next((rows for name in _FIELDS if (rows := document.get(name))), None), decode)
+        return _first_type(by_type, read)
+    return _list(next((rows for name in _FIELDS if (rows := document.get(name))), None), read)
 
 
-def _list(rows: Any, decode: DecodeBase64) -> list[Embedding]:
+def _list(rows: Any, read: ReadVector) -> list[Embedding]:
     """Read a list of vectors, one vector, or a list of objects with `embedding`."""
     if isinstance(rows, list) and rows and isinstance(rows[0], dict):
-        return _objects(rows, decode)
-    return [Embedding(row, at) for at, row in enumerate(_vectors(rows, decode))]
+        return _objects(rows, read)
+    return [Embedding(row, at) for at, row in enumerate(_vectors(rows, read))]
 
 
-def _objects(rows: list[Mapping[str, Any]], decode: DecodeBase64) -> list[Embedding]:
+def _objects(rows: list[Mapping[str, Any]], read: ReadVector) -> list[Embedding]:
     if len(rows) == 1 and _nesting_depth(rows[0]["embedding"]) > 1:
-        return _list(rows[0]["embedding"], decode)
+        return _list(rows[0]["embedding"], read)
     return [
-        Embedding(_vector(row["embedding"], at, decode), parse_index(row.get("index"), at))
-        for at, row in enumerate(rows)
+        Embedding(_vector(row["embedding"], at, read), parse_index(row.get("index"), at)) for at, row in enumerate(rows)
     ]
 
 
-def _first_type(by_type: Mapping[str, Any], decode: DecodeBase64) -> list[Embedding]:
+def _first_type(by_type: Mapping[str, Any], read: ReadVector) -> list[Embedding]:
     """Return the float vectors of OCI's response, or else those of its first type."""
     names = sorted((name for name, rows in by_type.items() if rows), key=lambda name: name != "float")
     name = next(iter(names), "float")
@@ -114,35 +140,35 @@ def _first_type(by_type: Mapping[str, Any], decode: DecodeBase64) -> list[Embedd
             RuntimeWarning,
             stacklevel=2,
         )
-    vectors = _vectors(by_type.get(name), decode)
+    vectors = _vectors(by_type.get(name), read)
     for at, vector in enumerate(vectors):
         if name in _BYTE_RANGES and not _BYTE_RANGES[name].issuperset(vector):
             raise InvalidDocument(f"vector {at} has a number that is not of type {name}")
     return [Embedding(vector, at) for at, vector in enumerate(vectors)]
 
 
-def _vectors(rows: Any, decode: DecodeBase64) -> list[list[float]]:
+def _vectors(rows: Any, read: ReadVector) -> list[list[float]]:
     """Read vectors from nested lists of any depth."""
     if not isinstance(rows, list | str) or not rows:
         raise InvalidDocument("it has no vectors")
-    return [_vector(row, at, decode) for at, row in enumerate([rows] if _nesting_depth(rows) == 1 else rows)]
+    return [_vector(row, at, read) for at, row in enumerate([rows] if _nesting_depth(rows) == 1 else rows)]
 
 
 #: The nesting depth of the token vectors of one text.
 _TOKEN_VECTORS_DEPTH = 2
 
 
-def _vector(value: Any, at: int, decode: DecodeBase64) -> list[float]:
+def _vector(value: Any, at: int, read: ReadVector) -> list[float]:
     depth = _nesting_depth(value)
     if depth < _TOKEN_VECTORS_DEPTH:
-        return _numbers(value, at, decode)
+        return _numbers(value, at, read)
     if (
         depth == _TOKEN_VECTORS_DEPTH + 1 and len(value) == 1
     ):  # transformers' pipeline returns a batch of one for each text
         value = value[0]
     elif depth > _TOKEN_VECTORS_DEPTH:
         raise InvalidDocument(f"text {at} has {len(value)} lists of token vectors, {depth} levels deep, instead of one")
-    return _mean_pool([_numbers(row, at, _decode_base64) for row in value], at)
+    return _mean_pool([_numbers(row, at, _TO_LIST) for row in value], at)
 
 
 def _nesting_depth(value: Any) -> int:
@@ -164,41 +190,22 @@ def _mean_pool(tokens: list[list[float]], at: int) -> list[float]:
         RuntimeWarning,
         stacklevel=2,
     )
-    return _numbers([sum(column) / len(tokens) for column in zip(*tokens, strict=True)], at, _decode_base64)
+    return _numbers([sum(column) / len(tokens) for column in zip(*tokens, strict=True)], at, _TO_LIST)
 
 
-def _numbers(value: Any, at: int, decode: DecodeBase64) -> list[float]:
+def _numbers(value: Any, at: int, read: ReadVector) -> list[float]:
     """Return the numbers of a vector, a list or base64 of little-endian 32-bit floats. Each must be finite."""
-    vector: list[float] = value if isinstance(value, list) else decode(value, at)
+    vector: list[float] = value if isinstance(value, list) else read(value, at)
     if not len(vector):  # an array has no truth value
         raise InvalidDocument(f"vector {at} has no numbers")
     if isinstance(value, list):
         if not _are_numbers(vector):
-            raise InvalidDocument(_describe_first(vector, at, lambda number: type(number) not in _NUMBER_TYPES))
-        _check_finite(vector, at)
+            raise not_finite(vector, at, next(i for i, one in enumerate(vector) if type(one) not in _NUMBER_TYPES))
+        check_finite(vector, at)
     return vector
-
-
-def _check_finite(vector: list[float], at: int) -> None:
-    if not isfinite(sum(vector)) and not all(map(isfinite, vector)):  # a sum of finite numbers may overflow
-        raise InvalidDocument(_describe_first(vector, at, lambda number: not isfinite(number)))
 
 
 def _are_numbers(vector: list[Any]) -> bool:
     types = list(map(type, vector))  # the fastest check that rejects booleans
     is_uniform = types[0] in _NUMBER_TYPES and types.count(types[0]) == len(types)
     return is_uniform or _NUMBER_TYPES.issuperset(types)
-
-
-def _decode_base64(text: str, at: int) -> list[float]:
-    packed = array("f", a2b_base64(text, strict_mode=True))
-    if sys.byteorder == "big":
-        packed.byteswap()
-    vector = packed.tolist()
-    _check_finite(vector, at)
-    return vector
-
-
-def _describe_first(vector: list[Any], at: int, is_wrong: Callable[[Any], bool]) -> str:
-    position = next(position for position, number in enumerate(vector) if is_wrong(number))
-    return f"vector {at} has {str(vector[position])[:40]} at {position}, which is not a finite number"

@@ -7,6 +7,10 @@ from mdstream_core.wire import MAX_FRAME_BYTES, Frame, FrameDecoder, FramesThenE
 from mdstream_core.wire.sse import SSEDecoder
 
 _WHITESPACE = b" \t\r\n\xef\xbb\xbf"
+
+#: Minimum size of a piece that is kept as it is, in bytes: many small ones would need more memory than they have bytes.
+_MIN_PIECE = 4096
+
 _new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
 
@@ -59,10 +63,30 @@ class DocumentDecoder(JSONLinesDecoder):
 
     is_document = True
 
+    def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
+        super().__init__(max_size)
+        self._pieces: list[bytes] = []
+        self._size = 0
+
     def feed(self, data: bytes) -> list[Frame]:
-        """Buffer the bytes, and return no frames."""
-        self._buffer(data)
+        """Keep the bytes, and return no frames."""
+        self._size += len(data)
+        if self._size > self._max_size:
+            raise MalformedStream(f"a line has more than {self._max_size} bytes")
+        if len(data) < _MIN_PIECE:
+            self._buffered += data
+        else:  # large documents are copied only once
+            self._pieces += bytes(self._buffered), data
+            self._buffered.clear()
         return []
+
+    def finish(self) -> list[Frame]:
+        """Return the document."""
+        document = b"".join((*self._pieces, self._buffered)).strip()
+        self._pieces.clear()
+        self._buffered.clear()
+        self._size = 0
+        return [Frame(document)] if document else []
 
 
 class SniffingDecoder:
