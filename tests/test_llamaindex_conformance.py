@@ -165,6 +165,8 @@ class TestModelArtsWebSocketResponses(TestModelArtsResponses):
 class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
     """Run the suite."""
 
+    supports_images = True
+
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A deployment."""
         return OCIDataScienceEmbedding(endpoint=url, max_retries=max_retries, **self.credentials)
@@ -173,16 +175,19 @@ class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
 class TestOCIGenAIEmbeddings(Generative, EmbeddingConformance):
     """Run the suite."""
 
+    supports_images = True
     distinguishes_queries = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A Cohere model, which accepts 96 texts per request."""
-        model = "cohere.embed-english-v3.0"
+        model = "cohere.embed-v4.0"
         return OCIGenAIEmbeddings(model_name=model, max_retries=max_retries, **self.where(url))
 
 
 class TestSageMakerEmbedding(Endpoint, EmbeddingConformance):
     """Run the suite."""
+
+    supports_images = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A vLLM endpoint; without its dialect a second request would detect it."""
@@ -191,6 +196,8 @@ class TestSageMakerEmbedding(Endpoint, EmbeddingConformance):
 
 class TestModelArtsEmbedding(Huawei, EmbeddingConformance):
     """Run the suite."""
+
+    supports_images = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A real-time service."""

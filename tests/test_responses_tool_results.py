@@ -203,13 +203,11 @@ def test_the_service_accepts_a_computer_loop(emulator: Emulator) -> None:
     assert chat.invoke([HumanMessage("Look at the screen."), request, result]).text
 
     with RESPONSES_CASES["genai"].build(emulator, built_in_tools=[USE_COMPUTER], truncation="auto") as llm:
-        question = ChatMessage("Look at the screen.")
-        response = llm.chat([question]).message
+        prompt = ChatMessage("Look at the screen.")
+        response = llm.chat([prompt]).message
         (item,) = response.additional_kwargs["built_in_tool_calls"]
         image = ImageBlock(image=base64.b64decode(PNG), image_mimetype="image/png")
         shot = ChatMessage(role="tool", blocks=[image], additional_kwargs={"tool_call_id": item["call_id"]})
-        blocks = [
-            block for block in llm.chat([question, response, shot]).message.blocks if isinstance(block, TextBlock)
-        ]
+        blocks = [block for block in llm.chat([prompt, response, shot]).message.blocks if isinstance(block, TextBlock)]
     assert blocks[0].text
     assert [item["type"] for item in emulator.last.json["input"]][-2:] == ["computer_call", "computer_call_output"]
