@@ -33,7 +33,15 @@ from mdstream_core._lazy import LazyModule
 from mdstream_core.options import SendReasoning
 
 if TYPE_CHECKING:
-    from langchain_mdstream import _content_events, _messages, _output_items, _responses, _structured, _tools
+    from langchain_mdstream import (
+        _block_chunks,
+        _content_events,
+        _messages,
+        _output_items,
+        _responses,
+        _structured,
+        _tools,
+    )
     from langchain_mdstream._content_events import ContentEvent
     from langchain_mdstream._content_handler_dialect import HandlerChunkBuilder
     from langchain_mdstream._responses import ChunkBuilder
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from langchain_mdstream._tools import Tool
     from mdstream_core import Call, Dialect
 else:
+    _block_chunks = LazyModule("langchain_mdstream._block_chunks")
     _content_events = LazyModule("langchain_mdstream._content_events")
     _messages = LazyModule("langchain_mdstream._messages")
     _output_items = LazyModule("langchain_mdstream._output_items")
@@ -284,6 +293,8 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
 
     def _create_chunk_builder(self, kwargs: dict[str, Any]) -> "ChunkBuilder | HandlerChunkBuilder":
         """Create the builder of the chunks of a stream."""
+        if self.output_version == "v1" and self._uses_responses_api(kwargs):
+            return _block_chunks.BlockChunkBuilder(self.provider_name, self._model_name(kwargs))
         return _responses.ChunkBuilder(self.provider_name, self._model_name(kwargs))
 
     def _parameters(self) -> dict[str, Any]:

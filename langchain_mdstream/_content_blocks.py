@@ -77,11 +77,12 @@ def _standard_block(block: str | dict[str, Any]) -> dict[str, Any]:
     return {"type": "non_standard", "value": block, **index}
 
 
-def refusal_block(text: str) -> dict[str, Any]:
+def refusal_block(text: str, id: str | None = None) -> dict[str, Any]:
     """Return the block of a refusal, for versions of langchain-core with and without such a block."""
+    refusal = {"type": "refusal", "refusal": text, **({"id": id} if id else {})}
     if hasattr(types, "RefusalContentBlock"):
-        return {"type": "refusal", "refusal": text, "index": "lc_rf_0"}
-    return {"type": "non_standard", "value": {"type": "refusal", "refusal": text}, "index": "lc_rf_0"}
+        return {**refusal, "index": "lc_rf_0"}
+    return {"type": "non_standard", "value": refusal, "index": "lc_rf_0"}
 
 
 def citation_blocks(provider_data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ LangChain can derive them from chunks. This direct conversion is faster and lose
 only the last piece of the log probabilities and of a refusal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,9 +13,15 @@ from langchain_core.messages import LC_ID_PREFIX, AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_mdstream._content_blocks import citation_blocks, media_blocks, refusal_block
-from langchain_mdstream._output_items import service_tool_blocks
+from langchain_mdstream._output_items import (
+    ReasoningParagraphs,
+    call_extras,
+    output_items,
+    service_tool_blocks,
+    tool_item_blocks,
+)
 from langchain_mdstream._responses import ChunkBuilder
-from mdstream_core import Event, Logprobs, ReasoningDelta, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
+from mdstream_core import BlockStart, Event, Logprobs, ReasoningDelta, RefusalDelta, TextDelta, ToolCall, ToolCallDelta
 
 ContentEvent = dict[str, Any]
 """A `MessagesData` of `langchain_protocol`; all of its types are dictionaries."""
@@ -60,6 +66,9 @@ class ContentEventBuilder:
         self._kind = ""  # of the open block, with its index and pieces
         self._index = 0
         self._pieces: list[str] = []
+        self._block_id: str | None = None
+        self._has_block_starts = False
+        self._paragraphs = ReasoningParagraphs()
         self._calls: dict[int, _ToolCallState] = {}
         self._provider_data: dict[str, list[str]] = {}
         self._logprobs: list[dict[str, Any]] = []
@@ -70,13 +79,15 @@ class ContentEventBuilder:
             return self._add_text("text", event.text)
         match event:
             case ReasoningDelta(text, 0):
-                return self._add_text("reasoning", text)
+                return self._add_reasoning(text)
             case RefusalDelta(text, 0):
                 return self._add_text("refusal", text)
             case ToolCallDelta(choice=0):
                 return self._add_tool_call(event)
             case Logprobs(content, 0):
                 self._logprobs += content
+            case BlockStart(choice=0):
+                return self._start_block(event)
             case _:  # belongs to the last chunk, or to another choice
                 self._chunks.convert(event)
         return ()
@@ -86,8 +97,10 @@ class ContentEventBuilder:
         chunk = self._chunks.finish()
         message = cast(AIMessageChunk, chunk.message)
         events = self._add_citations(citation_blocks(message.additional_kwargs))
-        events += [_finish(call.index, _complete_call(call)) for call in self._calls.values()]
-        for block in (*service_tool_blocks(message.additional_kwargs), *media_blocks(message.additional_kwargs)):
+        extras = dict(call_extras(output_items(message.additional_kwargs)))
+        events += [_finish(call.index, _complete_call(call, extras)) for call in self._calls.values()]
+        tools = () if self._has_block_starts else service_tool_blocks(message.additional_kwargs)
+        for block in (*tools, *media_blocks(message.additional_kwargs)):
             events += [_start(index := self._next_index(), block), _finish(index, block)]
         finish: ContentEvent = {"event": "message-finish", "metadata": self._metadata(chunk.generation_info or {})}
         if message.usage_metadata:
@@ -96,6 +109,25 @@ class ContentEventBuilder:
         if additional_kwargs := {**texts, **message.additional_kwargs}:
             finish["additional_kwargs"] = additional_kwargs
         return [*events, finish]
+
+    def _start_block(self, start: BlockStart) -> list[ContentEvent]:
+        """Start a block where the service started one; the block of a tool that it ran is whole."""
+        self._has_block_starts = True
+        if start.kind == "custom_tool_call":  # its block is that of the tool call
+            return []
+        if start.content is None:
+            self._paragraphs.start()
+            return self._open_block(start.kind, start.id)
+        events = self._close_block()
+        for block in tool_item_blocks(start.content):
+            events += [_start(index := self._next_index(), block), _finish(index, block)]
+        return events
+
+    def _add_reasoning(self, text: str) -> list[ContentEvent]:
+        if not self._paragraphs.is_separator(text):
+            return self._add_text("reasoning", text)
+        self._provider_data.setdefault(_ADDITIONAL_KWARGS["reasoning"], []).append(text)
+        return []
 
     def _add_text(self, kind: str, text: str) -> list[ContentEvent]:
         """Continue the open block, or start one of another kind."""
@@ -121,10 +153,10 @@ class ContentEventBuilder:
             events.append(_delta(call.index, {"type": "tool-call-delta", "args": text}))
         return events
 
-    def _open_block(self, kind: str) -> list[ContentEvent]:
+    def _open_block(self, kind: str, id: str | None = None) -> list[ContentEvent]:
         events = self._close_block()
-        self._kind, self._index = kind, self._next_index()
-        events.append(_start(self._index, _block(kind, "")))
+        self._kind, self._index, self._block_id = kind, self._next_index(), id
+        events.append(_start(self._index, _block(kind, "", id)))
         return events
 
     def _close_block(self) -> list[ContentEvent]:
@@ -138,7 +170,7 @@ class ContentEventBuilder:
             text = "".join(self._pieces)
             if name := _ADDITIONAL_KWARGS.get(self._kind):
                 self._provider_data.setdefault(name, []).append(text)
-            events.append(_finish(self._index, _block(self._kind, text)))
+            events.append(_finish(self._index, _block(self._kind, text, self._block_id)))
             self._kind, self._pieces = "", []
         return events
 
@@ -171,14 +203,17 @@ def _finish(index: int, content: Any) -> ContentEvent:
     return {"event": "content-block-finish", "index": index, "content": content}
 
 
-def _block(kind: str, text: str) -> dict[str, Any]:
-    return refusal_block(text) if kind == "refusal" else {"type": kind, kind: text}
+def _block(kind: str, text: str, id: str | None) -> dict[str, Any]:
+    if kind == "refusal":
+        return refusal_block(text, id)
+    return {"type": kind, kind: text, **({"id": id} if id else {})}
 
 
-def _complete_call(call: _ToolCallState) -> Any:
-    """Return the tool call, or an invalid one if its arguments cannot be parsed."""
+def _complete_call(call: _ToolCallState, extras: Mapping[str, dict[str, Any]]) -> Any:
+    """Return the tool call with what the service reports beside it, or an invalid one if its arguments are invalid."""
     received = ToolCall(call.id, call.name, "".join(call.pieces))
+    others = {"extras": extras[call.id]} if call.id in extras else {}
     try:
-        return tool_call(name=call.name, args=received.parse_arguments(), id=call.id)
+        return {**tool_call(name=call.name, args=received.parse_arguments(), id=call.id), **others}
     except ValueError as error:
         return invalid_tool_call(name=call.name, args=received.arguments, id=call.id, error=str(error))

@@ -43,6 +43,9 @@ def read_reasoning(message: AIMessage) -> str:
 
 Part = dict[str, Any]
 
+#: Fields of a tool's result in OpenAI's Responses API, in the `additional_kwargs` of its message.
+_RESULT_FIELDS = ("type", "acknowledged_safety_checks")
+
 
 def openai_messages(
     messages: Iterable[BaseMessage],
@@ -80,11 +83,21 @@ def _with_reasoning(message: BaseMessage, converted: dict[str, Any]) -> dict[str
 def _with_items(
     message: BaseMessage, converted: dict[str, Any], find_items: Callable[[AIMessage], list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """Add the output items of a message, if its provider is one of ours."""
+    """Add the output items of a message, if its provider is one of ours, and the type of a tool's result."""
+    if isinstance(message, ToolMessage):
+        return {**converted, **_result_type(message)}
     if not isinstance(message, AIMessage) or message.response_metadata.get("model_provider") not in PROVIDERS:
         return converted
     items = find_items(message)
     return {**converted, "output_items": items} if items else converted
+
+
+def _result_type(message: ToolMessage) -> dict[str, Any]:
+    """Return the fields of a result of a custom tool or of a computer: as `ChatOpenAI`, by the message or its block."""
+    blocks = [block.get("value", block) for block in message.content if isinstance(block, dict)]
+    named: Mapping[str, Any] = next((block for block in blocks if block.get("type") in _RESULT_BLOCKS), {})
+    fields = {name: message.additional_kwargs.get(name) or named.get(name) for name in _RESULT_FIELDS}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _message(message: BaseMessage, following: Iterable[BaseMessage]) -> list[dict[str, Any]]:
@@ -283,6 +296,16 @@ def _input_file(block: Mapping[str, Any]) -> Part:
     return {"type": "file", "file": {name: value for name, value in block.items() if name != "type"}}
 
 
+def _result_output(block: Mapping[str, Any]) -> Part:
+    """Convert the item of a tool's result: its text, or the screenshot of a computer."""
+    output = block.get("output") or ""
+    return _text({"text": output}) if isinstance(output, str) else _PARTS[output["type"]](output) or {}
+
+
+def _screenshot(block: Mapping[str, Any]) -> Part:
+    return _image({"url": url}) if (url := block.get("image_url")) else _unchanged(block)
+
+
 def _non_standard(block: Mapping[str, Any]) -> Part | None:
     """Convert the block inside: in older versions of langchain-core, a refusal is one."""
     return _part(block["value"])
@@ -334,9 +357,15 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Part | None]] = {
     "input_text": _text,
     "input_image": _input_image,
     "input_file": _input_file,
+    "computer_screenshot": _screenshot,
+    "computer_call_output": _result_output,
+    "custom_tool_call_output": _result_output,
     "mcp_approval_response": _unchanged,
     "non_standard": _non_standard,
 }
+
+#: Types of blocks that are the whole result of a tool.
+_RESULT_BLOCKS = frozenset({"computer_call_output", "custom_tool_call_output"})
 
 #: Converters by the type of a media type (`image` of `image/png`); anything else is a file.
 _MEDIA_CONVERTERS = {"image": _image, "audio": _audio, "video": _video}

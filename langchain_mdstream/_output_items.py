@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.block_translators import get_translator
+from langchain_core.messages.tool import tool_call
 
 import mdstream_core
 
@@ -52,6 +53,48 @@ def service_tool_blocks(additional_kwargs: Mapping[str, Any]) -> list[Json]:
     items = [item for item in output_items(additional_kwargs) if item["type"] not in _STREAMED]
     blocks = _translate([_without_nulls(item) for item in items], AIMessage(content=""))
     return [{**block, "index": f"lc_srv_{at}"} for at, block in enumerate(blocks)]
+
+
+def tool_item_blocks(item: Mapping[str, Any]) -> list[Json]:
+    """Return the blocks of a tool that the service ran: of its call, and of its result if the item has one."""
+    return _translate([_without_nulls(item)], AIMessage(content=""))
+
+
+def call_extras(items: list[Json]) -> list[tuple[str, Json]]:
+    """Return the ids of tool calls, each with what its block has beyond the call: the id of its item, its status."""
+    calls = [item for item in items if item["type"] == "function_call"]
+    known = [tool_call(name=str(item.get("name")), args={}, id=str(item.get("call_id"))) for item in calls]
+    blocks = _translate([_without_nulls(item) for item in calls], AIMessage(content="", tool_calls=known))
+    return [(str(block.get("id")), block["extras"]) for block in blocks if "extras" in block]
+
+
+def part_blocks(item: Json) -> Iterator[tuple[int, Json]]:
+    """Yield the parts of a message or of reasoning, each with its block; a text that is not repeated is empty."""
+    if item["type"] == "message":
+        for at, part in enumerate(item.get("content") or ()):
+            content = list(_content({**item, "content": [part if part.get("refusal") else {"text": "", **part}]}))
+            yield from ((at, block) for block in _translate(content, AIMessage(content="")))
+    elif item["type"] == "reasoning":
+        known = {name: value for name, value in item.items() if name != "content"}
+        yield from enumerate(_translate([{"summary": [], **_without_nulls(known)}], AIMessage(content="")))
+
+
+class ReasoningParagraphs:
+    """Find the empty lines between two blocks of reasoning, which are part of neither of them."""
+
+    def __init__(self) -> None:
+        self._is_first_piece = False
+        self._has_text = False
+
+    def start(self) -> None:
+        """Begin a block of reasoning."""
+        self._is_first_piece = True
+
+    def is_separator(self, text: str) -> bool:
+        """Whether a piece of reasoning is the empty line before a block."""
+        is_separator = text == "\n\n" and self._is_first_piece and self._has_text
+        self._is_first_piece, self._has_text = False, True
+        return is_separator
 
 
 def _translate(content: list[Json], message: AIMessage) -> list[Json]:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
         model_name: str = ""
         model_id: str = ""
         max_completion_tokens: int | None = None
+        max_output_tokens: int | None = None
         stop_sequences: list[str] | str | None = None
         k: int | None = None
         p: float | None = None
+        reasoning_options: dict[str, Any] | None = None
 
     class EmbeddingAliases(BaseModel):
         """Aliases of embeddings."""
@@ -64,7 +66,7 @@ else:
         """Aliases of LLMs."""
 
         model_name, model_id, max_completion_tokens, stop_sequences = Alias(), Alias(), Alias(), Alias()
-        k, p = Alias(), Alias()
+        max_output_tokens, reasoning_options, k, p = Alias(), Alias(), Alias(), Alias()
 
     class EmbeddingAliases:
         """Aliases of embeddings."""

@@ -1,6 +1,6 @@
 """Base class of the LLMs: the eight chat and completion methods, and tool calls."""
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_index.core.base.llms.types import (
@@ -22,6 +22,7 @@ from llamaindex_mdstream._messages import openai_messages
 from llamaindex_mdstream._output_items import items_to_send
 from llamaindex_mdstream._platform_fields import ModelKind
 from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
+from llamaindex_mdstream._responses_fields import RESPONSES_DIALECT, RESPONSES_PARAMETERS, split_at_last_response
 from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
 #: Fields that are sent with every request.
-_PARAMETERS = ("model", "temperature", "max_tokens", "top_p", "stop", "extra_body", *SAMPLING_PARAMETERS)
+_PARAMETERS = (
+    *("model", "temperature", "max_tokens", "top_p", "stop", "extra_body"),
+    *SAMPLING_PARAMETERS,
+    *RESPONSES_PARAMETERS,
+)
 _CHAT_PARAMETERS = (*_PARAMETERS, *CHAT_PARAMETERS)
-
-#: The dialect of OpenAI's Responses API.
-RESPONSES_DIALECT = "openai-responses"
 
 
 @_requests.with_hidden_headers
@@ -150,8 +152,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         self, messages: Sequence[ChatMessage], options: dict[str, Any], *, stream: bool
     ) -> "tuple[Service, Call, ResponseBuilder[ChatResponse]]":
         if self.is_chat_model:
-            find_items = self._find_items if self._uses_responses_api else None
-            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True, find_items=find_items)}
+            inputs = self._chat_inputs(messages, options)
         else:
             inputs = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         params = self._build_params(inputs, options)
@@ -163,6 +164,16 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     @property
     def _uses_responses_api(self) -> bool:
         return self.dialect == RESPONSES_DIALECT
+
+    def _chat_inputs(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the inputs of a chat; for OpenAI's Responses API with the items of earlier responses, or their id."""
+        if not self._uses_responses_api:
+            return {"messages": openai_messages(messages, reasoning=True)}
+        known: dict[str, Any] = {}
+        if self.use_previous_response_id and "previous_response_id" not in {**self.additional_kwargs, **options}:
+            messages, id = split_at_last_response(messages)
+            known = {"previous_response_id": id} if id else {}
+        return {"messages": openai_messages(messages, reasoning=True, find_items=self._find_items), **known}
 
     def _find_items(self, message: ChatMessage) -> list[dict[str, Any]]:
         """Return the output items of a message that are sent back."""
@@ -181,6 +192,9 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         names = _CHAT_PARAMETERS if "messages" in inputs else _PARAMETERS
         fields = {name: getattr(self, name) for name in names}
+        if self.built_in_tools and "messages" in inputs:
+            of_call = {**self.additional_kwargs, **options}.get("tools") or ()
+            options = {**options, "tools": [*self.built_in_tools, *of_call]}
         params = _requests.build_params(
             fields,
             self.additional_kwargs,

@@ -12,6 +12,7 @@ import mdstream_core
 from llamaindex_mdstream._aliases import GenerationAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._requests import hide_headers
+from llamaindex_mdstream._responses_fields import ResponsesFields
 from llamaindex_mdstream._server_parameters import ServerParameters
 from mdstream_core.http import Timeout
 from mdstream_core.options import GenerationDialect, SendReasoning, validate_instance
@@ -29,7 +30,7 @@ else:
     OCIGuardrails = Annotated[Any, PlainValidator(_to_guardrails)]
 
 
-class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, FunctionCallingLLM):
+class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, ResponsesFields, FunctionCallingLLM):
     """Fields of an LLM. A platform mixin before this class adds the endpoint and the authentication."""
 
     dialect: GenerationDialect | None = Field(
@@ -125,6 +126,8 @@ class GenerationFields(GenerationAliases, ConnectionFields, ServerParameters, Fu
         "model_id": "model",
         "request_timeout": "timeout",
         "max_completion_tokens": "max_tokens",
+        "max_output_tokens": "max_tokens",
+        "reasoning_options": "reasoning",
         "stop_sequences": "stop",
         "k": "top_k",
         "p": "top_p",

@@ -31,6 +31,9 @@ Part = dict[str, Any]
 #: Roles of other APIs, and their OpenAI role.
 _ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
 
+#: Fields of a tool's result in OpenAI's Responses API, in the `additional_kwargs` of its message.
+_RESULT_FIELDS = ("type", "acknowledged_safety_checks")
+
 #: Roles whose content must be text.
 _TEXT_ONLY_ROLES = frozenset({"developer", "system"})
 
@@ -67,6 +70,9 @@ def _message_with_items(
 ) -> dict[str, Any]:
     """Convert a message for OpenAI's Responses API."""
     converted = _message(message) | (_reasoning(message) if reasoning else {})
+    if converted["role"] == "tool":
+        known = {name: message.additional_kwargs.get(name) for name in _RESULT_FIELDS}
+        return {**converted, **{name: value for name, value in known.items() if value is not None}}
     items = find_items(message) if converted["role"] == "assistant" else []
     return {**converted, "output_items": items} if items else converted
 

@@ -25,12 +25,13 @@ def read_items(kwargs: Mapping[str, Any]) -> list[Json]:
     return [item for item in known if isinstance(item.get("type"), str)]
 
 
-def item_kwargs(items: Sequence[Json]) -> dict[str, Any]:
-    """Return `additional_kwargs` of a message with these items."""
+def item_kwargs(items: Sequence[Json], id: str | None) -> dict[str, Any]:
+    """Return `additional_kwargs` of a message with these items, of the response with this id."""
     if not items:
         return {}
     built_in = [item for item in items if item["type"] not in _IN_BLOCKS]
-    return {"output_items": list(items), **({"built_in_tool_calls": built_in} if built_in else {})}
+    known = {"response_id": id, "built_in_tool_calls": built_in}
+    return {"output_items": list(items), **{name: value for name, value in known.items() if value}}
 
 
 def thinking_blocks(reasoning: str, items: Sequence[Json]) -> list[ThinkingBlock]:

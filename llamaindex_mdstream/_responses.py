@@ -236,7 +236,9 @@ class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
             blocks = [*thinking_blocks(model_response.reasoning, items), _unvalidated.text_block(model_response.text)]
         blocks += [_unvalidated.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
         message_kwargs = _message_kwargs(list(map(_wire_call, calls)), model_response.refusal)
-        message = _unvalidated.chat_message(blocks, {**message_kwargs, **item_kwargs(items)})
+        message = _unvalidated.chat_message(
+            blocks, {**message_kwargs, **item_kwargs(items, model_response.metadata.id)}
+        )
         response = _unvalidated.chat_response(message, self._document(model_response, calls), delta, kwargs)
         if model_response.first.logprobs:
             response.logprobs = _logprobs(model_response)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mdstream_core.dialects.tool_call_recovery import recover_tool_calls
     from mdstream_core.errors import GuardrailViolation, MDStreamError, MissingExtra
     from mdstream_core.events import (
+        BlockStart,
         Choice,
         Embedding,
         Event,
@@ -79,6 +80,7 @@ __all__ = [
     "SAGEMAKER_ARGUMENTS",
     "AsyncClient",
     "AsyncInference",
+    "BlockStart",
     "Call",
     "Choice",
     "Client",
@@ -188,6 +190,7 @@ _NAMES = {
     "dialects.tool_call_recovery": ("recover_tool_calls",),
     "errors": ("GuardrailViolation", "MDStreamError", "MissingExtra"),
     "events": (
+        "BlockStart",
         "Choice",
         "Embedding",
         "Event",

@@ -46,6 +46,7 @@ from mdstream_core.auth._oci_sources import APIKey, ConfigFields, Profile, Sessi
 from mdstream_core.dialects import _tables, dialect
 from mdstream_core.errors import MalformedStream, MDStreamError, to_context_overflow
 from mdstream_core.events import (
+    BlockStart,
     Event,
     Finish,
     Logprobs,
@@ -345,6 +346,8 @@ _EVENTS: tuple[Any, ...] = (
     ProviderData("audio", {"data": "QQ==", "transcript": "x"}),
     ProviderData("images", [{"image_url": {"url": "data:image/png;base64,QQ=="}}]),
     ProviderData("citations", [{"url": "u"}]),
+    BlockStart("text", 0, id="msg_1"),
+    BlockStart("web_search_call", 1, content={"type": "web_search_call", "id": "ws_1"}),
     StreamResumed(1, "e"),
 )
 _WRONG: tuple[Any, ...] = (

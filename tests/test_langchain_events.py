@@ -22,7 +22,6 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatSagemakerEndpoint
 from langchain_mdstream._content_events import ContentEventBuilder
-from langchain_mdstream._responses import ChunkBuilder
 from mdstream_core import MDStreamError
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator.model import ModelOutput, ToolCall, respond
@@ -120,18 +119,27 @@ def _build_message(events: Any) -> AIMessage:
 def _build_both(chat: Any, prompt: str) -> tuple[AIMessage, AIMessage]:
     """The same stream by our events, and by LangChain's bridge from our chunks."""
     events = list(chat.service.client.stream(chat._create_chat_call([HumanMessage(prompt)], None, {}, stream=True)))
-    ours, chunks = ContentEventBuilder(chat.provider_name, chat.model), ChunkBuilder(chat.provider_name, chat.model)
+    ours = ContentEventBuilder(chat.provider_name, chat.model)
+    chunks = chat.model_copy(update={"output_version": "v1"})._create_chunk_builder({})
     bridged = chunks_to_events(iter([*filter(None, map(chunks.convert, events)), chunks.finish()]))
     return _build_message([*chain.from_iterable(map(ours.convert, events)), *ours.finish()]), _build_message(bridged)
 
 
+#: Fields that only chunks have, or of which LangChain's bridge keeps none for tool calls.
+_OF_ONE_FORM = frozenset({"index", "extras"})
+
+
 def _without_indices(message: AIMessage) -> dict[str, Any]:
-    """Message without the indices of its blocks."""
-    return {**message.model_dump(exclude={"content"}), "content": _blocks(message)}
+    """Message without the indices of its blocks, and the version of its output, which only chunks with blocks have."""
+    metadata = {name: value for name, value in message.response_metadata.items() if name != "output_version"}
+    return {**message.model_dump(exclude={"content"}), "content": _blocks(message), "response_metadata": metadata}
 
 
 def _blocks(message: AIMessage) -> list[dict[str, Any]]:
-    return [{name: value for name, value in block.items() if name != "index"} for block in message.content_blocks]
+    known: list[dict[str, Any]] = [{**block} for block in message.content_blocks]
+    return [
+        {name: value for name, value in block.items() if value != [] and name not in _OF_ONE_FORM} for block in known
+    ]
 
 
 def _texts(events: list[Any]) -> str:

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _langchain_responses import chat_on, gather, serving, whole, without_index
 from _responses_events import (
     OUTPUTS,
-    USAGE,
     Json,
     call,
     created,
@@ -18,16 +16,15 @@ from _responses_events import (
     message,
     reasoning,
     response,
-    stream_of,
     text_delta,
 )
-from _scripted_server import ScriptedServer, scripted
+from _scripted_server import scripted
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIModelDeployment, ChatOCIOpenAI, ChatSagemakerEndpoint
+from langchain_mdstream import ChatModelArts, ChatOCIGenAI, ChatOCIOpenAI, ChatSagemakerEndpoint
 from mdstream_core.errors import InvalidRequest, MalformedStream, StreamFailure, StreamInterrupted
 
 RECORDED = json.loads((Path(__file__).parent / "samples" / "responses-content-blocks.json").read_text(encoding="utf-8"))
@@ -54,37 +51,6 @@ class City(BaseModel):
     name: str
 
 
-@contextmanager
-def serving(*output: Json) -> Iterator[ScriptedServer]:
-    """A server whose responses have these items."""
-
-    def respond(body: Json) -> tuple[int, Json] | list[Json]:
-        return stream_of(*output) if body.get("stream") else (200, response("completed", output, usage=USAGE))
-
-    with scripted(respond) as server:
-        yield server
-
-
-def chat_on(server: ScriptedServer, **options: Any) -> ChatOCIModelDeployment:
-    fields: dict[str, Any] = {"auth_type": "none", "max_retries": 0, "use_responses_api": True, **options}
-    return ChatOCIModelDeployment(endpoint=server.endpoint, **fields)
-
-
-def whole(chunks: Any) -> Any:
-    merged = None
-    for chunk in chunks:
-        merged = chunk if merged is None else merged + chunk
-    return merged
-
-
-async def gather(chunks: Any) -> list[Any]:
-    return [chunk async for chunk in chunks]
-
-
-def without_index(blocks: Any) -> list[Json]:
-    return [{name: value for name, value in block.items() if name != "index"} for block in blocks]
-
-
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_content_blocks_are_those_of_langchain_openai(name: str) -> None:
     """Streamed or not, sync or async; `content` is the text."""
@@ -103,19 +69,6 @@ def test_content_blocks_are_those_of_langchain_openai(name: str) -> None:
         assert found.response_metadata["id"] == "resp_1"
         assert found.usage_metadata["input_token_details"]["cache_read"] == 4
         assert found.usage_metadata["output_token_details"]["reasoning"] == 3
-
-
-@pytest.mark.parametrize("name", OUTPUTS)
-def test_blocks_of_the_services_tools_are_in_every_form_of_the_output(name: str) -> None:
-    """In `output_version="v1"` and in the events of version 3."""
-    expected = [block for block in RECORDED[name] if block["type"].startswith("server_tool")]
-    with serving(*OUTPUTS[name]) as server:
-        merged = whole(chat_on(server, output_version="v1").stream("Hi"))
-        events = list(chat_on(server).stream_events("Hi", version="v3"))
-
-    finished = [event["content"] for event in events if event.get("event") == "content-block-finish"]
-    for blocks in (merged.content, finished):
-        assert [block for block in without_index(blocks) if block["type"].startswith("server_tool")] == expected
 
 
 def test_a_tool_loop_sends_the_items_back() -> None:

@@ -21,7 +21,7 @@ from llamaindex_mdstream import (
     SageMakerRerank,
 )
 from mdstream_core.emulator.services.modelarts import HuaweiAccount
-from mdstream_core.emulator.services.oci_genai import COMPARTMENT
+from mdstream_core.emulator.services.oci_genai import COMPARTMENT, CONVERSATION_STORE
 from mdstream_core.testing import EmbeddingConformance, LLMConformance, RerankConformance
 
 
@@ -81,7 +81,7 @@ class TestOCIDataScienceResponses(TestOCIDataScience):
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A chat model."""
-        return OCIDataScience(endpoint=url, max_retries=max_retries, dialect="openai-responses", **self.credentials)
+        return OCIDataScience(endpoint=url, max_retries=max_retries, use_responses_api=True, **self.credentials)
 
 
 class TestOCIGenAI(Generative, LLMConformance):
@@ -103,12 +103,33 @@ class TestOCIGenAICohere(TestOCIGenAI):
     supports_reasoning = False
 
 
+class TestOCIGenAIResponses(TestOCIGenAI):
+    """Run the suite with OpenAI's Responses API, whose responses the service stores."""
+
+    service = "oci_genai_responses"
+
+    def llm(self, url: str, max_retries: int) -> LLM:
+        """A model behind `/openai/v1/responses`."""
+        where = {**self.where(url), "conversation_store_id": CONVERSATION_STORE, "use_responses_api": True}
+        return OCIGenAI(model="openai.gpt-oss-120b", max_retries=max_retries, **where)
+
+
 class TestSageMakerLLM(Endpoint, LLMConformance):
     """Run the suite."""
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A chat model."""
         return SageMakerLLM(max_retries=max_retries, **self.where(url))
+
+
+class TestSageMakerLLMResponses(TestSageMakerLLM):
+    """Run the suite with OpenAI's Responses API."""
+
+    service = "sagemaker_responses"
+
+    def llm(self, url: str, max_retries: int) -> LLM:
+        """A chat model."""
+        return SageMakerLLM(max_retries=max_retries, use_responses_api=True, **self.where(url))
 
 
 class TestModelArts(Huawei, LLMConformance):
@@ -125,8 +146,26 @@ class TestModelArtsWebSocket(TestModelArts):
     service = "modelarts_websocket"
 
 
+class TestModelArtsResponses(Huawei, LLMConformance):
+    """Run the suite with OpenAI's Responses API."""
+
+    service = "modelarts_responses"
+
+    def llm(self, url: str, max_retries: int) -> LLM:
+        """A real-time service."""
+        return ModelArts(endpoint=url, model="m", max_retries=max_retries, use_responses_api=True, **self.credentials)
+
+
+class TestModelArtsWebSocketResponses(TestModelArtsResponses):
+    """Run the suite with OpenAI's Responses API over a WebSocket."""
+
+    service = "modelarts_websocket_responses"
+
+
 class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
     """Run the suite."""
+
+    supports_images = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A deployment."""
@@ -136,16 +175,19 @@ class TestOCIDataScienceEmbedding(Deployment, EmbeddingConformance):
 class TestOCIGenAIEmbeddings(Generative, EmbeddingConformance):
     """Run the suite."""
 
+    supports_images = True
     distinguishes_queries = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A Cohere model, which accepts 96 texts per request."""
-        model = "cohere.embed-english-v3.0"
+        model = "cohere.embed-v4.0"
         return OCIGenAIEmbeddings(model_name=model, max_retries=max_retries, **self.where(url))
 
 
 class TestSageMakerEmbedding(Endpoint, EmbeddingConformance):
     """Run the suite."""
+
+    supports_images = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A vLLM endpoint; without its dialect a second request would detect it."""
@@ -154,6 +196,8 @@ class TestSageMakerEmbedding(Endpoint, EmbeddingConformance):
 
 class TestModelArtsEmbedding(Huawei, EmbeddingConformance):
     """Run the suite."""
+
+    supports_images = True
 
     def embedding(self, url: str, max_retries: int) -> BaseEmbedding:
         """A real-time service."""

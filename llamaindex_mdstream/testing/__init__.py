@@ -33,6 +33,7 @@ _RULES = (
     "_tools",
     "_llm_rules",
     "embeddings",
+    "_image_rules",
     "_rerank_rules",
     "_rerank_results",
     "_rerank_failures",

@@ -157,13 +157,6 @@ _HUAWEI = Fault("refuse", "modelarts_backend", retry_after="0")
 SERVICES: dict[str, Service] = {
     "openai": Service(lambda emulator: emulator.openai_url),
     "oci_model_deployment": Service(lambda emulator: emulator.endpoint, {**_COMMON_ENDINGS, **_TRAILERS}),
-    "oci_model_deployment_responses": Service(
-        lambda emulator: emulator.endpoint,
-        after_head({**_COMMON_ENDINGS, **_TRAILERS}),
-        events=responses_events,
-        response_body=responses_document,
-        head_events=HEAD_EVENTS,
-    ),
     "oci_genai": Service(
         lambda emulator: emulator.oci_genai.endpoint,
         events=_generic_events,
@@ -189,8 +182,19 @@ SERVICES: dict[str, Service] = {
         lambda emulator: emulator.modelarts.websocket_endpoint, {**_FRAMED, **_CLOSED}, transient_error=_HUAWEI
     ),
 }
+SERVICES |= {
+    f"{name}_responses": replace(
+        SERVICES[name],
+        endings=after_head(SERVICES[name].endings),
+        events=responses_events,
+        response_body=responses_document,
+        has_indices=True,
+        head_events=HEAD_EVENTS,
+    )
+    for name in ("oci_model_deployment", "oci_genai", "sagemaker", "modelarts", "modelarts_websocket")
+}
 """The services that the suites can use, selected by `service`. `sagemaker_tei` is an endpoint for embeddings and
-rankings, `oci_model_deployment_responses` OpenAI's Responses API.
+rankings; names that end with `_responses` are OpenAI's Responses API of a service.
 
 The `url` of SageMaker and of OCI Generative AI is the base URL of the service.
 """

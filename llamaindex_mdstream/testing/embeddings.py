@@ -14,7 +14,8 @@ from llama_index.core.embeddings.utils import resolve_embed_model
 from llama_index.core.schema import TextNode
 
 from llamaindex_mdstream.testing._concurrency import count_ticks
-from llamaindex_mdstream.testing._conformance import CapturedError, Conformance, requires
+from llamaindex_mdstream.testing._conformance import CapturedError, requires
+from llamaindex_mdstream.testing._image_rules import ImageEmbeddingRules
 from llamaindex_mdstream.testing._observers import CountingRateLimiter, RecordingCallbackHandler, record_events
 from mdstream_core.emulator import Emulator, Fault
 
@@ -50,10 +51,10 @@ INVALID_RESPONSES = {"HTML page": Fault("html"), "no response": Fault("drop"), "
 each_batch_method = pytest.mark.parametrize("method", BATCHES.values(), ids=BATCHES)
 
 
-class EmbeddingConformance(Conformance):
+class EmbeddingConformance(ImageEmbeddingRules):
     """Conformance suite for embeddings: one test per rule of LlamaIndex and its users.
 
-    Subclasses implement `embedding`.
+    Subclasses implement `embedding`. With `supports_images = True` the rules for images are run too.
 
     Attributes:
         supports_async: Whether the async methods exist.

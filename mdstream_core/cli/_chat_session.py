@@ -41,7 +41,7 @@ class ChatSession:
         options = self.target.options
         params = {"model": self.model or None, "max_tokens": options.max_tokens, "temperature": options.temperature}
         given = {name: value for name, value in params.items() if value is not None}
-        call = self._service.call(self.target.chat_dialect, {"messages": messages, **given})
+        call = self._service.call(self.target.chat_dialect, {"messages": messages, **self.target.chat_params, **given})
         hint = "" if self.model or self.target.endpoint_info.platform == SAGEMAKER else _NO_MODEL_HINT
         events: Iterable[Event] = redact_errors(self._service.client.stream(call), options, hint)
         return show(events, view=view)

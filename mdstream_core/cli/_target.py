@@ -125,6 +125,11 @@ class Target:
         )
 
     @property
+    def chat_params(self) -> dict[str, Any]:
+        """Parameters of every chat: no response is stored, because the messages have the whole conversation."""
+        return {"store": False} if self.chat_dialect.name == "openai-responses" else {}
+
+    @property
     def chat_dialect(self) -> Dialect:
         """The dialect of chat requests."""
         default = _CHAT_DIALECTS.get(self.endpoint_info.platform, "openai-chat")

@@ -23,11 +23,19 @@ from mdstream_core.dialects._choice_decoder import (
     is_error,
 )
 from mdstream_core.dialects._detect import detect_dialect, wrong_dialect_error
-from mdstream_core.dialects._limits import read_count
-from mdstream_core.dialects._responses_failures import build_failure, build_response_failure
-from mdstream_core.dialects._responses_items import InconsistentText, ItemPart, Json, OutputItem, OutputItems
+from mdstream_core.dialects._responses_blocks import OutputBlocks
+from mdstream_core.dialects._responses_failures import build_failure, build_response_failure, is_flat_error
+from mdstream_core.dialects._responses_items import (
+    InconsistentText,
+    ItemPart,
+    Json,
+    OutputItem,
+    OutputItems,
+    reasoning_position,
+)
+from mdstream_core.dialects._responses_usage import read_usage
 from mdstream_core.errors import IncompleteToolCall, MalformedStream, parse_error_object, quote_payload
-from mdstream_core.events import Event, Logprobs, ProviderData, ResponseMetadata, TextDelta, Usage
+from mdstream_core.events import Event, Logprobs, ProviderData, ResponseMetadata, TextDelta
 
 #: Types of events that report an error.
 _ERROR_EVENTS = frozenset({"error", "response.error"})
@@ -49,6 +57,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
     def __init__(self) -> None:
         super().__init__()
         self._items = OutputItems()
+        self._blocks = OutputBlocks()
         self._has_new_items = False
         self._metadata: ResponseMetadata | None = None
         self._is_metadata_sent = False
@@ -56,6 +65,8 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         self._is_whole_document = False
         self._text_key: tuple[Any, ...] = ()
         self._text_part = ItemPart()
+        self._text_item = OutputItem(0, "", {})
+        self._text_position: tuple[Any, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -98,7 +109,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         if payload.get("object") == "response" or (not kind and isinstance(payload.get("output"), list)):
             self._is_whole_document = True
             self._read_response(payload, "", data, events)
-        elif kind in _ERROR_EVENTS or event == "error" or is_error(payload.get("error")) or _is_flat_error(payload):
+        elif kind in _ERROR_EVENTS or event == "error" or is_error(payload.get("error")) or is_flat_error(payload):
             raise build_failure(payload, data)
         elif isinstance(response, dict) or kind in _STATUS_BY_EVENT:
             self._read_response(payload if response is None else response, str(kind), data, events)
@@ -124,7 +135,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
             self.reopen(choice)
         self._read_output(response.get("output") or [], choice, events)
         if usage := response.get("usage"):
-            events.append(_usage(usage))
+            events.append(read_usage(usage))
         if conversation := response.get("conversation"):
             events.append(ProviderData("conversation", _json.check_depth(conversation)))
         if status in ("failed", "cancelled") or is_error(response.get("error")):
@@ -161,6 +172,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         self._has_new_items = True
         if complete := _WHOLE_ITEMS.get(item.kind):
             complete(self, item, choice, events)
+        self._blocks.add_whole(item, events)
 
     def _complete_message(self, item: OutputItem, choice: ChoiceState, events: list[Event]) -> None:
         content = item.fields.get("content") or []
@@ -171,12 +183,14 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         """Emit what a whole content part has beyond its deltas. A part of another type stays in the item only."""
         if text := part.get("refusal"):
             if rest := self._items.part(item, "refusal", at).add_rest(text, "refusal"):
+                self._blocks.enter(item, "refusal", at, events)
                 choice.add_refusal(rest, events)
             return
         if (text := part.get("text")) is None:
             return
         received = self._items.part(item, "text", at)
         if rest := received.add_rest(text, "text"):
+            self._blocks.enter(item, "text", at, events)
             events.append(TextDelta(rest))
             choice.text.write(rest)
         self._add_logprobs(received, part.get("logprobs") if not received.has_logprobs else None, events)
@@ -193,6 +207,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         if whole:
             is_new = position not in item.parts
             if rest := self._items.part(item, *position).add_rest(whole, "reasoning"):
+                self._blocks.enter(item, *position, events)
                 self._emit_reasoning(rest, events, is_new=is_new)
 
     def _emit_reasoning(self, text: str, events: list[Event], *, is_new: bool) -> None:
@@ -206,6 +221,8 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         if not item.is_call_started and not item.fields.get("name"):
             return
         item.is_call_started = True
+        self._blocks.add_whole(item, events)
+        self._blocks.flush(events)
         self._merge_call(item.to_tool_call(), events)
 
     def _merge_call(self, entry: Json, events: list[Event]) -> None:
@@ -236,6 +253,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
                 )
 
     def _emit_items(self, events: list[Event]) -> None:
+        self._blocks.flush(events)
         if self._has_new_items:
             self._has_new_items = False
             events.append(ProviderData("output_items", self._items.to_json()))
@@ -252,11 +270,14 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         text = payload["delta"]
         key = (payload.get("item_id"), payload.get("output_index"), payload.get("content_index"))
         if key != self._text_key:
-            self._text_part = self._items.part(self._items.find(payload, "message"), "text", key[2])
-            self._text_key = key
+            self._text_item = self._items.find(payload, "message")
+            self._text_part = self._items.part(self._text_item, "text", key[2])
+            self._text_key, self._text_position = key, ()
             self._has_new_items = True
         self._text_part.text.write(text)
         if text:
+            if self._blocks.position is not self._text_position:
+                self._text_position = self._blocks.enter(self._text_item, "text", key[2], events)
             choice.text.write(text)
             events.append(TextDelta(text))
         if logprobs := payload.get("logprobs"):
@@ -266,21 +287,23 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         item = self._items.find(payload, "message")
         self._items.part(item, "refusal", payload.get("content_index")).text.write(payload["delta"])
         self._has_new_items = True
+        self._blocks.enter(item, "refusal", payload.get("content_index"), events)
         choice.add_refusal(payload["delta"], events)
 
     def _read_reasoning_delta(self, payload: Json, _: ChoiceState, events: list[Event]) -> None:
         item = self._items.find(payload, "reasoning")
-        position = _reasoning_position(payload)
+        position = reasoning_position(payload)
         is_new = position not in item.parts
         self._items.part(item, *position).text.write(payload["delta"])
         self._has_new_items = True
         if payload["delta"]:
+            self._blocks.enter(item, *position, events)
             self._emit_reasoning(payload["delta"], events, is_new=is_new)
 
     def _read_reasoning_done(self, payload: Json, _: ChoiceState, events: list[Event]) -> None:
         item = self._items.find(payload, "reasoning")
         text = payload.get("text") or (payload.get("part") or {}).get("text")
-        self._add_reasoning_rest(item, _reasoning_position(payload), text, events)
+        self._add_reasoning_rest(item, reasoning_position(payload), text, events)
 
     def _read_part_done(self, payload: Json, choice: ChoiceState, events: list[Event]) -> None:
         """Read a whole content part, or the whole text of one."""
@@ -322,6 +345,7 @@ class ResponsesDecoder(ChoiceDecoder[ChoiceState]):
         self._has_new_items = True
         if item.kind == "function_call" and fields.get("name") and not item.is_call_started:
             item.is_call_started = True
+            self._blocks.flush(events)
             choice.add_calls([item.to_tool_call()], events)
 
     def _read_item_done(self, payload: Json, choice: ChoiceState, events: list[Event]) -> None:
@@ -365,28 +389,3 @@ _WHOLE_ITEMS: Mapping[str, Callable[[ResponsesDecoder, OutputItem, ChoiceState, 
     "reasoning": ResponsesDecoder._complete_reasoning,
     **dict.fromkeys(_CALLS, ResponsesDecoder._complete_call),
 }
-
-
-def _is_flat_error(payload: Mapping[str, Any]) -> bool:
-    """Return whether an object is an error itself, as SGLang and old vLLM write it: its `type` is that of the error."""
-    return payload.get("object") == "error" or ("message" in payload and "code" in payload)
-
-
-def _reasoning_position(payload: Mapping[str, Any]) -> tuple[str, Any]:
-    if "summary_index" in payload:
-        return "summary", payload["summary_index"]
-    return "reasoning", payload.get("content_index")
-
-
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    prompt, output = (read_count(usage.get(name)) or 0 for name in ("input_tokens", "output_tokens"))
-    input_details, output_details = (usage.get(f"{name}_tokens_details") or {} for name in ("input", "output"))
-    return Usage(
-        input=prompt,
-        output=output,
-        total=read_count(usage.get("total_tokens")) or prompt + output,
-        cached=read_count(input_details.get("cached_tokens")),
-        reasoning=read_count(output_details.get("reasoning_tokens")),
-        input_audio=read_count(input_details.get("audio_tokens")),
-        output_audio=read_count(output_details.get("audio_tokens")),
-    )

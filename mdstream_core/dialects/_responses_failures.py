@@ -32,3 +32,8 @@ def build_failure(payload: Mapping[str, Any], data: bytes) -> StreamFailure:
     failure = build_stream_failure(body, quote_payload(data, 2000))
     failure.retryable = failure.retryable and body.code not in _FINAL_CODES
     return failure
+
+
+def is_flat_error(payload: Mapping[str, Any]) -> bool:
+    """Return whether an object is an error itself, as SGLang and old vLLM write it: its `type` is that of the error."""
+    return payload.get("object") == "error" or ("message" in payload and "code" in payload)

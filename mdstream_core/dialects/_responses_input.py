@@ -5,12 +5,13 @@ encrypted content, ids of messages and calls, calls of built-in tools. The messa
 its calls, because a user may have changed it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mdstream_core.dialects._assistant_content import filter_assistant_content
-from mdstream_core.dialects._oci_requests import serialize_arguments, unsupported_part_error
+from mdstream_core.dialects._oci_requests import serialize_arguments
 from mdstream_core.dialects._responses_items import restore_texts
+from mdstream_core.dialects._responses_parts import build_tool_output, convert_part
 from mdstream_core.dialects._tool_results import with_call_ids
 from mdstream_core.errors import InvalidRequest
 
@@ -28,15 +29,15 @@ def build_input(messages: Sequence[Mapping[str, Any]], *, is_stored: bool) -> li
         InvalidRequest: The API does not support a part or a role of a message.
     """
     items: list[Json] = []
-    custom: set[Any] = set()
+    kinds: dict[Any, str] = {}
     for message in with_call_ids(messages, across_turns=True):
         role = message.get("role")
         if role == "assistant":
             converted = list(_assistant(message, len(items), is_stored=is_stored))
-            custom |= {item.get("call_id") for item in converted if item["type"] == "custom_tool_call"}
+            kinds |= {item.get("call_id"): f"{item['type']}_output" for item in converted if item["type"] in _CALLS}
             items += converted
         elif role in ("tool", "function"):
-            items.append(_tool_result(message, custom))
+            items.append(build_tool_output(message, kinds.get(message.get("tool_call_id"))))
         elif role in _ROLES:
             items += _input_message(str(role), message.get("content"))
         else:
@@ -55,19 +56,15 @@ def _input_message(role: str, content: Any) -> Iterator[Json]:
         return
     parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
     yield from (dict(part) for part in parts if part.get("type") in _ITEMS_OF_USERS)
-    if rest := [_part(part) for part in parts if part.get("type") not in _ITEMS_OF_USERS]:
+    if rest := [convert_part(part) for part in parts if part.get("type") not in _ITEMS_OF_USERS]:
         yield {"type": "message", "role": role, "content": rest}
 
 
+#: Calls whose results have a type of their own.
+_CALLS = frozenset({"custom_tool_call", "computer_call"})
+
 #: Content parts that are items of the input, not parts of a message.
 _ITEMS_OF_USERS = frozenset({"mcp_approval_response", "computer_call_output", "item_reference"})
-
-
-def _tool_result(message: Mapping[str, Any], custom: set[Any]) -> Json:
-    id, content = message.get("tool_call_id"), message.get("content")
-    output = content if isinstance(content, str) else [_part(part) for part in content or ()]
-    kind = "custom_tool_call_output" if id in custom else "function_call_output"
-    return {"type": kind, "call_id": id, "output": output or ""}
 
 
 def _assistant(message: Mapping[str, Any], position: int, *, is_stored: bool) -> Iterator[Json]:
@@ -148,34 +145,3 @@ def _text(message: Mapping[str, Any]) -> str:
     """Return the text of an assistant message. Parts that other providers generated are not sent."""
     content = filter_assistant_content(message)
     return content if isinstance(content, str) else "".join(part["text"] for part in content or ())
-
-
-def _image(part: Mapping[str, Any]) -> Json:
-    image = part["image_url"] if isinstance(part["image_url"], Mapping) else {"url": part["image_url"]}
-    return {"type": "input_image", "image_url": image["url"], "detail": image.get("detail") or "auto"}
-
-
-def _document(part: Mapping[str, Any]) -> Json:
-    document = part["document_url"]
-    return {"type": "input_file", "file_url": document["url"] if isinstance(document, Mapping) else document}
-
-
-_PARTS: Mapping[str, Callable[[Mapping[str, Any]], Json]] = {
-    "text": lambda part: {"type": "input_text", "text": part["text"]},
-    "image_url": _image,
-    "file": lambda part: {"type": "input_file", **part["file"]},
-    "document_url": _document,
-    "input_audio": lambda part: {"type": "input_audio", "input_audio": part["input_audio"]},
-    "input_text": dict,
-    "input_image": dict,
-    "input_file": dict,
-}
-
-
-def _part(part: Any) -> Json:
-    """Convert a content part of a message or of a tool result."""
-    part = {"type": "text", "text": part} if isinstance(part, str) else part
-    convert = _PARTS.get(str(part.get("type")))
-    if convert is None:
-        raise unsupported_part_error(part, ", ".join(_PARTS))
-    return convert(part)

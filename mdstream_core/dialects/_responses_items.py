@@ -256,3 +256,10 @@ class OutputItems:
 def _read_kind(fields: Mapping[str, Any]) -> str:
     """Return the type of an item; an empty text if it is `null`, as of an unknown one."""
     return "" if (kind := fields["type"]) is None else require_text(kind)
+
+
+def reasoning_position(payload: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the field of the item that a delta of reasoning belongs to, and the index of its part."""
+    if "summary_index" in payload:
+        return "summary", payload["summary_index"]
+    return "reasoning", payload.get("content_index")

@@ -14,7 +14,7 @@ from mdstream_core.dialects._delegation import DelegatingDecoder, DelegatingDial
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._text_scanner import name_and_arguments
 from mdstream_core.dialects._tool_calls import ToolCallReader
-from mdstream_core.events import Event, Finish, ModelResponse, TextDelta, ToolCallDelta
+from mdstream_core.events import BlockStart, Event, Finish, ModelResponse, TextDelta, ToolCallDelta
 
 _OPENING, _CLOSING = "<tool_call>", "</tool_call>"
 
@@ -86,6 +86,10 @@ class ToolCallRecoveryDecoder(DelegatingDecoder):
                     self._read_text(event, self._held.get(choice) or self._held.setdefault(choice, _HeldText()), out)
                 case ToolCallDelta(choice=choice):  # the server has a parser
                     self._stop(choice, out)
+                    out.append(event)
+                case BlockStart(choice=choice):
+                    if (held := self._held.get(choice)) and held.pieces:  # the text is not all of the output
+                        self._stop(choice, out)
                     out.append(event)
                 case Finish():
                     out += self._read_finish(event)

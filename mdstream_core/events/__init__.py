@@ -1,6 +1,7 @@
 """Events of a model's response, and `ModelResponse`, which accumulates them."""
 
 from mdstream_core.events.event import (
+    BlockStart,
     Embedding,
     Event,
     Finish,
@@ -27,6 +28,7 @@ from mdstream_core.events.guardrails import (
 from mdstream_core.events.response import Choice, ModelResponse, ResponseAccumulator, ToolCall
 
 __all__ = [
+    "BlockStart",
     "CategoryScore",
     "Choice",
     "ContentModeration",

@@ -153,6 +153,28 @@ class ProviderData:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockStart:
+    """The next deltas belong to another block of the output. Only OpenAI's Responses API reports blocks.
+
+    A tool that the service ran has no deltas: its block is the whole item. Tool calls of the user's tools have none
+    unless their arguments are free text: their position is that of their first delta.
+    """
+
+    kind: str
+    """`text`, `refusal` or `reasoning`, or the type of the item: `web_search_call`, `mcp_call` …"""
+    item: int
+    """Index of the item in the value of `ProviderData("output_items", …)`."""
+    part: int = 0
+    """Index of the block within its item."""
+    id: str | None = None
+    """The service's id of the item, if it is known already."""
+    content: Mapping[str, Any] | None = field(default=None, hash=False)
+    """The whole item, if it has no deltas."""
+    choice: int = 0
+    """Index of the choice."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamResumed:
     """The stream was interrupted, and a second request continues the text from here."""
 
@@ -196,6 +218,7 @@ Event = (
     | ResponseMetadata
     | Finish
     | ProviderData
+    | BlockStart
     | StreamResumed
     | Embedding
     | RerankScore

@@ -61,6 +61,12 @@ def _to_json(value: Any) -> Value | None:
     return "json" if isinstance(value, Mapping) and "json" in str(value.get("type")) else None
 
 
+def _to_id(value: Any) -> Value | None:
+    """Return the id of a conversation of OpenAI's Responses API, which is a text or an object with the id."""
+    id = value.get("id") if isinstance(value, Mapping) else value
+    return id if isinstance(id, str) else None
+
+
 _REQUEST: dict[str, tuple[str, Callable[[Any], Value | None]]] = {
     "temperature": ("gen_ai.request.temperature", _to_float),
     "top_p": ("gen_ai.request.top_p", _to_float),
@@ -73,6 +79,7 @@ _REQUEST: dict[str, tuple[str, Callable[[Any], Value | None]]] = {
     "seed": ("gen_ai.request.seed", _to_int),
     "n": ("gen_ai.request.choice.count", _if_several),
     "response_format": ("gen_ai.output.type", _to_json),
+    "conversation": ("gen_ai.conversation.id", _to_id),
 }
 
 _USAGE = {

@@ -71,7 +71,7 @@ def send_probe(
             content_types.append(call_event.head.content_type)
 
     recorder = _RecordingDialect(dialect or target.chat_dialect)
-    params = {**({} if dialect else _REQUEST), **({"model": model} if model else {}), **more}
+    params = {**({} if dialect else {**_REQUEST, **target.chat_params}), **({"model": model} if model else {}), **more}
     service = target.create_service(hooks=(hook,), retries=1, timeout=_TIMEOUT)
     events: list[tuple[float, Event]] = []
     error, started = None, monotonic()
