@@ -126,6 +126,7 @@ class MDStreamError(ShortTraceback, Exception):
         partial: The output received before the failure (a `mdstream_core.ModelResponse`), or `None`.
         raw: The failure as it was received, as text.
         retry_after: Seconds to wait before a retry, if the service sent them.
+        inference_job: The queued job whose output was not read (a `mdstream_core.InferenceJob`), or `None`.
     """
 
     retryable: bool = False
@@ -136,6 +137,7 @@ class MDStreamError(ShortTraceback, Exception):
     partial: "ModelResponse | Any | None" = None
     raw: str | None = None
     retry_after: float | None = None
+    inference_job: Any = None
 
     _fields: ClassVar[tuple[str, ...]] = ("code", "status", "request_id", "retryable", "raw", "retry_after")
 

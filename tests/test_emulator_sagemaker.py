@@ -243,12 +243,12 @@ def test_a_body_over_the_limit_is_rejected_by_both_sides(emulator: Emulator) -> 
     mdstream does not send it; the service rejects it from another client.
     """
     service_ = service(emulator)
-    with pytest.raises(InvalidRequest, match="6291456"):
-        service_.client.complete(service_.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
+    with pytest.raises(InvalidRequest, match="26214400"):
+        service_.client.complete(service_.call(Auto(), {"messages": [{"role": "user", "content": "x" * 27_000_000}]}))
     assert [] == emulator.requests
-    status, body = send(emulator, sign(emulator, b"x" * 6_291_457))
+    status, body = send(emulator, sign(emulator, b"x" * 26_214_401))
 
-    assert (400, True) == (status, "6291456" in body["Message"])
+    assert (400, True) == (status, "26214400" in body["Message"])
 
 
 # Signatures

@@ -40,7 +40,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "errors": ("_error_bodies _error_messages _json _traceback", ""),
     "wire": ("errors", ""),
     "dialects": ("_choices _fork _hints _indices _json _lazy _log events errors", "numpy"),
-    "platforms": ("_addresses _json _lazy _version http errors wire", ""),
+    "platforms": ("_addresses _fork _json _lazy _version http errors wire", ""),
     "auth": ("_addresses _choices _fork _log http errors transport", "cryptography oci botocore"),
     "options": ("_choices auth dialects rate_limit", "pydantic pydantic_core"),
     "retry": ("_fork errors", ""),

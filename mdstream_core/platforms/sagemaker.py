@@ -32,8 +32,9 @@ from mdstream_core.platforms._sagemaker_headers import (
 from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
 from mdstream_core.wire import FrameDecoder
 
-#: Maximum size of a request body in bytes (shape `BodyBlob`).
-MAX_REQUEST_BYTES = 6_291_456
+#: Maximum size of a request body in bytes: 25 MB ("Model Hosting FAQs" and "Adapt your own inference container" in the
+#: developer guide). botocore's shape `BodyBlob` still has the earlier limit of 6,291,456, which boto3 does not apply.
+MAX_REQUEST_BYTES = 25 * 1024 * 1024
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
@@ -49,7 +50,8 @@ _RESPONSE_FIELDS = {
 _STREAM_FIELDS = {**_RESPONSE_FIELDS, "ContentType": f"{HEADER_PREFIX}content-type"}
 
 #: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
-#: stream may take 8 minutes ("Real-time inference" in the developer guide), which may pass without data.
+#: stream may take 8 minutes ("Model Hosting FAQs" and "Adapt your own inference container" in the developer guide),
+#: which may pass without data.
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=70.0, total=330.0)
 _STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=490.0, total=520.0)
 
