@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from _sagemaker import HELLO, KEYS, REQUEST, Send, both, service, signer
 
-from mdstream_core import Dialect, ModelResponse, Retry, Service
+from mdstream_core import Dialect, ModelResponse, Retry, Service, dialect
 from mdstream_core.dialects import LMI, TGI, Auto, JumpStartLlama, OpenAIChat, OpenAICompletions
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator._sigv4 import AWSKey
@@ -236,6 +236,20 @@ def test_an_unknown_endpoint(emulator: Emulator, send_request: Send) -> None:
 
     assert type(error) is NotFound
     assert "InService, and the region" in str(error)
+
+
+@pytest.mark.parametrize("name", ["emulated", "sglang"])
+def test_vllm_takes_no_responses_requests(emulator: Emulator, name: str) -> None:
+    """
+    Its `/invocations` does not pass them to `/v1/responses`; the hint names the dialect to set.
+    """
+    responses = dialect("openai-responses")
+    with pytest.raises(InvalidRequest, match=r"Cannot find suitable handler.*hint: .*dialect='openai-chat'"):
+        service_ = service(emulator, name)
+        service_.client.complete(service_.call(responses, {"messages": [{"role": "user", "content": "Hi"}]}))
+    own = service(emulator, "responses")
+
+    assert own.client.complete(own.call(responses, {"messages": [{"role": "user", "content": "Hi"}]})).text
 
 
 def test_a_body_over_the_limit_is_rejected_by_both_sides(emulator: Emulator) -> None:

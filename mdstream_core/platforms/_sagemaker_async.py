@@ -306,7 +306,7 @@ def _raise_for_notification(notification: InferenceNotification, job: InferenceJ
     if not (notification.is_failure and is_certain):
         return
     reason = notification.failure_reason or "no reason"
-    status = re.search(r"error \((\d{3})\) from model", reason)
+    status = re.search(r"error \((\d{3})\) from ", reason)
     envelope = {"OriginalStatusCode": int(status[1]) if status else None, "OriginalMessage": reason}
     raise parse_error(ResponseHead(_FAILED, {"x-amzn-errortype": "ModelError"}), _json.dumps(envelope))
 
