@@ -206,7 +206,7 @@ class GuardrailViolation(MDStreamError):
     Attributes:
         results: What the guardrails found, with scores, labels and offsets; `None` if they could not be applied.
         violations: What the policy does not allow, one short text each, without the text that was checked.
-        location: Where the text comes from: `input`, `output`, `tool result` or `document`.
+        location: Where the text comes from: `input`, `output`, `tool call`, `citation`, `tool result` or `document`.
     """
 
     code = "GuardrailViolation"
