@@ -41,7 +41,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "wire": ("errors", ""),
     "dialects": ("_choices _fork _hints _indices _json _lazy _log events errors", "numpy"),
     "platforms": ("_addresses _fork _json _lazy _version http errors wire", ""),
-    "auth": ("_addresses _choices _fork _log http errors transport", "cryptography oci botocore"),
+    "auth": ("_addresses _choices _fork _json _log http errors transport", "cryptography oci botocore"),
     "options": ("_choices auth dialects rate_limit", "pydantic pydantic_core"),
     "retry": ("_fork errors", ""),
     "hooks": ("_fork errors events http", ""),
