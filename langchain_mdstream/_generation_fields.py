@@ -10,6 +10,7 @@ from langchain_mdstream._aliases import GenerationAliases
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._connection_fields import ConnectionFields
 from langchain_mdstream._errors import map_errors
+from langchain_mdstream._serialization import LangChainSerialization
 from langchain_mdstream._server_parameters import SAMPLING_PARAMETERS, SamplingParameters
 from mdstream_core.http import SecretHeaders, fingerprint
 from mdstream_core.options import GenerationDialect, validate_instance
@@ -49,7 +50,7 @@ _UNSET: tuple[Any, ...] = ("", [])
 _NOT_SENT = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "extra_headers"})
 
 
-class GenerationFields(GenerationAliases, SamplingParameters):
+class GenerationFields(LangChainSerialization, GenerationAliases, SamplingParameters):
     """Fields for the parameters of text generation, for streaming, resuming and parsing."""
 
     dialect: GenerationDialect | None = None
@@ -194,21 +195,6 @@ class GenerationFields(GenerationAliases, SamplingParameters):
     def _parameters(self) -> dict[str, Any]:
         fields = self.__dict__  # each call reads all of them, and pydantic's `__getattr__` is slow
         return {name: value for name in _PARAMETERS if (value := fields[name]) is not None and value not in _UNSET}
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Return `True`: models are serialized without secrets, headers, signers and clients."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Return the module of the class, where `langchain_core.load.load` finds it."""
-        return cls.__module__.split(".")
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """Environment variables that replace the secrets in a serialized model."""
-        return dict(self.secret_variables)
 
     @property
     def _identifying_params(self) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from pydantic import ConfigDict, Field, model_validator
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import GuardrailViolation, map_errors
 from langchain_mdstream._oci import OCIGenerativeAIMixin
+from langchain_mdstream._serialization import LangChainSerialization
 from mdstream_core import GuardrailResults, Guardrails
 from mdstream_core.guardrails import (
     SEPARATOR,
-    GuardrailChecks,
-    GuardrailPolicy,
+    GuardrailFields,
     PIIAction,
     TextLocation,
     content_texts,
@@ -31,7 +31,12 @@ GuardrailsInput = str | BaseMessage | Sequence[BaseMessage] | PromptValue
 T = TypeVar("T", bound=GuardrailsInput)
 
 
-class OCIGuardrails(OCIGenerativeAIMixin, RunnableSerializable[GuardrailsInput, GuardrailResults]):
+class OCIGuardrails(
+    LangChainSerialization,
+    GuardrailFields,
+    OCIGenerativeAIMixin,
+    RunnableSerializable[GuardrailsInput, GuardrailResults],
+):
     """Guardrails of OCI Generative AI (`applyGuardrails`).
 
     `invoke` returns what was found, and never raises because of it. `check` and `enforcer` apply the policy: they raise
@@ -104,7 +109,14 @@ class OCIGuardrails(OCIGenerativeAIMixin, RunnableSerializable[GuardrailsInput, 
     response; with `pii="redact"` those of the whole conversation."""
 
     check_output: bool = True
-    """Whether the output of a model with these guardrails is checked: text, reasoning and refusals."""
+    """Whether the output of a model with these guardrails is checked: text, reasoning and refusals, and what the next
+    two fields name."""
+
+    check_tool_calls: bool = True
+    """Whether the arguments of tool calls are checked, as the JSON text that the model wrote."""
+
+    check_citations: bool = True
+    """Whether the texts of citations are checked: titles and quotes."""
 
     window_size: int = Field(default=200, gt=0)
     """Number of characters of a stream's first window. Text is held back until its window was checked."""
@@ -205,46 +217,12 @@ class OCIGuardrails(OCIGenerativeAIMixin, RunnableSerializable[GuardrailsInput, 
     @property
     def guardrails(self) -> Guardrails:
         """The guardrails of the core, with the policy."""
-        return Guardrails(lambda: self.service, self.policy, checks=self._checks(), max_text_chars=self.max_text_chars)
-
-    @property
-    def policy(self) -> GuardrailPolicy:
-        """The fields that decide what is a violation."""
-        return GuardrailPolicy(**{name: getattr(self, name) for name in GuardrailPolicy.__dataclass_fields__})
-
-    def _checks(self) -> GuardrailChecks:
-        return GuardrailChecks(
-            self.enable_content_moderation,
-            self.enable_pii_detection,
-            self.enable_prompt_injection,
-            self.categories,
-            self.pii_types,
-            self.language_code,
-            self.guardrail_configs,
-            self.guardrail_version_config,
-        )
+        return self._build_guardrails(lambda: self.service)
 
     @model_validator(mode="after")
     def _mdstream_policy(self) -> Self:
-        checks = self._checks()  # objects of the SDK become plain values, which can be serialized
-        self.__dict__.update(guardrail_configs=checks.configs, guardrail_version_config=checks.version)
-        self.policy  # noqa: B018  # raises for fields that contradict each other
+        self._validate_guardrails()
         return self
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Return `True`: guardrails are serialized without secrets, headers, signers and clients."""
-        return True
-
-    @classmethod
-    def get_lc_namespace(cls) -> list[str]:
-        """Return the module of the class, where `langchain_core.load.load` finds it."""
-        return cls.__module__.split(".")
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """Environment variables that replace the secrets in a serialized object."""
-        return dict(self.secret_variables)
 
     @property
     def identifying_params(self) -> Mapping[str, Any]:

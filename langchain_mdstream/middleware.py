@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_mdstream._errors import map_errors
+from langchain_mdstream._guarded_messages import output_texts, replace_output_texts
 from langchain_mdstream.guardrails import OCIGuardrails, input_texts, replace_input_texts
 from mdstream_core import GuardrailResults, MissingExtra
 from mdstream_core.guardrails import SEPARATOR, GuardrailPolicy, PIIAction, TextLocation
@@ -26,7 +27,9 @@ _BLOCKED = "[Blocked by guardrails]"
 class OCIGuardrailsMiddleware(AgentMiddleware[Any, Any]):
     """Check what users, tools and the model write in an agent (`create_agent`).
 
-    Before each call of the model it checks the messages since the model's last one, after each call the new message.
+    Before each call of the model it checks the messages since the model's last one, after each call the new message:
+    its text, and with the fields `check_tool_calls` and `check_citations` of the guardrails (the default) the arguments
+    of its tool calls and its citations.
     Redacted texts replace the originals in the agent's state. Tokens that are streamed while the model writes are not
     checked by the middleware; the field `guardrails` of the model does that.
 
@@ -126,7 +129,7 @@ class OCIGuardrailsMiddleware(AgentMiddleware[Any, Any]):
         """
         update = _Update()
         for messages in self._new_output(state):
-            results = self.guardrails.invoke(SEPARATOR.join(input_texts(messages)))
+            results = self.guardrails.invoke(SEPARATOR.join(output_texts(messages[0], self.policy)))
             self._enforce(update, "output", messages, results)
         return update.build()
 
@@ -135,7 +138,7 @@ class OCIGuardrailsMiddleware(AgentMiddleware[Any, Any]):
         """Check the model's new message asynchronously; see `after_model`."""
         update = _Update()
         for messages in self._new_output(state):
-            results = await self.guardrails.ainvoke(SEPARATOR.join(input_texts(messages)))
+            results = await self.guardrails.ainvoke(SEPARATOR.join(output_texts(messages[0], self.policy)))
             self._enforce(update, "output", messages, results)
         return update.build()
 
@@ -152,17 +155,19 @@ class OCIGuardrailsMiddleware(AgentMiddleware[Any, Any]):
             if applies and (found := [message for message in new if isinstance(message, kind)]):
                 yield location, found
 
-    def _new_output(self, state: Any) -> Iterator[list[BaseMessage]]:
-        messages = list(state.get("messages") or ())
-        is_output = self.apply_to_output and messages and isinstance(messages[-1], AIMessage)
-        if is_output and any(text.strip() for text in input_texts(messages[-1])):
-            yield messages[-1:]
+    def _new_output(self, state: Any) -> Iterator[list[AIMessage]]:
+        *_, last = state.get("messages") or (None,)
+        if not (self.apply_to_output and isinstance(last, AIMessage)):
+            return
+        if any(text.strip() for text in output_texts(last, self.policy)):
+            yield [last]
 
     def _enforce(
         self, update: "_Update", location: TextLocation, messages: Sequence[BaseMessage], results: GuardrailResults
     ) -> None:
         """Add to the update what the policy requires. Raises `GuardrailViolation` where it blocks."""
-        texts = input_texts(messages)
+        output = messages[0] if location == "output" and isinstance(messages[0], AIMessage) else None
+        texts = input_texts(messages) if output is None else output_texts(output, self.policy)
         violations = self.policy.find_violations(results)
         if violations and self.on_violation == "warn":
             found = "; ".join(violations)
@@ -173,7 +178,11 @@ class OCIGuardrailsMiddleware(AgentMiddleware[Any, Any]):
         with map_errors():
             enforce = self.policy.redact if self.on_violation == "warn" else self.policy.enforce
             texts = enforce(texts, results, location)
-        redacted = replace_input_texts(messages, texts)
+        redacted = (
+            replace_input_texts(messages, texts)
+            if output is None
+            else [replace_output_texts(output, texts, self.policy)]
+        )
         update.messages += [new for old, new in zip(messages, redacted, strict=True) if new is not old]
 
 

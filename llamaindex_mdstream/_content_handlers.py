@@ -1,12 +1,15 @@
 """SageMaker content handlers: user code that builds payloads and parses outputs.
 
 Handlers written for LlamaIndex's own SageMaker packages (`serialize_input`, `deserialize_output`) and for LangChain's
-(`transform_input`, `transform_output`) work; only their methods are used, not their classes.
+(`transform_input`, `transform_output`) work; only their methods are used, not their classes. What they receive of a
+stream is what their packages pass: LlamaIndex's each payload part as SageMaker sent it
+(llama-index-llms-sagemaker-endpoint, `SageMakerLLM.stream_complete`), LangChain's each line (langchain-aws,
+`LineIterator`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mdstream_core import (
     ContentHandlerDialect,
@@ -42,6 +45,13 @@ def media_types(handler: Any) -> dict[str, Any]:
         "accept": getattr(handler, "accept", None) or getattr(handler, "accepts", None),
     }
     return {name: value for name, value in types.items() if value}
+
+
+def raw_output(handler: Any) -> bool | Literal["parts"]:
+    """Return in which pieces a stream is passed to a handler; `False` without a handler."""
+    if handler is None:
+        return False
+    return "parts" if hasattr(handler, "serialize_input") else True
 
 
 @dataclass(frozen=True, slots=True)

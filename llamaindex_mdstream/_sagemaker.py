@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 import mdstream_core
 from llamaindex_mdstream._aliases import SageMakerAliases
-from llamaindex_mdstream._content_handlers import media_types, validate_handler
+from llamaindex_mdstream._content_handlers import media_types, raw_output, validate_handler
 from llamaindex_mdstream._platform_fields import ModelKind, PlatformFields, reveal_secret, secret_field
 from mdstream_core import SAGEMAKER_ARGUMENTS, AsyncInference, sagemaker_headers
 from mdstream_core._lazy import LazyModule
@@ -96,8 +96,8 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
     content_handler: Any = secret_field(
         "Object that builds the payload and parses the output, as in LlamaIndex's own SageMaker packages: it has "
         "`content_type`, `accept`, `serialize_input`, `deserialize_output`, and for streams "
-        "`deserialize_streaming_output`. An LLM with a handler sends prompts, not messages. Default: the format of the "
-        "container is detected."
+        "`deserialize_streaming_output`, which receives each payload part. An LLM with a handler sends prompts, not "
+        "messages. Default: the format of the container is detected."
     )
     profile_name: str | None = Field(
         default=None, description="Profile of `~/.aws`. `credentials_profile_name` is an alias. Default: `AWS_PROFILE`."
@@ -182,6 +182,6 @@ class SageMakerMixin(SageMakerAliases, PlatformFields):
             enable_explanations=self.enable_explanations,
             prefix_aware_id=self.prefix_aware_id,
             async_inference=self.async_inference,
-            raw_output=self.content_handler is not None,
+            raw_output=raw_output(self.content_handler),
             **media_types(self.content_handler),
         )

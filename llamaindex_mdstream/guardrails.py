@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from llamaindex_mdstream._connection_fields import ConnectionFields
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin
 from mdstream_core import GuardrailResults, Guardrails, GuardrailViolation, Timeout
-from mdstream_core.guardrails import GuardrailChecks, GuardrailPolicy, PIIAction, TextLocation
+from mdstream_core.guardrails import GuardrailFields, PIIAction, TextLocation
 
 
-class OCIGuardrails(OCIGenerativeAIMixin, ConnectionFields, BaseNodePostprocessor):
+class OCIGuardrails(GuardrailFields, OCIGenerativeAIMixin, ConnectionFields, BaseNodePostprocessor):
     """Guardrails of OCI Generative AI (`applyGuardrails`).
 
     `apply` returns what was found. `check` applies the policy: it raises `GuardrailViolation`, or redacts. As the field
@@ -79,7 +79,15 @@ class OCIGuardrails(OCIGenerativeAIMixin, ConnectionFields, BaseNodePostprocesso
     )
     check_output: bool = Field(
         default=True,
-        description="Whether the output of an LLM with these guardrails is checked: text, reasoning and refusals.",
+        description="Whether the output of an LLM with these guardrails is checked: text, reasoning and refusals, and "
+        "what the next two fields name.",
+    )
+    check_tool_calls: bool = Field(
+        default=True,
+        description="Whether the arguments of tool calls are checked, as the JSON text that the model wrote.",
+    )
+    check_citations: bool = Field(
+        default=True, description="Whether the texts of citations are checked: titles and quotes."
     )
     window_size: int = Field(
         default=200,
@@ -175,24 +183,7 @@ class OCIGuardrails(OCIGenerativeAIMixin, ConnectionFields, BaseNodePostprocesso
     @property
     def guardrails(self) -> Guardrails:
         """The guardrails of the core, with the policy."""
-        return Guardrails(self._get_service, self.policy, checks=self._checks(), max_text_chars=self.max_text_chars)
-
-    @property
-    def policy(self) -> GuardrailPolicy:
-        """The fields that decide what is a violation."""
-        return GuardrailPolicy(**{name: getattr(self, name) for name in GuardrailPolicy.__dataclass_fields__})
-
-    def _checks(self) -> GuardrailChecks:
-        return GuardrailChecks(
-            self.enable_content_moderation,
-            self.enable_pii_detection,
-            self.enable_prompt_injection,
-            self.categories,
-            self.pii_types,
-            self.language_code,
-            self.guardrail_configs,
-            self.guardrail_version_config,
-        )
+        return self._build_guardrails(self._get_service)
 
     @property
     def service_key(self) -> tuple[Any, ...]:
@@ -203,9 +194,7 @@ class OCIGuardrails(OCIGenerativeAIMixin, ConnectionFields, BaseNodePostprocesso
     def _validate(self) -> Self:
         Timeout.from_value(self.timeout)
         self._validate_fields()
-        checks = self._checks()  # objects of the SDK become plain values, which can be serialized
-        self.__dict__.update(guardrail_configs=checks.configs, guardrail_version_config=checks.version)
-        self.policy  # noqa: B018  # raises for fields that contradict each other
+        self._validate_guardrails()
         return self
 
     @classmethod

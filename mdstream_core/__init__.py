@@ -70,6 +70,11 @@ if TYPE_CHECKING:
     from mdstream_core.platforms import ModelArts, OCIGenerativeAI, OCIModelDeployment, Platform, SageMaker
     from mdstream_core.platforms._sagemaker_async import AsyncInference
     from mdstream_core.platforms._sagemaker_headers import SAGEMAKER_ARGUMENTS, sagemaker_headers
+    from mdstream_core.platforms._sagemaker_notifications import (
+        InferenceJob,
+        InferenceNotification,
+        JobNotifications,
+    )
     from mdstream_core.rate_limit import RateLimit
     from mdstream_core.retry import Retry, RetryBudget
     from mdstream_core.service import Service
@@ -100,6 +105,9 @@ __all__ = [
     "HandlerDecoder",
     "Image",
     "ImageURIs",
+    "InferenceJob",
+    "InferenceNotification",
+    "JobNotifications",
     "ListDialect",
     "Logprobs",
     "MDStreamError",
@@ -214,6 +222,7 @@ _NAMES = {
     "http": ("Timeout",),
     "platforms": ("ModelArts", "OCIGenerativeAI", "OCIModelDeployment", "Platform", "SageMaker"),
     "platforms._sagemaker_async": ("AsyncInference",),
+    "platforms._sagemaker_notifications": ("InferenceJob", "InferenceNotification", "JobNotifications"),
     "platforms._sagemaker_headers": ("SAGEMAKER_ARGUMENTS", "sagemaker_headers"),
     "rate_limit": ("RateLimit",),
     "retry": ("Retry", "RetryBudget"),

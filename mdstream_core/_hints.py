@@ -60,6 +60,11 @@ _HINTS = (
         "set dialect='auto', 'tgi', 'lmi' or 'jumpstart-llama': the server requires `inputs`",
     ),
     _Hint(
+        frozenset({"openai-responses"}),
+        re.compile(r"cannot find suitable handler", re.IGNORECASE),
+        "set dialect='openai-chat': vLLM serves no Responses API at SageMaker's /invocations",
+    ),
+    _Hint(
         frozenset({"openai-embeddings", "tei-embeddings"}),
         re.compile(r"\btext_inputs\b"),
         "set dialect='jumpstart-embeddings': JumpStart's models take `text_inputs`",

@@ -255,7 +255,9 @@ class Call:
             self.resume_point and error is self.resume_point.error
         ):  # the server repeated the text instead of continuing it
             return None
-        if isinstance(error, AuthenticationError) and can_refresh and not self.has_refreshed:
+        # A queued job would run twice; its client has refreshed the credentials already.
+        is_queued = error.inference_job is not None
+        if isinstance(error, AuthenticationError) and can_refresh and not (self.has_refreshed or is_queued):
             self.has_refreshed = True
             self._rejected_generation = attempt.generation
             return 0.0

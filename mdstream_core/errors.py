@@ -126,6 +126,7 @@ class MDStreamError(ShortTraceback, Exception):
         partial: The output received before the failure (a `mdstream_core.ModelResponse`), or `None`.
         raw: The failure as it was received, as text.
         retry_after: Seconds to wait before a retry, if the service sent them.
+        inference_job: The queued job whose output was not read (a `mdstream_core.InferenceJob`), or `None`.
     """
 
     retryable: bool = False
@@ -136,6 +137,7 @@ class MDStreamError(ShortTraceback, Exception):
     partial: "ModelResponse | Any | None" = None
     raw: str | None = None
     retry_after: float | None = None
+    inference_job: Any = None
 
     _fields: ClassVar[tuple[str, ...]] = ("code", "status", "request_id", "retryable", "raw", "retry_after")
 
@@ -204,7 +206,7 @@ class GuardrailViolation(MDStreamError):
     Attributes:
         results: What the guardrails found, with scores, labels and offsets; `None` if they could not be applied.
         violations: What the policy does not allow, one short text each, without the text that was checked.
-        location: Where the text comes from: `input`, `output`, `tool result` or `document`.
+        location: Where the text comes from: `input`, `output`, `tool call`, `citation`, `tool result` or `document`.
     """
 
     code = "GuardrailViolation"

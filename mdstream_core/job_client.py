@@ -4,20 +4,24 @@ Everything else is as for other calls: decoding, errors, hooks. The wait is not 
 a timeout of its own (`AsyncInference.timeout`).
 """
 
+import threading
 import time
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from mdstream_core.attempt import Attempt
-from mdstream_core.auth import UnsignedSigner, sign_s3
-from mdstream_core.client import AsyncClient, Client, _arefresh, _refresh
+from mdstream_core.auth import Signer, UnsignedSigner, sign_s3
+from mdstream_core.client import AsyncClient, Client, _arefresh, _refresh, _set_event
 from mdstream_core.errors import MDStreamError, StreamInterrupted
 from mdstream_core.http import Request, ResponseHead, scrub_credentials
 from mdstream_core.platforms import Platform, SageMaker
 from mdstream_core.platforms._s3 import JobResponse
 from mdstream_core.platforms._sagemaker_async import AsyncInference, Send, Wait, run_job
-from mdstream_core.transport._cancellation import sleep
+from mdstream_core.transport._cancellation import CancelToken, sleep
+from mdstream_core.transport._loop_bound import call_soon
 from mdstream_core.transport.decompression import aiter_body, iter_body
 from mdstream_core.transport.exceptions import map_exceptions
 from mdstream_core.transport.timeouts import TimeoutBudget
@@ -37,29 +41,27 @@ class JobClient(Client):
         self._platform = platform
 
     def _send(self, attempt: Attempt, budget: TimeoutBudget) -> "httpx.Response":
-        job = run_job(_options(self._platform), self._platform.region_name, attempt.request)
-        step = next(job)
-        while True:
-            started = time.monotonic()
-            if isinstance(step, Wait):
-                received = None
-                sleep(step.seconds, attempt.cancel_token)
-            else:
-                received = self._send_step(step, attempt, budget)
-            budget.extend(time.monotonic() - started)
-            try:
-                step = job.send(received)
-            except StopIteration as end:
-                result = end.value
-                break
-        return _build_response(result)
+        with closing(run_job(_options(self._platform), self._platform.region_name, attempt.request)) as job:
+            step = next(job)
+            while True:
+                started = time.monotonic()
+                if isinstance(step, Wait):
+                    _pause(step, attempt.cancel_token)
+                    received = JobResponse(ResponseHead(0), seconds=time.monotonic() - started)
+                else:
+                    received = self._send_step(step, attempt, budget)
+                budget.extend(time.monotonic() - started)
+                try:
+                    step = job.send(received)
+                except StopIteration as end:
+                    return _build_response(end.value)
 
     def _send_step(self, step: Send, attempt: Attempt, budget: TimeoutBudget) -> JobResponse:
         """Send one request of the exchange, and read its response."""
         started = time.monotonic()
         try:
             with map_exceptions(budget):
-                generation = attempt.rejected_generation
+                generation = _find_rejected_generation(step, attempt, self._signer)
                 if generation is not None or self._signer.needs_refresh():
                     attempt.rejected_generation = None
                     _refresh(self._signer, self._signer.generation if generation is None else generation, budget)
@@ -85,29 +87,27 @@ class AsyncJobClient(AsyncClient):
         self._platform = platform
 
     async def _send(self, attempt: Attempt, budget: TimeoutBudget) -> "httpx.Response":
-        job = run_job(_options(self._platform), self._platform.region_name, attempt.request)
-        step = next(job)
-        while True:
-            started = time.monotonic()
-            if isinstance(step, Wait):
-                received = None
-                await anyio.sleep(step.seconds)
-            else:
-                received = await self._send_step(step, attempt, budget)
-            budget.extend(time.monotonic() - started)
-            try:
-                step = job.send(received)
-            except StopIteration as end:
-                result = end.value
-                break
-        return _build_response(result)
+        with closing(run_job(_options(self._platform), self._platform.region_name, attempt.request)) as job:
+            step = next(job)
+            while True:
+                started = time.monotonic()
+                if isinstance(step, Wait):
+                    await _apause(step, attempt.cancel_token)
+                    received = JobResponse(ResponseHead(0), seconds=time.monotonic() - started)
+                else:
+                    received = await self._send_step(step, attempt, budget)
+                budget.extend(time.monotonic() - started)
+                try:
+                    step = job.send(received)
+                except StopIteration as end:
+                    return _build_response(end.value)
 
     async def _send_step(self, step: Send, attempt: Attempt, budget: TimeoutBudget) -> JobResponse:
         """Send one request of the exchange, and read its response."""
         started = time.monotonic()
         try:
             with map_exceptions(budget):
-                generation = attempt.rejected_generation
+                generation = _find_rejected_generation(step, attempt, self._signer)
                 if generation is not None or self._signer.needs_refresh():
                     attempt.rejected_generation = None
                     await _arefresh(self._signer, self._signer.generation if generation is None else generation, budget)
@@ -123,6 +123,57 @@ class AsyncJobClient(AsyncClient):
         except MDStreamError as error:
             return JobResponse(ResponseHead(0), seconds=time.monotonic() - started, error=error)
         return body.to_response(response, time.monotonic() - started)
+
+
+def _find_rejected_generation(step: Send, attempt: Attempt, signer: Signer) -> int | None:
+    """Return the generation of the credentials that were rejected, if others can be fetched."""
+    if step.refreshes and signer.can_refresh():
+        return attempt.generation
+    return attempt.rejected_generation
+
+
+class _Pause:
+    """A wait of a thread, which a notification ends, or the cancellation of its call."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+
+    def interrupt(self) -> None:
+        """End the wait."""
+        self._ended.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the end, at most so long."""
+        self._ended.wait(seconds)
+
+
+def _pause(step: Wait, token: CancelToken | None) -> None:
+    """Wait, until the notification at most."""
+    if step.expected is None:
+        sleep(step.seconds, token)
+        return
+    pause = _Pause()
+    step.expected.set_callback(pause.interrupt)
+    if token is not None:
+        token.add(pause)
+    try:
+        pause.wait(step.seconds)
+    finally:
+        if token is not None:
+            token.remove(pause)
+    if token is not None:
+        token.check()
+
+
+async def _apause(step: Wait, token: CancelToken | None) -> None:
+    """Async variant. A task is cancelled by its event loop, so that it needs no token."""
+    if step.expected is None:
+        await anyio.sleep(step.seconds)
+        return
+    delivered = anyio.Event()
+    step.expected.set_callback(partial(_set_event, call_soon(), delivered, None))
+    with anyio.move_on_after(step.seconds):
+        await delivered.wait()
 
 
 class _Body:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -153,7 +154,11 @@ def _responses(endings: dict[str, Ending]) -> dict[str, Ending]:
 RESPONSES_CASES: dict[str, PlatformCase] = {
     "deployment": PlatformCase(_with_responses(_deployment), RESPONSES_ENDINGS, **_ORACLE),
     "genai": PlatformCase(_genai_responses, _responses(_ANYWHERE), **_ORACLE),
-    "sagemaker": PlatformCase(_with_responses(_sagemaker), _responses({**_FRAMED, **_EXCEPTIONS}), **_AMAZON),
+    "sagemaker": PlatformCase(
+        _with_responses(partial(_sagemaker, endpoint_name="responses")),
+        _responses({**_FRAMED, **_EXCEPTIONS}),
+        **_AMAZON,
+    ),
     "modelarts": PlatformCase(_with_responses(_modelarts), _responses(_ANYWHERE), **_HUAWEI),
     "websocket": PlatformCase(_with_responses(_websocket), _responses({**_FRAMED, **_CLOSED}), **_HUAWEI),
     "maas": PlatformCase(_with_responses(_maas), _responses(_ANYWHERE), **_HUAWEI),

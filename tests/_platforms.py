@@ -133,7 +133,7 @@ PLATFORM_CASES: dict[str, PlatformCase] = {
     "OCI model deployment": PlatformCase("oci-model-deployment"),
     "OCI model deployment, Responses": PlatformCase("oci-model-deployment", _API, RESPONSES),
     "OCI GenAI Responses": PlatformCase("oci-genai", {"model": "openai.gpt-oss-120b", **_API}, RESPONSES),
-    "SageMaker vLLM, Responses": PlatformCase("sagemaker", _API, _responses(_FRAMES)),
+    "SageMaker, Responses": PlatformCase("sagemaker", {"endpoint_name": "responses", **_API}, _responses(_FRAMES)),
     "ModelArts, Responses": PlatformCase("modelarts", _API, RESPONSES),
     "ModelArts WebSocket, Responses": PlatformCase("modelarts-websocket", _API, _responses(_CLOSES)),
     "OCI GenAI GENERIC": PlatformCase("oci-genai", {"model": "xai.grok-4"}),

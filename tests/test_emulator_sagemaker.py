@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from _sagemaker import HELLO, KEYS, REQUEST, Send, both, service, signer
 
-from mdstream_core import Dialect, ModelResponse, Retry, Service
+from mdstream_core import Dialect, ModelResponse, Retry, Service, dialect
 from mdstream_core.dialects import LMI, TGI, Auto, JumpStartLlama, OpenAIChat, OpenAICompletions
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.emulator._sigv4 import AWSKey
@@ -238,17 +238,31 @@ def test_an_unknown_endpoint(emulator: Emulator, send_request: Send) -> None:
     assert "InService, and the region" in str(error)
 
 
+@pytest.mark.parametrize("name", ["emulated", "sglang"])
+def test_vllm_takes_no_responses_requests(emulator: Emulator, name: str) -> None:
+    """
+    Its `/invocations` does not pass them to `/v1/responses`; the hint names the dialect to set.
+    """
+    responses = dialect("openai-responses")
+    with pytest.raises(InvalidRequest, match=r"Cannot find suitable handler.*hint: .*dialect='openai-chat'"):
+        service_ = service(emulator, name)
+        service_.client.complete(service_.call(responses, {"messages": [{"role": "user", "content": "Hi"}]}))
+    own = service(emulator, "responses")
+
+    assert own.client.complete(own.call(responses, {"messages": [{"role": "user", "content": "Hi"}]})).text
+
+
 def test_a_body_over_the_limit_is_rejected_by_both_sides(emulator: Emulator) -> None:
     """
     mdstream does not send it; the service rejects it from another client.
     """
     service_ = service(emulator)
-    with pytest.raises(InvalidRequest, match="6291456"):
-        service_.client.complete(service_.call(Auto(), {"messages": [{"role": "user", "content": "x" * 7_000_000}]}))
+    with pytest.raises(InvalidRequest, match="26214400"):
+        service_.client.complete(service_.call(Auto(), {"messages": [{"role": "user", "content": "x" * 27_000_000}]}))
     assert [] == emulator.requests
-    status, body = send(emulator, sign(emulator, b"x" * 6_291_457))
+    status, body = send(emulator, sign(emulator, b"x" * 26_214_401))
 
-    assert (400, True) == (status, "6291456" in body["Message"])
+    assert (400, True) == (status, "26214400" in body["Message"])
 
 
 # Signatures

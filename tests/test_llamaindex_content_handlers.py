@@ -39,7 +39,7 @@ class IOHandler:
         return json.load(codecs.getreader("utf-8")(response))[0]["generated_text"]
 
     def deserialize_streaming_output(self, response: bytes) -> str:
-        """Read a line."""
+        """Read a payload part."""
         text: str = json.loads(response.decode("utf-8"))[0]["generated_text"]
         return text
 
@@ -86,10 +86,14 @@ def llm_with(emulator: Emulator, handler: Any, **options: Any) -> SageMakerLLM:
     return SageMakerLLM(**{**fields, **options})
 
 
+#: The size of the payload parts that `respond` sends.
+_PART = 48
+
+
 def respond(emulator: Emulator, *texts: str) -> None:
-    """Set the lines of the container."""
-    lines = [json.dumps([{"generated_text": text}]) for text in texts]
-    emulator.always(Fault("body", data="\n".join(lines).encode()))
+    """Set the output of the container: each text is a line and a payload part."""
+    lines = [json.dumps([{"generated_text": text}]).ljust(_PART - 1) for text in texts]
+    emulator.always(Fault("body", data="\n".join(lines).encode(), size=_PART))
 
 
 async def _collect(stream: Any) -> list[Any]:
@@ -125,12 +129,35 @@ def test_whole_responses(emulator: Emulator, handler: Any, send: Callable[[Any],
 @each_handler
 @pytest.mark.parametrize("send", STREAMS.values(), ids=STREAMS)
 def test_streams(emulator: Emulator, handler: Any, send: Callable[[Any], list[Any]]) -> None:
-    """The handler reads each line, of which the last needs no line break."""
+    """LlamaIndex's handlers read each payload part, LangChain's each line, of which the last needs no line break."""
     respond(emulator, "The", " Nile", ".")
     chunks = send(llm_with(emulator, handler))
 
     assert ["The", " Nile", ".", ""] == [chunk.delta for chunk in chunks]
     assert "AllTraffic" == chunks[-1].additional_kwargs["InvokedProductionVariant"]
+
+
+class PlainText(IOHandler):
+    """Handler whose container writes text without any framing; it keeps what it has received."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+
+    def deserialize_streaming_output(self, response: bytes) -> str:
+        """Read a payload part."""
+        self.received.append(response)
+        return response.decode("utf-8")
+
+
+@pytest.mark.parametrize("send", STREAMS.values(), ids=STREAMS)
+def test_parts_are_passed_as_they_arrive(emulator: Emulator, send: Callable[[Any], list[Any]]) -> None:
+    """As in llama-index-llms-sagemaker-endpoint: without line breaks too, and with them."""
+    emulator.always(Fault("body", data=b"The\n Nile\r\n\n.", size=3))
+    handler = PlainText()
+    chunks = send(llm_with(emulator, handler))
+
+    assert [b"The", b"\n N", b"ile", b"\r\n\n", b"."] == handler.received
+    assert ["The", "\n N", "ile", "\r\n\n", ".", ""] == [chunk.delta for chunk in chunks]
 
 
 @pytest.mark.parametrize("send", [*STREAMS.values(), *WHOLE.values()], ids=[*STREAMS, *WHOLE])
@@ -163,6 +190,7 @@ FAILURES: dict[str, tuple[Fault, type[errors.MDStreamError]]] = {
     "cut": (Fault("cut", after=3), errors.StreamInterrupted),
     "no JSON": (Fault("body", data=b"<html>\n"), errors.MalformedStream),
     "an error line": (Fault("body", data=b'{"error": "engine died"}\n'), errors.StreamFailure),
+    "an error among lines": (Fault("body", data=b'\n[]\ndata: {"error": "engine died"}\n'), errors.StreamFailure),
     "nothing": (Fault("body", data=b""), errors.StreamInterrupted),
 }
 
@@ -172,19 +200,18 @@ FAILURES: dict[str, tuple[Fault, type[errors.MDStreamError]]] = {
 def test_no_failed_stream_succeeds(emulator: Emulator, fault: Fault, kind: Any, send: Callable[[Any], Any]) -> None:
     """Unreadable and missing output raises."""
 
-    class DynamicBatch(IOHandler):
-        """Handler for LMI's dynamic batch."""
-
-        def serialize_input(self, request: str, model_kwargs: dict[str, Any]) -> bytes:
-            return json.dumps({"inputs": request, "parameters": {"max_new_tokens": 9}}).encode()
+    class Events(IOHandler):
+        """Handler for vLLM's events."""
 
         def deserialize_streaming_output(self, response: bytes) -> str:
-            text: str = json.loads(response)["outputs"][0]
-            return text
+            events = response.decode().strip().split("\n\n")
+            documents = [json.loads(event.removeprefix("data: ")) for event in events if "[DONE]" not in event]
+            return "".join(choice["delta"].get("content") or "" for one in documents for choice in one["choices"])
 
+    assert [chunk.delta for chunk in send(llm_with(emulator, Events())) if chunk.delta]
     emulator.always(fault)
     with pytest.raises(kind):
-        send(llm_with(emulator, DynamicBatch(), endpoint_name="lmi-dynamic"))
+        send(llm_with(emulator, Events()))
 
 
 def test_vectors(emulator: Emulator) -> None:

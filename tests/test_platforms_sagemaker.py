@@ -163,7 +163,7 @@ def test_parameters_that_streams_do_not_support() -> None:
 def test_a_body_over_the_limit_is_rejected() -> None:
     """The message has its size and the limit."""
     MODEL.build_request("", b"x" * MAX_REQUEST_BYTES, stream=True, headers={})
-    with pytest.raises(InvalidRequest, match="6291457 bytes; SageMaker accepts 6291456") as reported:
+    with pytest.raises(InvalidRequest, match="26214401 bytes; SageMaker accepts 26214400") as reported:
         MODEL.build_request("", b"x" * (MAX_REQUEST_BYTES + 1), stream=True, headers={})
 
     assert ("PayloadTooLarge", 413) == (reported.value.code, reported.value.status)

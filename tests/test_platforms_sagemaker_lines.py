@@ -31,6 +31,17 @@ def test_any_split_gives_the_same_lines(step: int) -> None:
     assert LINES == read(RawDecoder(lines=True), WRITTEN, step)
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 4096])
+def test_parts_are_kept(step: int) -> None:
+    """However the event stream itself is split; one larger than a piece of decoding too."""
+    parts = [b"one", b"\n", b"t\xc3", b"\xa9", b"x" * 200_000 if step > 3 else b"last"]
+    data = b"".join(map(part, parts))
+
+    assert parts == read(
+        SageMaker("e", "us-east-1", raw_output="parts").create_frame_decoder(stream_head()), data, step
+    )
+
+
 @pytest.mark.parametrize("step", [1, 5, 4096])
 def test_a_whole_response_is_one_frame(step: int) -> None:
     """Its lines are not split."""

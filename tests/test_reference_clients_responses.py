@@ -415,7 +415,7 @@ def test_boto3_invokes_responses() -> None:
             aws_access_key_id="AKEMULATED",
             aws_secret_access_key="s3cret",
         )
-        options = {"EndpointName": "emulated", "ContentType": "application/json"}
+        options = {"EndpointName": "responses", "ContentType": "application/json"}
         body = {"model": "m", "input": [{"role": "user", "content": PROMPT}]}
         whole = runtime.invoke_endpoint(**options, Body=json.dumps(body))["Body"].read()
         stream = runtime.invoke_endpoint_with_response_stream(**options, Body=json.dumps({**body, "stream": True}))

@@ -11,9 +11,15 @@ from typing import Any
 import pytest
 from _platforms import AWS, PLATFORM_CASES, emulator, shared_emulator
 from llama_index.core.llms import ChatMessage
+from llama_index.core.schema import NodeWithScore, TextNode
 
-from langchain_mdstream import ChatSagemakerEndpoint, SagemakerEndpoint, SagemakerEndpointEmbeddings
-from llamaindex_mdstream import SageMakerEmbedding, SageMakerLLM
+from langchain_mdstream import (
+    ChatSagemakerEndpoint,
+    SagemakerEndpoint,
+    SagemakerEndpointEmbeddings,
+    SagemakerEndpointRerank,
+)
+from llamaindex_mdstream import SageMakerEmbedding, SageMakerLLM, SageMakerRerank
 from mdstream_core import AsyncInference, errors
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.hooks import CallEvent, Completed, Failed, RequestSent
@@ -36,6 +42,10 @@ def fields(emulator: Emulator, inputs: str | None = "s3://inputs/prefix", **opti
 
 async def _list(stream: Any) -> list[Any]:
     return [chunk async for chunk in stream]
+
+
+def nodes() -> list[NodeWithScore]:
+    return [NodeWithScore(node=TextNode(text=text, id_=text)) for text in ("red", "green")]
 
 
 async def _awaited(stream: Any) -> list[Any]:
@@ -69,7 +79,25 @@ CALLS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         SageMakerEmbedding,
         lambda model: asyncio.run(model.aget_text_embedding_batch(["a", "b"])),
     ),
+    "LangChain reranker": (SagemakerEndpointRerank, lambda model: model.rerank(["red", "green"], "green")),
+    "LangChain async reranker": (
+        SagemakerEndpointRerank,
+        lambda model: asyncio.run(model.arerank(["red", "green"], "green")),
+    ),
+    "LlamaIndex reranker": (
+        SageMakerRerank,
+        lambda model: [(node.id_, node.score) for node in model.postprocess_nodes(nodes(), query_str="green")],
+    ),
+    "LlamaIndex async reranker": (
+        SageMakerRerank,
+        lambda model: [
+            (node.id_, node.score) for node in asyncio.run(model.apostprocess_nodes(nodes(), query_str="green"))
+        ],
+    ),
 }
+
+#: API formats, of which the emulated endpoint has several: detecting them takes another request.
+_DIALECTS = {"Embedding": "openai-embeddings", "Rerank": "rerank"}
 each_call = pytest.mark.parametrize(("cls", "send"), CALLS.values(), ids=CALLS)
 chats = pytest.mark.parametrize(
     ("cls", "send"), [CALLS[name] for name in ("LangChain invoke", "LangChain ainvoke", "LlamaIndex achat")]
@@ -83,8 +111,7 @@ def test_the_output_is_that_of_real_time_inference(
 ) -> None:
     """The same output, after a wait; the objects are kept."""
     options = fields(emulator, inputs)
-    if "Embedding" in cls.__name__:
-        options["dialect"] = "openai-embeddings"  # detecting it takes another request
+    options |= next(({"dialect": name} for kind, name in _DIALECTS.items() if kind in cls.__name__), {})
     expected = send(cls(**{**options, "async_inference": None}))
     emulator.reset()
     emulator.sagemaker.objects.job_seconds = 0.1

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mdstream_core._addresses import check_name
+from mdstream_core.auth._oci_served_models import ServedModel, find_model_group_id, find_served_models
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import ConnectionFailed, MDStreamError, MissingExtra, error_class_for_status, error_status
 from mdstream_core.http import Request
@@ -45,6 +46,8 @@ class ModelDeployment:
         endpoint: Its URL, which models and the command line take as the endpoint.
         is_aqua: Whether AI Quick Actions (AQUA) created it.
         model: Name of the AQUA model; empty if AQUA recorded none.
+        models: The models that it serves, as far as its configuration names them: what requests have as `model`.
+        problem: Why the models of its model group could not be read; empty if there was no problem.
     """
 
     id: str
@@ -52,6 +55,8 @@ class ModelDeployment:
     endpoint: str
     is_aqua: bool
     model: str
+    models: tuple[ServedModel, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ def list_model_deployments(
 ) -> DeploymentList:
     """List the active model deployments of a compartment (`GET /20190101/modelDeployments`).
 
-    Reads at most 50 pages of 100 deployments. No request is retried.
+    Reads at most 50 pages of 100 deployments, and the model group of each deployment that has one
+    (`GET /20190101/modelGroups/{id}`). No request is retried.
 
     Args:
         signer: Signs the requests.
@@ -106,7 +112,7 @@ def list_model_deployments(
             # Filtered here, because the service accepts one filter beside the compartment.
             with _map_exceptions():
                 response = client.list_model_deployments(compartment_id, limit=_PAGE_SIZE, page=page)
-            found += [_to_deployment(entry) for entry in response.data if entry.lifecycle_state == "ACTIVE"]
+            found += [_to_deployment(client, entry) for entry in response.data if entry.lifecycle_state == "ACTIVE"]
             page = response.next_page
             if not page:
                 return DeploymentList(found)
@@ -151,19 +157,30 @@ class _RequestsAuth:
         return prepared
 
 
-def _to_deployment(entry: Any) -> ModelDeployment:
+def _to_deployment(client: Any, entry: Any) -> ModelDeployment:
     tags: Mapping[str, str] = entry.freeform_tags or {}
+    group, problem = None, ""
+    if group_id := find_model_group_id(entry):
+        try:
+            with _map_exceptions(f"model group {group_id}", "data-science-family"):
+                group = client.get_model_group(group_id).data
+        except MDStreamError as error:  # the deployment can be used without its list
+            problem = str(error)
     return ModelDeployment(
         id=str(entry.id or ""),
         display_name=str(entry.display_name or ""),
         endpoint=str(entry.model_deployment_url or ""),
         is_aqua=_AQUA_TAG in tags,
         model=str(tags.get(_MODEL_NAME_TAG) or ""),
+        models=find_served_models(entry, group),
+        problem=problem,
     )
 
 
 @contextmanager
-def _map_exceptions() -> Iterator[None]:
+def _map_exceptions(
+    subject: str = "list of model deployments", resource: str = "data-science-model-deployments"
+) -> Iterator[None]:
     """Map exceptions of the SDK's clients to mdstream errors."""
     from oci import exceptions  # noqa: PLC0415
 
@@ -173,12 +190,11 @@ def _map_exceptions() -> Iterator[None]:
         status = error_status(error.status)
         error_class = error_class_for_status(status) if status else MDStreamError
         hint = (
-            "check the compartment's OCID, the region, and the policy 'allow group … to read "
-            "data-science-model-deployments in compartment …'"
+            f"check the compartment's OCID, the region, and the policy 'allow group … to read {resource} in "
+            "compartment …'"
         )
         raise error_class(
-            f"OCI Data Science returned no list of model deployments: {error.status} {error.code}: {error.message} "
-            f"(hint: {hint})",
+            f"OCI Data Science returned no {subject}: {error.status} {error.code}: {error.message} (hint: {hint})",
             status=status,
             code=error.code,
             request_id=error.request_id,

@@ -73,6 +73,9 @@ def _print_addresses(emulator: Emulator, replay: str | None = None) -> None:
         lines.append(("replay", f"the exchanges of {replay}, in their order"))
     else:
         lines.append(("try", shlex.join(("mdstream", "check", emulator.endpoint, "--auth-type", "none"))))
+        control_plane = emulator.data_science
+        command = ("mdstream", "models", "--compartment", control_plane.compartment_id, "--auth-type", "none")
+        lines.append(("list deployments", f"OCI_ODSC_SERVICE_ENDPOINT={control_plane.endpoint} {shlex.join(command)}"))
     terminal = Terminal()
     for label, text in lines:
         terminal.write(f"{label:<{_LABEL_WIDTH}}{text}".rstrip() + "\n")

@@ -1,5 +1,6 @@
 """`mdstream models`: the models that a server lists at `/v1/models`, or the model deployments of a compartment."""
 
+import json
 import sys
 from dataclasses import asdict
 from typing import Any
@@ -63,6 +64,11 @@ def _run_deployments(options: Options) -> int:
     for deployment in found.deployments:
         terminal.write(options.redact(_describe_deployment(deployment)) + "\n")
         terminal.write(f"  {options.redact(deployment.id)}\n  {options.redact(deployment.endpoint)}\n")
+        for model in deployment.models:
+            facts = " · ".join(fact for fact in (f"model={json.dumps(model.name)}", model.id) if fact)
+            terminal.write(f"  {options.redact(facts)}\n")
+        if deployment.problem:
+            Terminal(sys.stderr).write(f"mdstream: warning: {options.redact(deployment.problem)}\n")
     if not found.deployments:
         terminal.write("The compartment has no active model deployments.\n")
     return 0

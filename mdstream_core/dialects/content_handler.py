@@ -45,9 +45,9 @@ class HandlerDecoder:
     """Decoder of the output of a completion model, by a content handler.
 
     Args:
-        handler: Parses the body, or each line of a stream.
+        handler: Parses the body, or each line or payload part of a stream.
         stop: Stop sequences. They are not sent to the container, so the output is truncated here.
-        stream: Whether the output arrives line by line.
+        stream: Whether the output arrives in lines or parts.
     """
 
     #: There are no errors after the last event.
@@ -63,18 +63,18 @@ class HandlerDecoder:
         self._parse_error: MDStreamError | None = None
 
     def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """Return the events of a line, or of the whole body. Empty lines have none."""
+        """Return the events of a line, a payload part, or the whole body. Empty lines have none."""
         if data in {b"", b"\r"}:
             return []
         try:
             events = self._events(self._handler.transform_output(HandlerBody(data)))
         except _HANDLER_ERRORS as error:
-            failure = _error_in_line(data) or _parse_error(data, error)
+            failure = _find_error(data) or _parse_error(data, error)
             if self._stream:
                 raise failure from error
             failure.__cause__, self._parse_error = error, failure  # raised by `finish`: the body may be truncated
             return []
-        if not events and (reported := _error_in_line(data)):
+        if not events and (reported := _find_error(data)):
             raise reported
         self._has_read = True
         return events
@@ -160,8 +160,12 @@ def _parse_error(data: bytes, error: Exception) -> MalformedStream:
     return MalformedStream(f"the content handler cannot read {excerpt!r}: {reason}", raw=excerpt)
 
 
+def _find_error(data: bytes) -> StreamFailure | None:
+    """Return the failure that the first error object reports which is a line, alone or as the data of an event."""
+    return next(filter(None, map(_error_in_line, data.splitlines() if b"error" in data else ())), None)
+
+
 def _error_in_line(data: bytes) -> StreamFailure | None:
-    """Return the failure of a line that is an error object, alone or as the data of an event."""
     text = data.strip().removeprefix(b"data:")
     try:
         document = json.loads(text)
@@ -181,7 +185,7 @@ class ContentHandlerDialect:
         handler: Builds the payload and parses the output.
         stop: Stop sequences.
         options: Options for the handler; they override those of the request.
-        stream: Whether the output arrives line by line.
+        stream: Whether the output arrives in lines or parts.
     """
 
     handler: ContentHandlerProtocol

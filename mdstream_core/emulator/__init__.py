@@ -14,6 +14,7 @@
 Addresses:
     emulator.endpoint, emulator.oci_model_deployment.endpoint         # OCI model deployment, without `/predict`
     emulator.oci_genai                                        # .endpoint .compartment_id
+    emulator.data_science                                             # .endpoint .compartment_id .resources
     emulator.sagemaker                                                # .endpoint_url .endpoint_name .region_name …
     emulator.modelarts                                                # .endpoint .websocket_endpoint .maas .iam
     emulator.openai_url                                               # http://127.0.0.1:PORT/v1: any OpenAI client

@@ -28,6 +28,7 @@ from mdstream_core.emulator.model_server import (
     ServerLimits,
     UpstreamModelServer,
 )
+from mdstream_core.emulator.services.data_science import DataScienceAddress, DataScienceService
 from mdstream_core.emulator.services.modelarts import SERVICE_ID, HuaweiAccount, ModelArtsService
 from mdstream_core.emulator.services.oci_genai import GenerativeAIService, GuardrailRules
 from mdstream_core.emulator.services.oci_model_deployment import OCID, ModelDeploymentService
@@ -186,7 +187,8 @@ class Emulator:
         self._sagemaker = SageMakerService(model_server, model, limits, aws_keys, clock)
         openai_compatible = OpenAICompatibleService(model_server, api_keys)
         self._modelarts = ModelArtsService(model_server, huawei, clock)
-        services = (deployment, generative_ai, self._modelarts, self._sagemaker, openai_compatible)
+        self._data_science = DataScienceService(limits.models, check_oci, "https" if tls else "http")
+        services = (deployment, self._data_science, generative_ai, self._modelarts, self._sagemaker, openai_compatible)
         self._rate_enforcer = RateEnforcer(rate_limits, monotonic_clock)
         options: dict[str, Any] = {"delay": delay, "events_per_chunk": events_per_chunk, "clock": clock}
         player = create_replay(replay, timing=replay_timing)
@@ -259,6 +261,11 @@ class Emulator:
         return Address(self.endpoint)
 
     @property
+    def data_science(self) -> DataScienceAddress:
+        """Address of the control plane of OCI Data Science, which lists the model deployment."""
+        return DataScienceAddress(self.url, self._data_science.resources)
+
+    @property
     def modelarts(self) -> ModelArtsAddress:
         """Addresses of Huawei Cloud's ModelArts: the real-time service, MaaS and IAM."""
         return ModelArtsAddress(f"{self.url}/v1/infers/{SERVICE_ID}", f"{self.url}/maas/v1", self.url, self._modelarts)
@@ -308,6 +315,7 @@ class Emulator:
         """Clear requests, queued steps, default step, ledger and S3; restore the constructor's rate limits."""
         self._listener.reset()
         self._sagemaker.objects.clear()
+        self._data_science.reset()
 
     def replay(self, recording: "str | Path | Recording") -> None:
         """Play back another recording from now on; only with the parameter `replay`.

@@ -5,6 +5,8 @@
 """
 
 from mdstream_core.guardrails.checks import GuardrailChecks
+from mdstream_core.guardrails.event_texts import CITATIONS, cited_texts, replace_cited_texts
+from mdstream_core.guardrails.fields import GuardrailFields
 from mdstream_core.guardrails.guard import Guardrails
 from mdstream_core.guardrails.inputs import content_texts, replace_content_texts
 from mdstream_core.guardrails.output import GuardedOutput
@@ -12,13 +14,17 @@ from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy, PIIActio
 from mdstream_core.guardrails.violations import TextLocation
 
 __all__ = [
+    "CITATIONS",
     "SEPARATOR",
     "GuardedOutput",
     "GuardrailChecks",
+    "GuardrailFields",
     "GuardrailPolicy",
     "Guardrails",
     "PIIAction",
     "TextLocation",
+    "cited_texts",
     "content_texts",
+    "replace_cited_texts",
     "replace_content_texts",
 ]

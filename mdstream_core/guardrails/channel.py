@@ -1,13 +1,21 @@
 """`Channel`: the text of one kind and choice of an output, of which a part is held back."""
 
 from mdstream_core.guardrails.redaction import redact
+from mdstream_core.guardrails.violations import TextLocation
 
 
 class Channel:
     """The text of one kind and choice: what is held back, and the end of what was released. Positions count from the
-    start of the output."""
+    start of the output.
 
-    def __init__(self) -> None:
+    Args:
+        location: Where the text comes from, for the error.
+        is_complete: Whether no further text arrives, so that nothing waits for a later check.
+    """
+
+    def __init__(self, location: TextLocation = "output", *, is_complete: bool = False) -> None:
+        self.location = location
+        self._is_complete = is_complete
         self._parts: list[str] = []
         self._start = 0
         self.end = 0
@@ -33,7 +41,7 @@ class Channel:
 
     def releasable_end(self, overlap: int) -> int:
         """Return the position up to which text can be released: never within a span to redact."""
-        end = max(self.checked - overlap, self.released)
+        end = max(self.checked - (0 if self._is_complete else overlap), self.released)
         for first, last, _ in reversed(self._spans):
             end = first if first < end < last else end
         return max(end, self.released)

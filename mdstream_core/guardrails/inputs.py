@@ -55,7 +55,7 @@ def replace_texts(params: Mapping[str, Any], texts: Iterable[tuple[InputText, st
     """
     result: Any = params
     for slot, text in texts:
-        result = _replace(result, slot.path, text)
+        result = replace_at(result, slot.path, text)
     return dict(result)
 
 
@@ -75,7 +75,7 @@ def replace_content_texts(content: Any, texts: Iterable[str]) -> Any:
     [{'type': 'text', 'text': '[REDACTED_EMAIL]'}]
     """
     for (path, _), text in zip(list(_texts(content)), texts, strict=True):
-        content = _replace(content, path, text)
+        content = replace_at(content, path, text)
     return content
 
 
@@ -91,10 +91,11 @@ def _texts(content: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
                 yield (index, "text"), part["text"]
 
 
-def _replace(value: Any, path: tuple[str | int, ...], text: str) -> Any:
+def replace_at(value: Any, path: tuple[str | int, ...], text: str) -> Any:
+    """Return a JSON value with another text at a path; the original is not changed."""
     if not path:
         return text
     name, *rest = path
     if isinstance(value, Mapping):
-        return {**value, name: _replace(value[name], tuple(rest), text)}
-    return [_replace(item, tuple(rest), text) if index == name else item for index, item in enumerate(value)]
+        return {**value, name: replace_at(value[name], tuple(rest), text)}
+    return [replace_at(item, tuple(rest), text) if index == name else item for index, item in enumerate(value)]

@@ -1,8 +1,9 @@
 """`GuardedOutput`: the output of a model, held back until guardrails have checked it. No sockets, no clock.
 
-The text of each kind and choice is a channel. A window is due when enough characters arrived since the last check. The
-check covers the held text and the text before it, so that it sees what a window's end has cut; what passed is released
-up to the `overlap`, which waits for the next check.
+The text of each kind and choice is a channel, as are the arguments of each tool call and each list of citations. A
+window is due when enough characters arrived since the last check. The check covers the held text and the text before
+it, so that it sees what a window's end has cut; what passed is released up to the `overlap`, which waits for the next
+check.
 """
 
 from collections import deque
@@ -19,16 +20,22 @@ from mdstream_core.events import (
     GuardrailResults,
     Logprobs,
     ModelResponse,
-    ReasoningDelta,
-    RefusalDelta,
+    ProviderData,
     ResponseAccumulator,
-    TextDelta,
+    ToolCallDelta,
 )
 from mdstream_core.guardrails.channel import Channel
-from mdstream_core.guardrails.policy import GuardrailPolicy
-from mdstream_core.guardrails.violations import build_violation, log_violation
-
-_TEXT_EVENTS = (TextDelta, ReasoningDelta, RefusalDelta)
+from mdstream_core.guardrails.event_texts import (
+    Location,
+    cited_texts,
+    event_text,
+    is_checked_whole,
+    locate_text,
+    replace_cited_texts,
+    with_text,
+)
+from mdstream_core.guardrails.policy import SEPARATOR, GuardrailPolicy
+from mdstream_core.guardrails.violations import TextLocation, build_violation, log_violation
 
 
 class _BufferedEvent(NamedTuple):
@@ -53,7 +60,7 @@ class GuardedOutput:
         self._window: float = inf if whole else policy.window_size
         self._holds_back = policy.hold_back or whole
         self._buffered: deque[_BufferedEvent] = deque()
-        self._channels: dict[tuple[type[Event], int], Channel] = {}
+        self._channels: dict[Location | int, Channel] = {}
         self._unchecked = 0
         self._delivered = ResponseAccumulator()
         #: The error that ended the model's response, if one did.
@@ -61,8 +68,10 @@ class GuardedOutput:
 
     def add(self, event: Event) -> list[Event]:
         """Add an event of the model; return the events that can be delivered at once."""
-        if isinstance(event, _TEXT_EVENTS):
-            return self._add_text(event)
+        if (location := locate_text(event, self._policy)) is not None:
+            return self._add_text(event, location)
+        if is_checked_whole(event, self._policy) and isinstance(event, ProviderData):
+            return self._add_citations(event)
         if isinstance(event, Logprobs) and self._policy.pii == "redact":
             return []  # they repeat the text, token by token
         if self._buffered or (self._unchecked and isinstance(event, Finish)):
@@ -70,11 +79,19 @@ class GuardedOutput:
             return []
         return self._deliver([event])
 
-    def _add_text(self, event: TextDelta | ReasoningDelta | RefusalDelta) -> list[Event]:
-        channel = self._channels.setdefault((type(event), event.choice), Channel())
+    def _add_text(self, event: Event, location: Location) -> list[Event]:
+        name: TextLocation = "tool call" if location.kind is ToolCallDelta else "output"
+        channel = self._channels.setdefault(location, Channel(name))
+        return self._append(event, channel, event_text(event))
+
+    def _add_citations(self, event: ProviderData) -> list[Event]:
+        channel = self._channels[len(self._channels)] = Channel("citation", is_complete=True)
+        return self._append(event, channel, SEPARATOR.join(cited_texts(event.value)))
+
+    def _append(self, event: Event, channel: Channel, text: str) -> list[Event]:
         start = channel.end
-        channel.append(event.text)
-        self._unchecked += len(event.text)
+        channel.append(text)
+        self._unchecked += len(text)
         if self._holds_back:
             self._buffered.append(_BufferedEvent(event, channel, start, channel.end))
             return []
@@ -99,8 +116,8 @@ class GuardedOutput:
             GuardrailViolation: The policy does not allow it; `partial` is what was delivered.
         """
         if violations := self._policy.find_violations(results):
-            raise build_violation(violations, results, "output")
-        channel.record(self._policy.redaction_spans(channel.text(), results, "output"))
+            raise build_violation(violations, results, channel.location)
+        channel.record(self._policy.redaction_spans(channel.text(), results, channel.location))
 
     def release(self, *, final: bool = False) -> list[Event]:
         """Return the events that passed.
@@ -117,8 +134,10 @@ class GuardedOutput:
                 events.append(event)
             else:
                 limit = min(end, ends[id(channel)])
-                if limit > start or limit == end:
-                    events += _with_text(event, channel.take(start, limit))
+                if isinstance(event, ProviderData):
+                    events += _take_citations(event, channel) if limit == end else []
+                elif limit > start or limit == end:
+                    events += with_text(event, channel.take(start, limit))
                 if limit < end:
                     self._buffered[0] = _BufferedEvent(event, channel, max(start, limit), end)
                     break
@@ -160,11 +179,13 @@ class GuardedOutput:
         return self._delivered.response()
 
 
-def _with_text(event: Event, text: str) -> list[Event]:
-    """The event with another text; none if all of its text was redacted."""
-    if not isinstance(event, _TEXT_EVENTS) or event.text == text:
-        return [event]
-    return [replace(event, text=text)] if text else []
+def _take_citations(event: ProviderData, channel: Channel) -> list[Event]:
+    """The citations, redacted."""
+    texts, start = [], 0
+    for text in cited_texts(event.value):
+        texts.append(channel.take(start, start + len(text)))
+        start += len(text) + len(SEPARATOR)
+    return [replace(event, value=replace_cited_texts(event.value, iter(texts)))]
 
 
 def read_until_failure(events: Generator[Event], output: GuardedOutput) -> Generator[Event]:

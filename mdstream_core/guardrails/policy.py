@@ -42,7 +42,11 @@ class GuardrailPolicy:
     """Whether the input of a model is checked: user messages and tool results since its last response; with
     `pii="redact"` those of the whole conversation."""
     check_output: bool = True
-    """Whether the output of a model is checked: text, reasoning and refusals."""
+    """Whether the output of a model is checked: text, reasoning and refusals, and what the next two fields name."""
+    check_tool_calls: bool = True
+    """Whether the arguments of tool calls in an output are checked, as the JSON text that the model wrote."""
+    check_citations: bool = True
+    """Whether the texts of citations in an output are checked: titles and quotes, which repeat texts."""
     window_size: int = 200
     """Number of characters of a stream's first window. Text is held back until its window was checked."""
     max_window_size: int = 2000

@@ -9,7 +9,7 @@ from mdstream_core.errors import GuardrailViolation
 from mdstream_core.events import GuardrailResults
 
 #: Where a text comes from, as `GuardrailViolation.location` names it.
-TextLocation = Literal["input", "output", "tool result", "document"]
+TextLocation = Literal["input", "output", "tool call", "citation", "tool result", "document"]
 
 
 def build_violation(violations: Sequence[str], results: GuardrailResults, location: TextLocation) -> GuardrailViolation:

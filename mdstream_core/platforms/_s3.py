@@ -37,6 +37,10 @@ _S3_ERRORS: dict[str, tuple[type[MDStreamError], str]] = {
 }
 
 
+#: Codes of temporary credentials that others may replace.
+_REJECTED_TOKENS = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
+
+
 @dataclass(frozen=True, slots=True)
 class JobResponse:
     """The response to a request of the exchange."""
@@ -68,6 +72,11 @@ def raise_for_s3(response: JobResponse | None, action: str) -> None:
         request_id=response.head.headers.get("x-amz-request-id"),
         raw=response.body[:4000].decode("utf-8", "replace"),
     )
+
+
+def rejects_credentials(response: JobResponse) -> bool:
+    """Whether S3 rejected the credentials, so that new ones may be accepted."""
+    return response.error is None and parse_s3_error(response)[0] in _REJECTED_TOKENS
 
 
 def parse_s3_error(response: JobResponse) -> tuple[str, str]:

@@ -123,16 +123,35 @@ class RawDecoder:
         return [Frame(rest)] if rest else []
 
 
+class PartDecoder:
+    r"""Decoder that returns each payload part as it is. The event stream limits its size.
+
+    >>> PartDecoder().feed(b"a\n")
+    [Frame(data=b'a\n', event='')]
+    """
+
+    is_document = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the part."""
+        return [Frame(data)]
+
+    def finish(self) -> list[Frame]:
+        """Return nothing: parts are complete."""
+        return []
+
+
 class PayloadPartDecoder:
     """Decoder for the event stream, which passes the bytes of its payload parts to another decoder.
 
     Args:
-        inner: Decoder for the container's output.
+        inner: Decoder for the container's output. Unless it is a `PartDecoder`, it receives them in pieces of any size.
     """
 
     def __init__(self, inner: FrameDecoder) -> None:
         self._messages = EventStreamDecoder()
         self._inner = inner
+        self._keeps_parts = isinstance(inner, PartDecoder)
         self._part: Mapping[str, Value] | None = None
 
     @property
@@ -167,15 +186,18 @@ class PayloadPartDecoder:
             if not _is_payload_part(message):
                 _raise_for_message(message)
                 continue
-            for offset in range(0, len(message.payload), CHUNK_SIZE):
-                yield from self._inner.feed(message.payload[offset : offset + CHUNK_SIZE])
+            size = (len(message.payload) or 1) if self._keeps_parts else CHUNK_SIZE
+            for offset in range(0, len(message.payload), size):
+                yield from self._inner.feed(message.payload[offset : offset + size])
         if self._messages.error:
             raise self._messages.error
 
     def _decode_parts(self, parts: list[bytes], frames: list[Frame]) -> None:
-        if parts:
-            frames += self._inner.feed(parts[0] if len(parts) == 1 else b"".join(parts))
-            parts.clear()
+        if not parts:
+            return
+        for data in parts if self._keeps_parts or len(parts) == 1 else (b"".join(parts),):
+            frames += self._inner.feed(data)
+        parts.clear()
 
     def finish(self) -> list[Frame]:
         """Return the container's remaining frames, then raise an error if a message is incomplete."""
@@ -243,4 +265,4 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-__all__ = ["ContainerDecoder", "PayloadPartDecoder", "RawDecoder", "parse_exception_frame"]
+__all__ = ["ContainerDecoder", "PartDecoder", "PayloadPartDecoder", "RawDecoder", "parse_exception_frame"]

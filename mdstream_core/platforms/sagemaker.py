@@ -12,7 +12,7 @@ Sources: the announcement of InvokeEndpointWithResponseStream (2023-08-31), boto
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from mdstream_core._addresses import check_name, check_url
 from mdstream_core.errors import InvalidRequest, MalformedStream, ServiceError
@@ -29,11 +29,17 @@ from mdstream_core.platforms._sagemaker_headers import (
     filter_headers,
     reject_unstreamed,
 )
-from mdstream_core.platforms._sagemaker_payload_parts import ContainerDecoder, PayloadPartDecoder, RawDecoder
+from mdstream_core.platforms._sagemaker_payload_parts import (
+    ContainerDecoder,
+    PartDecoder,
+    PayloadPartDecoder,
+    RawDecoder,
+)
 from mdstream_core.wire import FrameDecoder
 
-#: Maximum size of a request body in bytes (shape `BodyBlob`).
-MAX_REQUEST_BYTES = 6_291_456
+#: Maximum size of a request body in bytes: 25 MB ("Model Hosting FAQs" and "Adapt your own inference container" in the
+#: developer guide). botocore's shape `BodyBlob` still has the earlier limit of 6,291,456, which boto3 does not apply.
+MAX_REQUEST_BYTES = 25 * 1024 * 1024
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
@@ -49,7 +55,8 @@ _RESPONSE_FIELDS = {
 _STREAM_FIELDS = {**_RESPONSE_FIELDS, "ContentType": f"{HEADER_PREFIX}content-type"}
 
 #: A model must respond within 60 s, and the client's timeout should be 70 s (`InvokeEndpoint` in the API reference); a
-#: stream may take 8 minutes ("Real-time inference" in the developer guide), which may pass without data.
+#: stream may take 8 minutes ("Model Hosting FAQs" and "Adapt your own inference container" in the developer guide),
+#: which may pass without data.
 _TIMEOUT = replace(DEFAULT_TIMEOUT, read=70.0, total=330.0)
 _STREAM_TIMEOUT = replace(DEFAULT_TIMEOUT, read=490.0, total=520.0)
 
@@ -74,8 +81,8 @@ class SageMaker:
         prefix_aware_id: Routing hint, for an endpoint with `PREFIX_AWARE` routing.
         accept: Media type of the response, such as `application/jsonlines`. Default: the container's choice.
         content_type: Media type of the request. Default: `application/json`.
-        raw_output: Whether the container's bytes are returned unparsed: the lines of a stream, or the body of a whole
-            response. Default: false.
+        raw_output: Whether the container's bytes are returned unparsed: the lines of a stream, with `"parts"` its
+            payload parts, or the body of a whole response. Default: false.
         async_inference: Queues the requests (`InvokeEndpointAsync`) and reads the output from S3, for long jobs.
 
     Raises:
@@ -114,8 +121,9 @@ class SageMaker:
     """Media type of the response, such as `application/jsonlines`. Default: the container's choice."""
     content_type: str = "application/json"
     """Media type of the request. Default: `application/json`."""
-    raw_output: bool = False
-    """Whether the container's bytes are returned unparsed. Default: false."""
+    raw_output: bool | Literal["parts"] = False
+    """Whether the container's bytes are returned unparsed, with `"parts"` as the payload parts of a stream. Default:
+    false."""
     async_inference: AsyncInference | None = None
     """Queue the requests with `InvokeEndpointAsync` and read the output from S3. Default: real-time inference."""
     base_url: str = field(init=False, default="")
@@ -186,6 +194,8 @@ class SageMaker:
                 "the response is a web page: its content type is text/html (hint: check the endpoint's container)",
                 status=head.status,
             )
+        if is_stream and self.raw_output == "parts":
+            return PayloadPartDecoder(PartDecoder())
         inner = RawDecoder(lines=is_stream) if self.raw_output else ContainerDecoder()
         return PayloadPartDecoder(inner) if is_stream else inner
 

@@ -1,6 +1,8 @@
 """A small Amazon S3 on loopback, for asynchronous inference: objects in one process, with verified signatures."""
 
+import json
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import md5
@@ -28,11 +30,14 @@ class StoredObject:
 
 
 class S3Store:
-    """Objects by their location, such as `s3://bucket/key`. Threads may share it."""
+    """Objects by their location, such as `s3://bucket/key`, and the jobs that wrote them. Threads may share it."""
 
     def __init__(self) -> None:
         #: Seconds until the output or the failure of an asynchronous inference can be read.
         self.job_seconds = 0.0
+        #: Whether the endpoints have an `S3FailurePath`, where failures are written.
+        self.has_failure_path = True
+        self._ended: list[tuple[float, dict[str, Any]]] = []
         self._objects: dict[str, StoredObject] = {}
         self._lock = threading.Lock()
 
@@ -61,11 +66,40 @@ class S3Store:
         with self._lock:
             return sorted(self._objects)
 
+    def add_notification(self, ended_at: float, message: dict[str, Any]) -> None:
+        """Publish a message once its job has ended."""
+        with self._lock:
+            self._ended.append((ended_at, message))
+            del self._ended[:-MAX_OBJECTS]
+
+    def take_notifications(self) -> list[str]:
+        """Return the notifications of jobs that have ended since the last call, as SNS delivers them to a queue."""
+        with self._lock:
+            now = monotonic()
+            taken = [message for ended_at, message in self._ended if ended_at <= now]
+            self._ended = [item for item in self._ended if item[0] > now]
+        return [_wrap_notification(message) for message in taken]
+
     def clear(self) -> None:
-        """Delete all objects, and complete jobs at once again."""
+        """Delete all objects and notifications, and complete jobs at once again."""
         with self._lock:
             self._objects.clear()
-        self.job_seconds = 0.0
+            self._ended.clear()
+        self.job_seconds, self.has_failure_path = 0.0, True
+
+
+def _wrap_notification(message: dict[str, Any]) -> str:
+    """Wrap a message as SNS does for HTTP(S) and SQS ("Parsing Amazon SNS message formats")."""
+    failed = message["invocationStatus"] == "Failed"
+    wrapper = {
+        "Type": "Notification",
+        "MessageId": str(uuid.uuid4()),
+        "TopicArn": f"arn:aws:sns:us-east-1:123456789012:{'error' if failed else 'success'}",
+        "Message": json.dumps(message),
+        "Timestamp": message["eventTime"],
+        "SignatureVersion": "1",
+    }
+    return json.dumps(wrapper)
 
 
 class S3Service:

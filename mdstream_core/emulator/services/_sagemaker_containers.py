@@ -27,9 +27,10 @@ _JSON_LINES = "application/jsonlines"
 _EMBEDDING_SIZE = 256  # dimensions
 _MAX_DIALOGUES = 32
 
-#: Field of the body to vLLM's route, in the order in which vLLM tries them (serve/sagemaker/api_router.py). vLLM tries
-#: the routes of its model's task only, so that an embedding model embeds `messages`; this server has both tasks, and
-#: knows such a request by a field that chat has not.
+#: Field of the body to vLLM's route, in the order in which vLLM tries them (vllm-project/vllm at aa4149d:
+#: entrypoints/serve/sagemaker/api_router.py, and entrypoints/generate/factories.py, which has chat and completions, but
+#: not `/v1/responses`). vLLM tries the routes of its model's task only, so that an embedding model embeds `messages`;
+#: this server has both tasks, and knows such a request by a field that chat has not.
 _VLLM_ROUTES = {
     "encoding_format": "/v1/embeddings",
     "messages": _CHAT,
@@ -40,15 +41,24 @@ _VLLM_ROUTES = {
 }
 
 
+#: Names of the requests that it takes, as its error message lists them.
+_VLLM_REQUESTS = [f"{name}Request" for name in ("ChatCompletion", "Completion", "Embedding", "Score", "Rerank")]
+
+
 async def vllm(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
-    """vLLM, and SGLang for chat."""
+    """vLLM, and SGLang for chat (`/invocations` of sglang/srt/entrypoints/http_server.py takes chat requests only)."""
     route = next((route for name, route in _VLLM_ROUTES.items() if name in request), None)
-    if is_responses_request(request):
-        route = "/v1/responses"
-    if route is None:
-        text = "Cannot find suitable handler for request. Supported types: chat, completions, embeddings, score, rerank"
+    if route is None or is_responses_request(request):
+        text = f"Cannot find suitable handler for request. Expected one of: {_VLLM_REQUESTS}"
         return json_plan(400, {"error": {"message": text, "type": "BadRequestError", "param": None, "code": 400}})
     return await server.handle_request("POST", route, http_request.body)
+
+
+async def with_responses(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
+    """A container of one's own that passes requests of OpenAI's Responses API to vLLM's `/v1/responses`."""
+    if is_responses_request(request):
+        return await server.handle_request("POST", "/v1/responses", http_request.body)
+    return await vllm(server, http_request, request)
 
 
 async def tgi(server: ModelServer, http_request: RecordedRequest, request: Json) -> ResponsePlan:
@@ -165,6 +175,7 @@ async def jumpstart_llama(server: ModelServer, http_request: RecordedRequest, re
 CONTAINERS: Mapping[str, tuple[ContainerFunction, str]] = {
     "emulated": (vllm, ""),
     "sglang": (vllm, "sglang"),
+    "responses": (with_responses, ""),
     "tgi": (tgi, "tgi"),
     "tgi-old": (tgi_old, "tgi"),
     "lmi": (lmi, "vllm"),

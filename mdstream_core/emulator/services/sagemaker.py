@@ -7,6 +7,7 @@ stream of payload parts; faults apply to the container's output inside it.
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from time import monotonic, time
 from typing import Any
 
@@ -24,7 +25,7 @@ from mdstream_core.emulator.services._s3 import PREFIX as S3_PREFIX
 from mdstream_core.emulator.services._s3 import S3Service, S3Store, StoredObject
 from mdstream_core.emulator.services._sagemaker_containers import CONTAINERS
 
-MAX_REQUEST_BYTES = 6_291_456
+MAX_REQUEST_BYTES = 25 * 1024 * 1024  # of the body ("Model Hosting FAQs" in the developer guide)
 ENDPOINT = "emulated"
 REGION = "us-east-1"
 
@@ -117,18 +118,18 @@ class SageMakerService:
         output, failure = f"{_BUCKET}/outputs/{job}.out", f"{_BUCKET}/failures/{job}-error.out"
         plan = await self._invoke(replace(http_request, body=body), name, _INVOKE)
         data = b"".join((await collect_chunks(plan)).body_chunks)
-        fields = dict(plan.headers)
+        content_type = dict(plan.headers).get("content-type", "application/json")
         is_failure = plan.status >= 400
-        stored = StoredObject(
-            data, fields.get("content-type", "application/json"), monotonic() + self.objects.job_seconds
-        )
-        self.objects.put(failure if is_failure else output, stored)
-        return json_plan(
-            202,
-            {"InferenceId": headers.get("inference-id", job)},
-            (f"{_HEADER_PREFIX}outputlocation", output),
-            (f"{_HEADER_PREFIX}failurelocation", failure),
-        )
+        ended_at = monotonic() + self.objects.job_seconds
+        if not is_failure or self.objects.has_failure_path:
+            self.objects.put(failure if is_failure else output, StoredObject(data, content_type, ended_at))
+        headers["inference-id"] = id = headers.get("inference-id", job)
+        outcome = {"outputLocation": output, "contentType": content_type} if not is_failure else None
+        self.objects.add_notification(ended_at, _notification(name, headers, outcome, data))
+        locations = [(f"{_HEADER_PREFIX}outputlocation", output)]
+        if self.objects.has_failure_path:
+            locations.append((f"{_HEADER_PREFIX}failurelocation", failure))
+        return json_plan(202, {"InferenceId": id}, *locations)
 
     async def _invoke(self, http_request: RecordedRequest, name: str, operation: str) -> ResponsePlan:
         container, server = self._containers[name]
@@ -147,6 +148,33 @@ class SageMakerService:
             return replace(plan, envelope=encode_part, framing="chunked")
         plan = await collect_chunks(plan)
         return replace(plan, chunks=(b"".join(plan.body_chunks),), framing="length")
+
+
+def _notification(
+    endpoint_name: str, headers: Mapping[str, str], output: Mapping[str, str] | None, failure: bytes
+) -> dict[str, Any]:
+    """Build what SageMaker publishes at the end of a job ("Check prediction results" in the developer guide)."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    names = {"accept": "accept", "contentType": "content-type", "inputLocation": "inputlocation"}
+    request = {name: headers[header] for name, header in names.items() if header in headers}
+    end: dict[str, Any] = {"responseParameters": output}
+    if output is None:
+        status = _parse_body(failure).get("OriginalStatusCode", 500)
+        kind = "server" if status >= 500 else "client"
+        logs = "See the SageMaker Endpoint logs in your account for more information."
+        end = {"failureReason": f"ClientError: Received {kind} error ({status}) from model. {logs}"}
+    return {
+        "awsRegion": REGION,
+        "eventTime": now,
+        "receivedTime": now,
+        "invocationStatus": "Completed" if output else "Failed",
+        "requestParameters": {"endpointName": endpoint_name, **request},
+        **end,
+        "inferenceId": headers["inference-id"],
+        "eventVersion": "1.0",
+        "eventSource": "aws:sagemaker",
+        "eventName": "InferenceResult",
+    }
 
 
 def _parse_body(body: bytes) -> Any:
