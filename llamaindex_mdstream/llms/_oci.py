@@ -1,24 +1,20 @@
-"""LLM classes, one per platform."""
+"""LLMs of Oracle's services."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from llama_index.core.llms.llm import LLM
-from llama_index.core.llms.loading import RECOGNIZED_LLMS
 from pydantic import Field
 
 import mdstream_core
 from llamaindex_mdstream._aliases import OCIGenerativeAIAliases
 from llamaindex_mdstream._base import MDStreamLLM
-from llamaindex_mdstream._content_handlers import handler_dialect
-from llamaindex_mdstream._modelarts import ModelArtsMixin
 from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._platform_fields import ModelKind
-from llamaindex_mdstream._sagemaker import SageMakerMixin
+from llamaindex_mdstream._registration import register
 from mdstream_core.options import ModelFamily
 
 if TYPE_CHECKING:
-    from mdstream_core import Dialect, OCIGenerativeAI
+    from mdstream_core import OCIGenerativeAI
 
 
 class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
@@ -66,6 +62,8 @@ class OCIDataScience(OCIModelDeploymentMixin, MDStreamLLM):
         >>> response = llm.chat_with_tools([tool], user_msg="What is 2 + 3?")  # doctest: +SKIP
         >>> llm.get_tool_calls_from_response(response)  # doctest: +SKIP
     """
+
+    __module__ = "llamaindex_mdstream.llms"  # where it is imported from, pickled and serialized
 
     model: str = Field(
         default="odsc-llm",
@@ -123,6 +121,8 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
         >>> llm.get_tool_calls_from_response(response)  # doctest: +SKIP
     """
 
+    __module__ = "llamaindex_mdstream.llms"  # where it is imported from, pickled and serialized
+
     family: ModelFamily | None = Field(
         default=None,
         description="Family of the model behind an endpoint OCID or an imported model's name: `cohere`, `google`, "
@@ -172,121 +172,10 @@ class OCIGenAI(OCIGenerativeAIAliases, OCIGenerativeAIMixin, MDStreamLLM):
             )
 
 
-class SageMakerLLM(SageMakerMixin, MDStreamLLM):
-    """LLM for Amazon SageMaker endpoints.
-
-    Field names follow `llama-index-llms-sagemaker-endpoint`. Every field is a constructor argument and has its own
-    description. The API format of the container (vLLM, SGLang, TGI, LMI, JumpStart) is detected from its first
-    response; `dialect` sets it.
-
-    Install:
-        `pip install "mdstream-llm[llamaindex,aws]"`
-
-    Authentication:
-        AWS credentials from the fields, `boto3_session` or `client`, else from botocore's default chain
-        (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `~/.aws`, roles). They are resolved when the first request is sent. The
-        region comes from `region_name`, `AWS_REGION`, `AWS_DEFAULT_REGION` or the profile.
-
-    Streaming errors:
-        A stream that fails raises a subclass of `mdstream_core.MDStreamError` where it is read, such as `StreamFailure`
-        or `StreamInterrupted`. `error.partial_response` holds what was received.
-
-    Raises:
-        ValueError: A field is missing or invalid. The message names the field and shows no other value.
-
-    Example:
-        >>> from llama_index.core.llms import ChatMessage
-        >>> llm = SageMakerLLM(endpoint_name="my-endpoint", region_name="us-east-1")
-        >>> llm.metadata.model_name
-        'my-endpoint'
-
-        Complete a prompt:
-
-        >>> print(llm.complete("The capital of France is").text)  # doctest: +SKIP
-
-        Stream a chat response:
-
-        >>> for response in llm.stream_chat([ChatMessage("Name three rivers.")]):  # doctest: +SKIP
-        ...     print(response.delta, end="", flush=True)
-
-        Call a tool:
-
-        >>> response = llm.chat_with_tools([tool], user_msg="What is 2 + 3?")  # doctest: +SKIP
-        >>> llm.get_tool_calls_from_response(response)  # doctest: +SKIP
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_sagemaker_llm"
-
-    def _resolve_dialect(self, params: dict[str, Any], *, stream: bool) -> "Dialect":
-        if self.content_handler is None:
-            return super()._resolve_dialect(params, stream=stream)
-        resolved: Dialect = handler_dialect(self.content_handler, params, stream=stream)
-        return resolved
-
-    def _reported_model_name(self) -> str:
-        return self.model or self.endpoint_name
-
-
-class ModelArts(ModelArtsMixin, MDStreamLLM):
-    """LLM for Huawei ModelArts real-time services (HTTPS or WebSocket) and ModelArts Studio (MaaS).
-
-    Every field is a constructor argument and has its own description.
-
-    Install:
-        `pip install "mdstream-llm[llamaindex]"`
-
-    Authentication:
-        The credential that is given: `token`; `user`, `password`, `domain`, `project`; `ak`, `sk`; `app_code`;
-        `app_key`, `app_secret`; or `api_key`. Without one: `MDSTREAM_API_KEY`, then an access key from
-        `HUAWEICLOUD_SDK_AK` and `HUAWEICLOUD_SDK_SK` or from `~/.huaweicloud/credentials`, then `MODELARTS_API_KEY` or
-        `MAAS_API_KEY`.
-
-    Streaming errors:
-        A stream that fails raises a subclass of `mdstream_core.MDStreamError` where it is read, such as `StreamFailure`
-        or `StreamInterrupted`. `error.partial_response` holds what was received.
-
-    Raises:
-        ValueError: A field is missing or invalid. The message names the field and shows no other value.
-
-    Example:
-        >>> from llama_index.core.llms import ChatMessage
-        >>> llm = ModelArts(endpoint="https://api.modelarts-maas.com/v1", model="DeepSeek-V3", api_key="...")
-        >>> llm.metadata.model_name
-        'DeepSeek-V3'
-
-        Complete a prompt:
-
-        >>> print(llm.complete("The capital of France is").text)  # doctest: +SKIP
-
-        Stream a chat response:
-
-        >>> for response in llm.stream_chat([ChatMessage("Name three rivers.")]):  # doctest: +SKIP
-        ...     print(response.delta, end="", flush=True)
-
-        Call a tool:
-
-        >>> response = llm.chat_with_tools([tool], user_msg="What is 2 + 3?")  # doctest: +SKIP
-        >>> llm.get_tool_calls_from_response(response)  # doctest: +SKIP
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_modelarts_llm"
-
-
 def _has_image(params: dict[str, Any]) -> bool:
     """Return whether a message of the request contains an image."""
     contents = [message.get("content") for message in params["messages"]]
     return any(part.get("type") == "image_url" for content in contents if isinstance(content, list) for part in content)
 
 
-def _register(*classes: type[LLM]) -> None:
-    """Make the classes known to `llama_index.core.llms.loading.load_llm`."""
-    RECOGNIZED_LLMS.update({cls.class_name(): cls for cls in classes})
-
-
-_register(OCIDataScience, OCIGenAI, SageMakerLLM, ModelArts)
+register(OCIDataScience, OCIGenAI)
