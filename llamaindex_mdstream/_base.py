@@ -16,18 +16,23 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
 import mdstream_core
-from llamaindex_mdstream import _requests, _streams, _tools
+from llamaindex_mdstream import _requests, _streams
 from llamaindex_mdstream._callbacks import observe_chat, observe_completion
-from llamaindex_mdstream._messages import openai_messages
-from llamaindex_mdstream._output_items import items_to_send
 from llamaindex_mdstream._platform_fields import ModelKind
-from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
+from mdstream_core._lazy import LazyModule
 
 if TYPE_CHECKING:
+    from llamaindex_mdstream import _messages, _output_items, _responses, _tools
+    from llamaindex_mdstream._responses import ResponseBuilder
     from mdstream_core import Call, Dialect
+else:
+    _messages = LazyModule("llamaindex_mdstream._messages")
+    _output_items = LazyModule("llamaindex_mdstream._output_items")
+    _responses = LazyModule("llamaindex_mdstream._responses")
+    _tools = LazyModule("llamaindex_mdstream._tools")
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -149,11 +154,13 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     ) -> "tuple[Call, ResponseBuilder[ChatResponse]]":
         if self.is_chat_model:
             find_items = self._find_items if self._uses_responses_api else None
-            inputs: dict[str, Any] = {"messages": openai_messages(messages, reasoning=True, find_items=find_items)}
+            inputs: dict[str, Any] = {
+                "messages": _messages.openai_messages(messages, reasoning=True, find_items=find_items)
+            }
         else:
             inputs = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         params = self._build_params(inputs, options)
-        builder = ChatResponseBuilder(
+        builder = _responses.ChatResponseBuilder(
             params.get("model") or self._reported_model_name(), parallel=_requests.is_parallel(params, options)
         )
         return self._create_call(params, options, stream=stream), builder
@@ -164,7 +171,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
 
     def _find_items(self, message: ChatMessage) -> list[dict[str, Any]]:
         """Return the output items of a message that are sent back."""
-        return items_to_send(message, reasoning=self.send_reasoning != "never")
+        return _output_items.items_to_send(message, reasoning=self.send_reasoning != "never")
 
     def _completion_call(
         self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
@@ -173,7 +180,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             prompt = self.completion_to_prompt(prompt)
         chat = {"messages": [{"role": "user", "content": prompt}]}
         params = self._build_params(chat if self.is_chat_model else {"prompt": prompt}, options)
-        return self._create_call(params, options, stream=stream), CompletionResponseBuilder(
+        return self._create_call(params, options, stream=stream), _responses.CompletionResponseBuilder(
             params.get("model") or self._reported_model_name()
         )
 
@@ -218,18 +225,18 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         rules = self._get_service().reasoning_rules
         return mdstream_core.ReasoningHistory(resolved_dialect, self.send_reasoning, rules)
 
-    def _complete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
+    def _complete(self, call: "Call", builder: "ResponseBuilder[R]") -> R:
         with _streams.attach_partial_response(builder):
             return builder.complete_response(self._get_service().client.complete(call))
 
-    async def _acomplete(self, call: "Call", builder: ResponseBuilder[R]) -> R:
+    async def _acomplete(self, call: "Call", builder: "ResponseBuilder[R]") -> R:
         with _streams.attach_partial_response(builder):
             return builder.complete_response(await self._get_service().async_client.complete(call))
 
-    def _stream(self, call: "Call", builder: ResponseBuilder[R]) -> Generator[R]:
+    def _stream(self, call: "Call", builder: "ResponseBuilder[R]") -> Generator[R]:
         return _streams.stream_responses(self._get_service().client.stream(call), builder)
 
-    async def _astream(self, call: "Call", builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
+    async def _astream(self, call: "Call", builder: "ResponseBuilder[R]") -> AsyncGenerator[R]:
         return await _streams.astream_responses(self._get_service().async_client.stream(call), builder)
 
     def _prepare_chat_with_tools(  # noqa: PLR0917  # LlamaIndex's signature

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio import to_thread
 from pydantic import (
     ConfigDict,
     Field,
@@ -186,6 +185,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     async def _prepare_service(self) -> None:
         """Build the service in a thread if building it blocks for long."""
         if self.connects_in_thread and not self._services:
+            from anyio import to_thread  # noqa: PLC0415  # imported only where it is needed
+
             await to_thread.run_sync(self._get_service, abandon_on_cancel=True)
 
     @property
