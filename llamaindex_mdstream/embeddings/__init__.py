@@ -7,7 +7,8 @@ from mdstream_core._lazy import lazy_exports
 if TYPE_CHECKING:
     from llamaindex_mdstream.embeddings._base import MDStreamEmbedding
     from llamaindex_mdstream.embeddings._modelarts import ModelArtsEmbedding
-    from llamaindex_mdstream.embeddings._oci import OCIDataScienceEmbedding, OCIGenAIEmbeddings
+    from llamaindex_mdstream.embeddings._oci_genai import OCIGenAIEmbeddings
+    from llamaindex_mdstream.embeddings._oci_model_deployment import OCIDataScienceEmbedding
     from llamaindex_mdstream.embeddings._sagemaker import SageMakerEmbedding
 
 __all__ = [
@@ -21,8 +22,8 @@ __all__ = [
 _MODULES = {
     "MDStreamEmbedding": "_base",
     "ModelArtsEmbedding": "_modelarts",
-    "OCIDataScienceEmbedding": "_oci",
-    "OCIGenAIEmbeddings": "_oci",
+    "OCIDataScienceEmbedding": "_oci_model_deployment",
+    "OCIGenAIEmbeddings": "_oci_genai",
     "SageMakerEmbedding": "_sagemaker",
 }
 

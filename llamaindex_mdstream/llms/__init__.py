@@ -6,15 +6,16 @@ from mdstream_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from llamaindex_mdstream.llms._modelarts import ModelArts
-    from llamaindex_mdstream.llms._oci import OCIDataScience, OCIGenAI
+    from llamaindex_mdstream.llms._oci_genai import OCIGenAI
+    from llamaindex_mdstream.llms._oci_model_deployment import OCIDataScience
     from llamaindex_mdstream.llms._sagemaker import SageMakerLLM
 
 __all__ = ["ModelArts", "OCIDataScience", "OCIGenAI", "SageMakerLLM"]
 
 _MODULES = {
     "ModelArts": "_modelarts",
-    "OCIDataScience": "_oci",
-    "OCIGenAI": "_oci",
+    "OCIDataScience": "_oci_model_deployment",
+    "OCIGenAI": "_oci_genai",
     "SageMakerLLM": "_sagemaker",
 }
 

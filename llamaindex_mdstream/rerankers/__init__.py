@@ -7,7 +7,8 @@ from mdstream_core._lazy import lazy_exports
 if TYPE_CHECKING:
     from llamaindex_mdstream.rerankers._base import MDStreamRerank
     from llamaindex_mdstream.rerankers._modelarts import ModelArtsRerank
-    from llamaindex_mdstream.rerankers._oci import OCIDataScienceRerank, OCIGenAIRerank
+    from llamaindex_mdstream.rerankers._oci_genai import OCIGenAIRerank
+    from llamaindex_mdstream.rerankers._oci_model_deployment import OCIDataScienceRerank
     from llamaindex_mdstream.rerankers._sagemaker import SageMakerRerank
 
 __all__ = ["MDStreamRerank", "ModelArtsRerank", "OCIDataScienceRerank", "OCIGenAIRerank", "SageMakerRerank"]
@@ -15,8 +16,8 @@ __all__ = ["MDStreamRerank", "ModelArtsRerank", "OCIDataScienceRerank", "OCIGenA
 _MODULES = {
     "MDStreamRerank": "_base",
     "ModelArtsRerank": "_modelarts",
-    "OCIDataScienceRerank": "_oci",
-    "OCIGenAIRerank": "_oci",
+    "OCIDataScienceRerank": "_oci_model_deployment",
+    "OCIGenAIRerank": "_oci_genai",
     "SageMakerRerank": "_sagemaker",
 }
 
