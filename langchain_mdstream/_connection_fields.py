@@ -14,7 +14,6 @@ from langchain_mdstream._errors import map_errors
 from langchain_mdstream._rate_limiter import FrameworkRateLimiter
 from mdstream_core._fork import Lock
 from mdstream_core.auth import Signer
-from mdstream_core.hooks import Hook
 from mdstream_core.http import (
     HIDDEN,
     SecretHeaders,
@@ -26,7 +25,7 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, OCIAuth, RateLimitOption, list_changed_fields
+from mdstream_core.options import AsyncHTTPClient, HookOption, HTTPClient, OCIAuth, RateLimitOption, list_changed_fields
 
 if TYPE_CHECKING:
     from mdstream_core import Call, Dialect, Platform, Retry, Service
@@ -117,7 +116,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True, repr=False)
     """Rate limiter of LangChain, which each HTTP request acquires, retries included. `rate_limit` can do more."""
 
-    hooks: tuple[Hook, ...] = Field(default=(), exclude=True, repr=False)
+    hooks: tuple[HookOption, ...] = Field(default=(), exclude=True, repr=False)
     """Hooks that are called for the events of each request: attempts, retries, the first event, the end. See
     `mdstream_core.hooks`."""
 

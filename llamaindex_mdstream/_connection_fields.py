@@ -19,7 +19,6 @@ from llamaindex_mdstream._platform_fields import PlatformFields
 from llamaindex_mdstream._rate_limiter import FrameworkRateLimiter
 from llamaindex_mdstream._service_cache import ServiceCache, ServiceKey
 from mdstream_core.auth import Signer
-from mdstream_core.hooks import Hook
 from mdstream_core.http import (
     HIDDEN,
     SecretHeaders,
@@ -31,7 +30,7 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, RateLimitOption, list_changed_fields
+from mdstream_core.options import AsyncHTTPClient, HookOption, HTTPClient, RateLimitOption, list_changed_fields
 
 if TYPE_CHECKING:
     from mdstream_core import Service
@@ -110,7 +109,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         description="Rate limiter of LlamaIndex, which each HTTP request acquires, retries included. `rate_limit` "
         "can do more.",
     )
-    hooks: tuple[Hook, ...] = Field(
+    hooks: tuple[HookOption, ...] = Field(
         default=(),
         exclude=True,
         repr=False,

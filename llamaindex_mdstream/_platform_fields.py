@@ -81,11 +81,11 @@ class PlatformFields(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Build the validators of models at once, and none of their bases: that is a third of the time of an import."""
         super().__pydantic_init_subclass__(**kwargs)
-        mixins = (
+        mixins = [
             base for base in cls.__mro__ if base.__module__ in _MIXIN_MODULES and issubclass(base, PlatformFields)
-        )
+        ]
         cls._address_fields = tuple({name: None for mixin in mixins for name in mixin.model_fields})
-        if issubclass(cls, BaseComponent) and cls._build_platform is not PlatformFields._build_platform:
+        if issubclass(cls, BaseComponent) and mixins != [PlatformFields]:  # of LlamaIndex, and of a platform
             cls.model_rebuild(raise_errors=False)
 
     @model_validator(mode="before")

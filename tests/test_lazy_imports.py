@@ -68,6 +68,9 @@ UNNEEDED = {
         "mdstream_core.transport",
         "mdstream_core.auth.aws",
         "mdstream_core.auth.huawei",
+        "mdstream_core.hooks",
+        "langchain_mdstream._header_binding",
+        "langchain_mdstream._oci_genai",
         "langchain_mdstream._sagemaker",
         "langchain_mdstream._modelarts",
         "langchain_mdstream._structured",
@@ -80,8 +83,16 @@ UNNEEDED = {
         "mdstream_core.transport",
         "llamaindex_mdstream.embeddings",
         "llamaindex_mdstream.rerankers",
+        "anyio",
+        "mdstream_core.events",
+        "mdstream_core.hooks",
+        "llamaindex_mdstream._oci_genai",
         "llamaindex_mdstream._sagemaker",
         "llamaindex_mdstream._modelarts",
+        "llamaindex_mdstream._messages",
+        "llamaindex_mdstream._responses",
+        "llamaindex_mdstream._structured_methods",
+        "llamaindex_mdstream._tools",
     ),
     "import mdstream_core": ("mdstream_core.errors", "httpx", "pydantic"),
 }
@@ -93,6 +104,37 @@ def test_an_import_needs_no_other_modules(statement: str, modules: tuple[str, ..
     loaded = f"import sys; {statement}; print([name for name in {modules!r} if name in sys.modules])"
 
     assert "[]" == run(loaded)
+
+
+#: A model and its base class, by package.
+MODELS = {
+    "langchain_mdstream": ("chat_models", "ChatOCIModelDeployment", "_chat_model", "ChatModel"),
+    "llamaindex_mdstream": ("llms", "OCIDataScience", "_base", "MDStreamLLM"),
+}
+
+
+@pytest.mark.parametrize("package", MODELS)
+def test_validators_are_built_for_models_and_not_for_their_bases(package: str) -> None:
+    """A base gets one when it is first used. This is in a fresh interpreter, because other tests may use one."""
+    module, name, base_module, base = MODELS[package]
+    code = (
+        f"from {package}.{module} import {name}\n"
+        f"from {package}.{base_module} import {base}\n"
+        f"print({name}.__pydantic_complete__, {base}.__pydantic_complete__, {base}.model_rebuild())"
+    )
+
+    assert "True False True" == run(code)
+
+
+@pytest.mark.parametrize("package", ["langchain_mdstream", "llamaindex_mdstream"])
+def test_the_validators_of_every_exported_model_are_built(package: str) -> None:
+    """Otherwise the first object would build them, on several threads at once in an app."""
+    module = import_module(package)
+    models = [cls for cls in (getattr(module, name) for name in module.__all__) if hasattr(cls, "model_fields")]
+    bases = {cls for cls in models if cls.__name__.startswith("MDStream")}
+
+    assert [] == [cls for cls in models if cls not in bases and not cls.__pydantic_complete__]
+    assert len(models) > 10
 
 
 #: LlamaIndex's function for saved objects of each kind, and a class name in a saved object.
