@@ -7,13 +7,20 @@ The model alone reads the values.
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from langchain_core.runnables import RunnableBinding, RunnableConfig
+from langchain_core.runnables import RunnableConfig
 
 from langchain_mdstream._call_arguments import reject_connection_options
 from langchain_mdstream._errors import InvalidRequest
+from mdstream_core._lazy import LazyModule
 from mdstream_core.http import SecretHeaders
+
+if TYPE_CHECKING:
+    from langchain_mdstream import _header_binding
+    from langchain_mdstream._header_binding import HidingBinding
+else:
+    _header_binding = LazyModule("langchain_mdstream._header_binding")
 
 T = TypeVar("T", bound=type)
 
@@ -75,24 +82,13 @@ def _wrap_async(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class HidingBinding(RunnableBinding[Any, Any]):  # type: ignore[no-redef]  # it has a field `kwargs`
-    """Binding that wraps headers in further bindings too. It is serialized as LangChain's own class."""
-
-    @classmethod
-    def lc_id(cls) -> list[str]:
-        """Return the id of LangChain's class, which loads it."""
-        return [*cls.get_lc_namespace(), "RunnableBinding"]
-
-    def bind(self, **kwargs: Any) -> "HidingBinding":
-        """Bind more arguments."""
-        return cast(HidingBinding, super().bind(**hide_headers(kwargs)))
-
-
-def bind(self: Any, /, **kwargs: Any) -> HidingBinding:
+def bind(self: Any, /, **kwargs: Any) -> "HidingBinding":
     """Bind arguments of calls as LangChain's method does; the values of `extra_headers` are hidden."""
-    return HidingBinding(bound=self, kwargs=hide_headers(kwargs), config={})
+    return _header_binding.HidingBinding(bound=self, kwargs=hide_headers(kwargs), config={})
 
 
-def with_config(self: Any, config: RunnableConfig | None = None, **kwargs: Any) -> HidingBinding:
+def with_config(self: Any, config: RunnableConfig | None = None, **kwargs: Any) -> "HidingBinding":
     """Bind a configuration as LangChain's method does."""
-    return HidingBinding(bound=self, kwargs={}, config=cast(RunnableConfig, {**(config or {}), **kwargs}))
+    return _header_binding.HidingBinding(
+        bound=self, kwargs={}, config=cast(RunnableConfig, {**(config or {}), **kwargs})
+    )

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from langchain_mdstream._embedding_model import EmbeddingModel
 from langchain_mdstream._modelarts import ModelArtsMixin
-from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._oci_genai import OCIGenerativeAIMixin
+from langchain_mdstream._oci_model_deployment import OCIModelDeploymentMixin
 from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect
 

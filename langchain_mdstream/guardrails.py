@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import GuardrailViolation, map_errors
-from langchain_mdstream._oci import OCIGenerativeAIMixin
+from langchain_mdstream._oci_genai import OCIGenerativeAIMixin
 from langchain_mdstream._serialization import LangChainSerialization
 from mdstream_core import GuardrailResults, Guardrails
 from mdstream_core.guardrails import (

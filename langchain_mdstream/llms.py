@@ -19,7 +19,8 @@ from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._modelarts import ModelArtsMixin
-from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._oci_genai import OCIGenerativeAIMixin
+from langchain_mdstream._oci_model_deployment import OCIModelDeploymentMixin
 from langchain_mdstream._responses import token_usage
 from langchain_mdstream._rows import CompletionRows
 from langchain_mdstream._sagemaker import SageMakerMixin

@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._modelarts import ModelArtsMixin
-from langchain_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
+from langchain_mdstream._oci_genai import OCIGenerativeAIMixin
+from langchain_mdstream._oci_model_deployment import OCIModelDeploymentMixin
 from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, rerank_dialect
 from mdstream_core.options import RerankDialect

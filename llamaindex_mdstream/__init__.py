@@ -19,8 +19,7 @@ if find_spec("llama_index") is None or find_spec("llama_index.core") is None:
 
 from llamaindex_mdstream._base import MDStreamLLM
 from llamaindex_mdstream._errors import RequestNotSent, StructuredOutputError
-from llamaindex_mdstream._registration import register_embeddings
-from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
+from llamaindex_mdstream._registration import register_lazily
 
 if TYPE_CHECKING:
     from llamaindex_mdstream.embeddings import (
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         SageMakerEmbedding,
     )
     from llamaindex_mdstream.guardrails import OCIGuardrails
+    from llamaindex_mdstream.llms import ModelArts, OCIDataScience, OCIGenAI, SageMakerLLM
     from llamaindex_mdstream.rerankers import (
         MDStreamRerank,
         ModelArtsRerank,
@@ -62,8 +62,8 @@ __all__ = [
     "StructuredOutputError",
 ]
 
-#: Classes that are imported when they are first used, by module. The LLMs are imported at once: LlamaIndex loads saved
-#: ones from a table of classes, and almost every program has one.
+#: Names by module. A module is imported when one of its names is first used, as building pydantic's models takes
+#: most of the time of an import.
 _CLASSES = {
     "embeddings": (
         "MDStreamEmbedding",
@@ -73,6 +73,7 @@ _CLASSES = {
         "SageMakerEmbedding",
     ),
     "guardrails": ("OCIGuardrails",),
+    "llms": ("ModelArts", "OCIDataScience", "OCIGenAI", "SageMakerLLM"),
     "rerankers": (
         "MDStreamRerank",
         "ModelArtsRerank",
@@ -81,10 +82,10 @@ _CLASSES = {
         "SageMakerRerank",
     ),
     "_rate_limit": ("RateLimit",),
-    "": ("batch", "embeddings", "guardrails", "rerankers"),  # modules
+    "": ("batch", "embeddings", "guardrails", "llms", "rerankers"),  # modules
 }
 
-register_embeddings()
+register_lazily()
 
 if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__, __dir__ = lazy_exports(

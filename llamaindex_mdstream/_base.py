@@ -16,19 +16,24 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools.types import BaseTool
 
 import mdstream_core
-from llamaindex_mdstream import _requests, _streams, _tools
+from llamaindex_mdstream import _requests, _streams
 from llamaindex_mdstream._callbacks import observe_chat, observe_completion
-from llamaindex_mdstream._messages import openai_messages
-from llamaindex_mdstream._output_items import items_to_send
 from llamaindex_mdstream._platform_fields import ModelKind
-from llamaindex_mdstream._responses import ChatResponseBuilder, CompletionResponseBuilder, ResponseBuilder
 from llamaindex_mdstream._responses_fields import RESPONSES_DIALECT, RESPONSES_PARAMETERS, split_at_last_response
 from llamaindex_mdstream._rows import GenerationRows
 from llamaindex_mdstream._server_parameters import CHAT_PARAMETERS, SAMPLING_PARAMETERS
 from llamaindex_mdstream._structured import StructuredOutput
+from mdstream_core._lazy import LazyModule
 
 if TYPE_CHECKING:
+    from llamaindex_mdstream import _messages, _output_items, _responses, _tools
+    from llamaindex_mdstream._responses import ResponseBuilder
     from mdstream_core import Call, Dialect, Service
+else:
+    _messages = LazyModule("llamaindex_mdstream._messages")
+    _output_items = LazyModule("llamaindex_mdstream._output_items")
+    _responses = LazyModule("llamaindex_mdstream._responses")
+    _tools = LazyModule("llamaindex_mdstream._tools")
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 
@@ -156,7 +161,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
         else:
             inputs = {"prompt": self.messages_to_prompt(messages)}  # type: ignore[misc]  # a validator sets it
         params = self._build_params(inputs, options)
-        builder = ChatResponseBuilder(
+        builder = _responses.ChatResponseBuilder(
             params.get("model") or self._reported_model_name(), parallel=_requests.is_parallel(params, options)
         )
         return *self._create_call(params, options, stream=stream), builder
@@ -168,16 +173,16 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     def _chat_inputs(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs of a chat; for OpenAI's Responses API with the items of earlier responses, or their id."""
         if not self._uses_responses_api:
-            return {"messages": openai_messages(messages, reasoning=True)}
+            return {"messages": _messages.openai_messages(messages, reasoning=True)}
         known: dict[str, Any] = {}
         if self.use_previous_response_id and "previous_response_id" not in {**self.additional_kwargs, **options}:
             messages, id = split_at_last_response(messages)
             known = {"previous_response_id": id} if id else {}
-        return {"messages": openai_messages(messages, reasoning=True, find_items=self._find_items), **known}
+        return {"messages": _messages.openai_messages(messages, reasoning=True, find_items=self._find_items), **known}
 
     def _find_items(self, message: ChatMessage) -> list[dict[str, Any]]:
         """Return the output items of a message that are sent back."""
-        return items_to_send(message, reasoning=self.send_reasoning != "never")
+        return _output_items.items_to_send(message, reasoning=self.send_reasoning != "never")
 
     def _completion_call(
         self, prompt: str, formatted: bool, options: dict[str, Any], *, stream: bool
@@ -186,7 +191,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             prompt = self.completion_to_prompt(prompt)
         chat = {"messages": [{"role": "user", "content": prompt}]}
         params = self._build_params(chat if self.is_chat_model else {"prompt": prompt}, options)
-        builder = CompletionResponseBuilder(params.get("model") or self._reported_model_name())
+        builder = _responses.CompletionResponseBuilder(params.get("model") or self._reported_model_name())
         return *self._create_call(params, options, stream=stream), builder
 
     def _build_params(self, inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -235,18 +240,18 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
             return dialect
         return mdstream_core.ReasoningHistory(dialect, self.send_reasoning, service.reasoning_rules)
 
-    def _complete(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> R:
+    def _complete(self, service: "Service", call: "Call", builder: "ResponseBuilder[R]") -> R:
         with _streams.attach_partial_response(builder):
             return builder.complete_response(service.client.complete(call))
 
-    async def _acomplete(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> R:
+    async def _acomplete(self, service: "Service", call: "Call", builder: "ResponseBuilder[R]") -> R:
         with _streams.attach_partial_response(builder):
             return builder.complete_response(await service.async_client.complete(call))
 
-    def _stream(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> Generator[R]:
+    def _stream(self, service: "Service", call: "Call", builder: "ResponseBuilder[R]") -> Generator[R]:
         return _streams.stream_responses(service.client.stream(call), builder)
 
-    async def _astream(self, service: "Service", call: "Call", builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
+    async def _astream(self, service: "Service", call: "Call", builder: "ResponseBuilder[R]") -> AsyncGenerator[R]:
         return await _streams.astream_responses(service.async_client.stream(call), builder)
 
     def _prepare_chat_with_tools(  # noqa: PLR0917  # LlamaIndex's signature

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio import to_thread
 from pydantic import (
     ConfigDict,
     Field,
@@ -20,7 +19,6 @@ from llamaindex_mdstream._platform_fields import PlatformFields
 from llamaindex_mdstream._rate_limiter import FrameworkRateLimiter
 from llamaindex_mdstream._service_cache import ServiceCache, ServiceKey
 from mdstream_core.auth import Signer
-from mdstream_core.hooks import Hook
 from mdstream_core.http import (
     HIDDEN,
     SecretHeaders,
@@ -32,7 +30,7 @@ from mdstream_core.http import (
     sendable_headers,
     without_inputs,
 )
-from mdstream_core.options import AsyncHTTPClient, HTTPClient, RateLimitOption, list_changed_fields
+from mdstream_core.options import AsyncHTTPClient, HookOption, HTTPClient, RateLimitOption, list_changed_fields
 
 if TYPE_CHECKING:
     from mdstream_core import Service
@@ -111,7 +109,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
         description="Rate limiter of LlamaIndex, which each HTTP request acquires, retries included. `rate_limit` "
         "can do more.",
     )
-    hooks: tuple[Hook, ...] = Field(
+    hooks: tuple[HookOption, ...] = Field(
         default=(),
         exclude=True,
         repr=False,
@@ -186,6 +184,8 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
     async def _prepare_service(self) -> None:
         """Build the service in a thread if building it blocks for long."""
         if self.connects_in_thread and not self._services:
+            from anyio import to_thread  # noqa: PLC0415  # imported only where it is needed
+
             await to_thread.run_sync(self._get_service, abandon_on_cancel=True)
 
     @property

@@ -1,6 +1,9 @@
 """LlamaIndex' rate limiters, as the core uses them: acquired for each HTTP request."""
 
-from llama_index.core.rate_limiter import BaseRateLimiter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llama_index.core.rate_limiter import BaseRateLimiter
 
 
 class FrameworkRateLimiter:
@@ -10,7 +13,7 @@ class FrameworkRateLimiter:
         limiter: The rate limiter, such as a `TokenBucketRateLimiter`.
     """
 
-    def __init__(self, limiter: BaseRateLimiter) -> None:
+    def __init__(self, limiter: "BaseRateLimiter") -> None:
         self._limiter = limiter
 
     def acquire(self) -> None:

@@ -3,11 +3,17 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llamaindex_mdstream import _structured_methods, _tools
 from llamaindex_mdstream._errors import map_value_errors
+from mdstream_core._lazy import LazyModule
 from mdstream_core.http import SecretHeaders
+
+if TYPE_CHECKING:
+    from llamaindex_mdstream import _structured_methods, _tools
+else:
+    _structured_methods = LazyModule("llamaindex_mdstream._structured_methods")
+    _tools = LazyModule("llamaindex_mdstream._tools")
 
 T = TypeVar("T", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,14 +9,16 @@ from llama_index.core.prompts import ChatPromptTemplate
 from pydantic import BaseModel
 
 from llamaindex_mdstream._errors import RequestNotSent, StructuredOutputError
-from llamaindex_mdstream._messages import openai_messages
-from llamaindex_mdstream._structured_methods import JSONSchemaMethod, StructuredOutputMethod
 from mdstream_core._lazy import LazyModule
 
 if TYPE_CHECKING:
+    from llamaindex_mdstream import _messages, _structured_methods
+    from llamaindex_mdstream._structured_methods import StructuredOutputMethod
     from mdstream_core import batch
     from mdstream_core.batch import GenerateRow, RowCollector
 else:
+    _messages = LazyModule("llamaindex_mdstream._messages")
+    _structured_methods = LazyModule("llamaindex_mdstream._structured_methods")
     batch = LazyModule("mdstream_core.batch")
 
 Value = str | Sequence[Mapping[str, Any]]
@@ -85,10 +87,10 @@ class EmbeddingRows:
         )
 
 
-def _structured_method(llm: Any, schema: Any) -> StructuredOutputMethod:
+def _structured_method(llm: Any, schema: Any) -> "StructuredOutputMethod":
     """Return the method for a schema. Raises `ValueError` if the model has none."""
     if isinstance(schema, Mapping):
-        return JSONSchemaMethod(llm, dict[str, Any], schema)
+        return _structured_methods.JSONSchemaMethod(llm, dict[str, Any], schema)
     method: StructuredOutputMethod | None = llm._method(schema)
     if method is None:
         raise ValueError(
@@ -113,7 +115,7 @@ def _text(response: Any) -> str:
     return (response.message.content if isinstance(response, ChatResponse) else response.text) or ""
 
 
-def _parse(method: StructuredOutputMethod, response: Any) -> Any:
+def _parse(method: "StructuredOutputMethod", response: Any) -> Any:
     """Parse structured output to plain JSON values. Raises `RowError` if it is invalid."""
     try:
         output = method.parse_response(response)
@@ -131,7 +133,7 @@ def _to_messages(value: Value, system: str | None) -> list[ChatMessage]:
         return [*start, ChatMessage(value)]
     try:
         messages = [_to_message(message) for message in value]
-        openai_messages(messages)
+        _messages.openai_messages(messages)
     except (TypeError, ValueError) as error:
         raise batch.RowError(f"the messages of the row are invalid: {error}", code="InvalidValue") from error
     return [*start, *messages]

@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, closing, contextmanager
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
-from llamaindex_mdstream._responses import ResponseBuilder
-from mdstream_core import Event, MDStreamError
+from mdstream_core import MDStreamError
+
+if TYPE_CHECKING:
+    from llamaindex_mdstream._responses import ResponseBuilder
+    from mdstream_core import Event
 
 R = TypeVar("R", ChatResponse, CompletionResponse)
 T = TypeVar("T")
 
 
 @contextmanager
-def attach_partial_response(builder: ResponseBuilder[R]) -> Iterator[None]:
+def attach_partial_response(builder: "ResponseBuilder[R]") -> Iterator[None]:
     """Attach the partial response to an error, as `partial_response`."""
     try:
         yield
@@ -24,12 +27,12 @@ def attach_partial_response(builder: ResponseBuilder[R]) -> Iterator[None]:
         raise
 
 
-def stream_responses(events: Generator[Event], builder: ResponseBuilder[R]) -> Generator[R]:
+def stream_responses(events: "Generator[Event]", builder: "ResponseBuilder[R]") -> Generator[R]:
     """Return the responses of a stream once its first event was received. Errors before it are raised here."""
     return start_generator(_responses(events, builder))
 
 
-async def astream_responses(events: AsyncGenerator[Event], builder: ResponseBuilder[R]) -> AsyncGenerator[R]:
+async def astream_responses(events: "AsyncGenerator[Event]", builder: "ResponseBuilder[R]") -> AsyncGenerator[R]:
     """Async variant of `stream_responses`."""
     return await astart_generator(_aresponses(events, builder))
 
@@ -46,7 +49,7 @@ async def astart_generator(stream: AsyncGenerator[T | None]) -> AsyncGenerator[T
     return cast(AsyncGenerator[T], stream)
 
 
-def _responses(events: Generator[Event], builder: ResponseBuilder[R]) -> Generator[R | None]:
+def _responses(events: "Generator[Event]", builder: "ResponseBuilder[R]") -> Generator[R | None]:
     with attach_partial_response(builder), closing(events):
         first = builder.add_event(next(events))
         yield None
@@ -58,7 +61,7 @@ def _responses(events: Generator[Event], builder: ResponseBuilder[R]) -> Generat
         yield builder.final_response()
 
 
-async def _aresponses(events: AsyncGenerator[Event], builder: ResponseBuilder[R]) -> AsyncGenerator[R | None]:
+async def _aresponses(events: "AsyncGenerator[Event]", builder: "ResponseBuilder[R]") -> AsyncGenerator[R | None]:
     with attach_partial_response(builder):
         async with aclosing(events):
             first = builder.add_event(await anext(events))

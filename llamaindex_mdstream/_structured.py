@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import aclosing, closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 
-from llamaindex_mdstream import _structured_methods as methods
 from llamaindex_mdstream._errors import map_value_errors
 from llamaindex_mdstream._generation_fields import GenerationFields
+from mdstream_core._lazy import LazyModule
+
+if TYPE_CHECKING:
+    from llamaindex_mdstream import _structured_methods as methods
+else:
+    methods = LazyModule("llamaindex_mdstream._structured_methods")
 
 Arguments = dict[str, Any] | None
 
@@ -78,7 +83,7 @@ class StructuredOutput(GenerationFields):
                 return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         return self._astream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
-    def _method(self, output_cls: type[Any]) -> methods.StructuredOutputMethod | None:
+    def _method(self, output_cls: type[Any]) -> "methods.StructuredOutputMethod | None":
         """The method that the fields select; `None` for modes of other models, which LlamaIndex's programs handle."""
         calls = self.metadata.is_function_calling_model
         mode = self.pydantic_program_mode
@@ -90,7 +95,7 @@ class StructuredOutput(GenerationFields):
             return methods.ToolMethod(self, output_cls)
         return methods.TextMethod(self, output_cls) if mode == PydanticProgramMode.LLM else None
 
-    def _stream_objects(self, method: methods.StructuredOutputMethod, request: dict[str, Any]) -> Generator[Any]:
+    def _stream_objects(self, method: "methods.StructuredOutputMethod", request: dict[str, Any]) -> Generator[Any]:
         so_far = None
         send = self.stream_chat if method.is_chat else self.stream_complete
         with closing(send(**request)) as stream:
@@ -99,7 +104,7 @@ class StructuredOutput(GenerationFields):
                 yield so_far
 
     async def _astream_objects(
-        self, method: methods.StructuredOutputMethod, request: dict[str, Any]
+        self, method: "methods.StructuredOutputMethod", request: dict[str, Any]
     ) -> AsyncGenerator[Any]:
         so_far = None
         send = self.astream_chat if method.is_chat else self.astream_complete

@@ -8,7 +8,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field, model_validator
 
 from llamaindex_mdstream._connection_fields import ConnectionFields
-from llamaindex_mdstream._oci import OCIGenerativeAIMixin
+from llamaindex_mdstream._oci_genai import OCIGenerativeAIMixin
 from mdstream_core import GuardrailResults, Guardrails, GuardrailViolation, Timeout
 from mdstream_core.guardrails import GuardrailFields, PIIAction, TextLocation
 

@@ -9,10 +9,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdstream_core import _json
+from mdstream_core._lazy import LazyModule, lazy_pattern
+
+if TYPE_CHECKING:
+    import html
+else:
+    html = LazyModule("html")
 
 #: Fields with messages, those that most likely contain the cause first. Letter case and separators are ignored.
 _MESSAGE_KEYS = (
@@ -41,7 +46,7 @@ _CODE_KEYS = ("code", "type", "error_type", "error_code", "errorCode", "__type")
 _STATUS_KEYS = ("code", "status", "http_status_code", "statusCode", "status_code", "error_code")
 
 #: Messages that report an error without its cause.
-_GENERIC = re.compile(
+_GENERIC = lazy_pattern(
     r"(prediction (failure|failed)|invoke handler failure|(internal|server|unknown|model|backend|upstream|http)?[ _]?"
     r"(server )?(error|failure)|bad request|not found|unauthorized|forbidden|service (temporarily )?unavailable"
     r"|bad gateway|gateway time-?out|request time-?out|method not allowed|conflict|payload too large"
@@ -49,7 +54,7 @@ _GENERIC = re.compile(
     r"|one or more validation errors occurred|failed( dependency)?|fail)[.!]?",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[\w.#-]+")
+_WORD = lazy_pattern(r"[\w.#-]+")
 
 #: Limits: nesting of errors, entries of a list, characters of a message, of a page and of a code.
 _MAX_DEPTH, _MAX_ENTRIES, _MAX_MESSAGE, _MAX_PAGE, _MAX_CODE = 8, 10, 2000, 32 * 1024, 200
@@ -257,17 +262,17 @@ def _event_payloads(text: str) -> list[str]:
     return [_EVENT.sub("", line) for line in lines if line.startswith("{") or _EVENT.match(line)]
 
 
-_EVENT = re.compile(r"(data|error): ?")
+_EVENT = lazy_pattern(r"(data|error): ?")
 
 #: The beginning of an HTML page or an XML document.
-_MARKUP = re.compile(
+_MARKUP = lazy_pattern(
     r"<(!doctype|!--|\?xml|html|head|body|title|center|h[1-6]|p|div|pre|error|code|message)\b", re.IGNORECASE
 )
 
 
 #: A tag, a declaration or an instruction. A body may be hostile, so no match extends past the next bracket; the time is
 #: linear, which that of `html.parser` is not.
-_TAG = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<[!?][^<>]*>")
+_TAG = lazy_pattern(r"<(?P<end>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)[^<>]*>|<[!?][^<>]*>")
 
 _HIDDEN_TAGS = frozenset({"script", "style", "noscript", "svg", "template"})
 _INLINE_TAGS = frozenset({"a", "abbr", "b", "code", "em", "i", "small", "span", "strong", "u", "br"})
@@ -311,12 +316,12 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _block(tag: str, parts: list[str]) -> Iterator[tuple[str, str]]:
-    if text := " ".join(unescape("".join(parts)).split()):
+    if text := " ".join(html.unescape("".join(parts)).split()):
         yield tag, text
 
 
 #: How servers report a prompt that is too long. Errors of rate limits (tokens per minute) have other messages.
-_TOO_LONG = re.compile(
+_TOO_LONG = lazy_pattern(
     "|".join(
         (
             r"maximum context length|context_length_exceeded|context limit|context size has been exceeded",

@@ -11,6 +11,8 @@ from typing import Any
 
 import pydantic_core
 
+from mdstream_core._lazy import lazy_pattern
+
 #: Parses valid JSON, and raises `ValueError` for anything else.
 parse: Callable[[bytes | str], Any]
 
@@ -166,8 +168,8 @@ def _replace_in_text(text: str, keep_edges: bool) -> str:
     return (_INNER_LONE_SURROGATE if keep_edges else _LONE_SURROGATE).sub("\ufffd", joined)
 
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_INNER_LONE_SURROGATE = re.compile("[\ud800-\udbff](?!\\Z)|(?<!\\A)[\udc00-\udfff]")
+_LONE_SURROGATE = lazy_pattern("[\ud800-\udfff]")
+_INNER_LONE_SURROGATE = lazy_pattern("[\ud800-\udbff](?!\\Z)|(?<!\\A)[\udc00-\udfff]")
 
 
 def is_unfinished(text: str) -> bool:
@@ -213,7 +215,7 @@ def _is_open(text: str) -> bool:
 
 
 #: A string, or the rest of the text if it is not closed. The possessive `*+` does not backtrack, so the time is linear.
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|(\\?\Z))', re.DOTALL)
+_STRING = lazy_pattern(r'"(?:[^"\\]|\\.)*+(?:"|(\\?\Z))', re.DOTALL)
 
 
 def _loads_nonstandard(data: bytes | str, *, keep_edges: bool = False, strict: bool = True) -> Any:
@@ -227,7 +229,7 @@ def _loads_nonstandard(data: bytes | str, *, keep_edges: bool = False, strict: b
 
 
 #: A surrogate, escaped or raw.
-_MAYBE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+_MAYBE_SURROGATE = lazy_pattern(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 def _decode(data: bytes) -> str:

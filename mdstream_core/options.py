@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from mdstream_core.auth import Signer
+    from mdstream_core.hooks import Hook
     from mdstream_core.rate_limit import RateLimit
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "EmbeddingDialect",
     "GenerationDialect",
     "HTTPClient",
+    "HookOption",
     "HuaweiAuthType",
     "ModelFamily",
     "OCIAuth",
@@ -141,6 +143,9 @@ if TYPE_CHECKING:
     AsyncHTTPClient = httpx.AsyncClient
     #: `rate_limit`: the limit that each request acquires before it is sent.
     RateLimitOption = RateLimit
+
+    #: `hooks`: a callable that receives the events of calls, or a `CallHook`.
+    HookOption = Hook
 else:  # the signers and clients check these objects themselves, by their shape: httpx2 and SDKs need not be installed
     Auth = OCIAuth = HTTPClient = AsyncHTTPClient = Any
 
@@ -151,4 +156,10 @@ else:  # the signers and clients check these objects themselves, by their shape:
             raise PydanticKnownError("is_instance_of", {"class": "RateLimit"})
         return value
 
+    def _check_hook(value: Any) -> Any:
+        if not callable(value) and not callable(getattr(value, "start_call", None)):
+            raise PydanticKnownError("callable_type")
+        return value
+
     RateLimitOption = Annotated[Any, PlainValidator(_check_rate_limit)]
+    HookOption = Annotated[Any, PlainValidator(_check_hook)]

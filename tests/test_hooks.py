@@ -8,6 +8,8 @@ import pytest
 from _client_requests import DONE, END, HEAD, HI, STOP, WHOLE, CountingSigner, call
 from _raw_server import RawServer, respond_with, serving
 
+from langchain_mdstream import ChatOCIModelDeployment
+from llamaindex_mdstream import OCIDataScience
 from mdstream_core import AsyncClient, Client, OCIModelDeployment, OpenAIChat, Retry, Service
 from mdstream_core.emulator import Emulator, Fault
 from mdstream_core.errors import InvalidRequest
@@ -230,3 +232,14 @@ def test_a_global_hook_can_be_removed(emulator: Emulator) -> None:
     service_with_hook.close()
 
     assert (1, 1) == (len(global_hook.calls), len(own_hook.calls))
+
+
+@pytest.mark.parametrize("model", [ChatOCIModelDeployment, OCIDataScience])
+def test_the_field_hooks_takes_callables_and_call_hooks(model: Any) -> None:
+    """Both kinds are kept as they are; anything else is an error that names the field."""
+    options = {"endpoint": "http://127.0.0.1:1/ocid1.x", "auth_type": "none"}
+    hooks = (print, RecordingCallHook())
+
+    assert hooks == model(**options, hooks=hooks).hooks
+    with pytest.raises(ValueError, match=r"hooks\.1\s+Input should be callable"):
+        model(**options, hooks=(print, "print"))

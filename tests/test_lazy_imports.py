@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import langchain_mdstream.chat_models
-import llamaindex_mdstream
+from llamaindex_mdstream._registration import EMBEDDINGS, LLMS
 from mdstream_core._lazy import LazyModule, lazy_pattern
 
 ROOT = Path(__file__).parent.parent
@@ -21,15 +20,10 @@ PACKAGES = {
     "mdstream_core.dialects": set(),
     "mdstream_core.platforms": set(),
     "langchain_mdstream.chat_models": set(),
-    "llamaindex_mdstream": {
-        "MDStreamLLM",
-        "ModelArts",
-        "OCIDataScience",
-        "OCIGenAI",
-        "RequestNotSent",
-        "SageMakerLLM",
-        "StructuredOutputError",
-    },
+    "llamaindex_mdstream": {"MDStreamLLM", "RequestNotSent", "StructuredOutputError"},
+    "llamaindex_mdstream.embeddings": set(),
+    "llamaindex_mdstream.llms": set(),
+    "llamaindex_mdstream.rerankers": set(),
 }
 
 
@@ -74,6 +68,9 @@ UNNEEDED = {
         "mdstream_core.transport",
         "mdstream_core.auth.aws",
         "mdstream_core.auth.huawei",
+        "mdstream_core.hooks",
+        "langchain_mdstream._header_binding",
+        "langchain_mdstream._oci_genai",
         "langchain_mdstream._sagemaker",
         "langchain_mdstream._modelarts",
         "langchain_mdstream._structured",
@@ -86,6 +83,16 @@ UNNEEDED = {
         "mdstream_core.transport",
         "llamaindex_mdstream.embeddings",
         "llamaindex_mdstream.rerankers",
+        "anyio",
+        "mdstream_core.events",
+        "mdstream_core.hooks",
+        "llamaindex_mdstream._oci_genai",
+        "llamaindex_mdstream._sagemaker",
+        "llamaindex_mdstream._modelarts",
+        "llamaindex_mdstream._messages",
+        "llamaindex_mdstream._responses",
+        "llamaindex_mdstream._structured_methods",
+        "llamaindex_mdstream._tools",
     ),
     "import mdstream_core": ("mdstream_core.errors", "httpx", "pydantic"),
 }
@@ -99,38 +106,95 @@ def test_an_import_needs_no_other_modules(statement: str, modules: tuple[str, ..
     assert "[]" == run(loaded)
 
 
-def test_a_saved_embedding_is_loaded_before_its_module_is_imported() -> None:
-    """LlamaIndex's table has an entry for it."""
+#: A model and its base class, by package.
+MODELS = {
+    "langchain_mdstream": ("chat_models", "ChatOCIModelDeployment", "_chat_model", "ChatModel"),
+    "llamaindex_mdstream": ("llms", "OCIDataScience", "_base", "MDStreamLLM"),
+}
+
+
+@pytest.mark.parametrize("package", MODELS)
+def test_validators_are_built_for_models_and_not_for_their_bases(package: str) -> None:
+    """A base gets one when it is first used. This is in a fresh interpreter, because other tests may use one."""
+    module, name, base_module, base = MODELS[package]
     code = (
-        "import llamaindex_mdstream, sys\n"
-        "from llama_index.core.embeddings.loading import load_embed_model\n"
-        "assert 'llamaindex_mdstream.embeddings' not in sys.modules\n"
-        "saved = {'class_name': 'mdstream_oci_model_deployment_embedding', 'endpoint': 'http://127.0.0.1:1/ocid1.x',\n"
-        "         'auth_type': 'none'}\n"
-        "print(type(load_embed_model(saved)).__name__)"
+        f"from {package}.{module} import {name}\n"
+        f"from {package}.{base_module} import {base}\n"
+        f"print({name}.__pydantic_complete__, {base}.__pydantic_complete__, {base}.model_rebuild())"
     )
 
-    assert "OCIDataScienceEmbedding" == run(code)
+    assert "True False True" == run(code)
 
 
-def test_the_table_of_embeddings_is_complete() -> None:
+@pytest.mark.parametrize("package", ["langchain_mdstream", "llamaindex_mdstream"])
+def test_the_validators_of_every_exported_model_are_built(package: str) -> None:
+    """Otherwise the first object would build them, on several threads at once in an app."""
+    module = import_module(package)
+    models = [cls for cls in (getattr(module, name) for name in module.__all__) if hasattr(cls, "model_fields")]
+    bases = {cls for cls in models if cls.__name__.startswith("MDStream")}
+
+    assert [] == [cls for cls in models if cls not in bases and not cls.__pydantic_complete__]
+    assert len(models) > 10
+
+
+#: LlamaIndex's function for saved objects of each kind, and a class name in a saved object.
+SAVED = {
+    "llms": ("llama_index.core.llms.loading", "load_llm", "mdstream_oci_model_deployment_llm", "OCIDataScience"),
+    "embeddings": (
+        "llama_index.core.embeddings.loading",
+        "load_embed_model",
+        "mdstream_oci_model_deployment_embedding",
+        "OCIDataScienceEmbedding",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SAVED)
+def test_a_saved_object_is_loaded_before_its_module_is_imported(kind: str) -> None:
+    """LlamaIndex's table has an entry for it, which becomes the class."""
+    loading, function, class_name, name = SAVED[kind]
+    code = (
+        "import llamaindex_mdstream, sys\n"
+        f"from {loading} import {function}, RECOGNIZED_{kind.upper()}\n"
+        f"assert 'llamaindex_mdstream.{kind}' not in sys.modules\n"
+        f"saved = {{'class_name': {class_name!r}, 'endpoint': 'http://127.0.0.1:1/ocid1.x', 'auth_type': 'none'}}\n"
+        f"loaded = {function}(saved)\n"
+        f"assert type(loaded) is RECOGNIZED_{kind.upper()}[{class_name!r}]\n"
+        "print(type(loaded).__name__)"
+    )
+
+    assert name == run(code)
+
+
+#: The table of each kind, and the base class.
+TABLES = {"llms": (LLMS, "MDStreamLLM"), "embeddings": (EMBEDDINGS, "MDStreamEmbedding")}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_the_table_of_saved_objects_is_complete(kind: str) -> None:
     """`class_name` of each class is its key."""
-    from llamaindex_mdstream._registration import EMBEDDINGS  # noqa: PLC0415
+    table, base = TABLES[kind]
+    module = import_module(f"llamaindex_mdstream.{kind}")
 
-    classes = [getattr(llamaindex_mdstream, name) for name in EMBEDDINGS.values()]
-
-    assert {cls.class_name(): cls.__name__ for cls in classes} == EMBEDDINGS
-    concrete = [name for name in llamaindex_mdstream.__all__ if name.endswith(("Embedding", "Embeddings"))]
-    assert {*EMBEDDINGS.values()} == {*concrete} - {"MDStreamEmbedding"}
+    assert {getattr(module, name).class_name(): name for name in table.values()} == table
+    assert {*table.values()} == {*module.__all__} - {base}
 
 
-@pytest.mark.parametrize("name", langchain_mdstream.chat_models.__all__)
-def test_the_module_of_a_chat_model_is_public(name: str) -> None:
+#: Packages whose names are in private modules, one per platform.
+CLASS_PACKAGES = [
+    package for package, eager in PACKAGES.items() if not eager and not package.startswith("mdstream_core")
+]
+
+
+@pytest.mark.parametrize("package", CLASS_PACKAGES)
+def test_the_module_of_a_class_is_public(package: str) -> None:
     """It is part of pickles and of LangChain's serialized form."""
-    cls = getattr(langchain_mdstream.chat_models, name)
+    module = import_module(package)
+    for name in module.__all__:
+        cls = getattr(module, name)
 
-    assert "langchain_mdstream.chat_models" == cls.__module__
-    assert cls is pickle.loads(pickle.dumps(cls))
+        assert package == cls.__module__
+        assert cls is pickle.loads(pickle.dumps(cls))
 
 
 def test_a_lazy_module_and_a_lazy_pattern() -> None:

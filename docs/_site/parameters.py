@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from mdstream_core import options
 
@@ -117,7 +117,8 @@ def _from_pydantic(cls: type, name: str, info: Any) -> Parameter:
 def _describe_choices(annotation: str) -> str:
     """List the values of a literal type of `mdstream_core.options` that an annotation names."""
     types = (getattr(options, name, None) for name in re.findall(r"\w+", annotation))
-    literals = (get_args(kind)[0] for kind in types if get_origin(kind) is Annotated)
+    annotated = (get_args(kind)[0] for kind in types if get_origin(kind) is Annotated)
+    literals = (kind for kind in annotated if get_origin(kind) is Literal)
     return "".join(f" One of {', '.join(f'`{value}`' for value in get_args(literal))}." for literal in literals)
 
 
@@ -235,9 +236,10 @@ def _methods(cls: type) -> Iterator[tuple[str, str]]:
         if not _is_ours(base):
             continue
         for name, value in base.__dict__.items():
+            if name.startswith(("_", "lc_", "get_lc", "is_lc", "model_post_init")) or name in seen:
+                continue
             function = getattr(value, "__func__", value)
-            is_method = inspect.isfunction(function) or isinstance(value, property)
-            if name.startswith(("_", "lc_", "get_lc", "is_lc", "model_post_init")) or name in seen or not is_method:
+            if not inspect.isfunction(function) and not isinstance(value, property):
                 continue
             seen.add(name)
             text = inspect.getdoc(value) or ""

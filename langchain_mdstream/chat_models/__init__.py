@@ -6,16 +6,17 @@ from mdstream_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from langchain_mdstream.chat_models._modelarts import ChatModelArts
-    from langchain_mdstream.chat_models._oci import ChatOCIGenAI, ChatOCIModelDeployment, ChatOCIOpenAI
+    from langchain_mdstream.chat_models._oci_genai import ChatOCIGenAI, ChatOCIOpenAI
+    from langchain_mdstream.chat_models._oci_model_deployment import ChatOCIModelDeployment
     from langchain_mdstream.chat_models._sagemaker import ChatSagemakerEndpoint
 
 __all__ = ["ChatModelArts", "ChatOCIGenAI", "ChatOCIModelDeployment", "ChatOCIOpenAI", "ChatSagemakerEndpoint"]
 
 _MODULES = {
     "ChatModelArts": "_modelarts",
-    "ChatOCIGenAI": "_oci",
-    "ChatOCIModelDeployment": "_oci",
-    "ChatOCIOpenAI": "_oci",
+    "ChatOCIGenAI": "_oci_genai",
+    "ChatOCIModelDeployment": "_oci_model_deployment",
+    "ChatOCIOpenAI": "_oci_genai",
     "ChatSagemakerEndpoint": "_sagemaker",
 }
 

@@ -7,6 +7,7 @@ servers), the public APIs of OpenAI, Azure, Cohere, Voyage AI, DashScope, Silico
 import re
 from dataclasses import dataclass
 
+from mdstream_core._lazy import lazy_pattern
 from mdstream_core.errors import ContextOverflow, InvalidRequest, MDStreamError, ServerError
 
 
@@ -66,13 +67,13 @@ def _is_overloaded(status: int | None, message: str) -> bool:
 
 
 #: Sentences with a limit that is not a batch size: the server's load, or the length of one text.
-_OTHER_CAUSES = re.compile(
+_OTHER_CAUSES = lazy_pattern(
     r"queue|overload|\bbusy\b|\bworkers?\b|\bwaiting\b|\bconcurren"
     r"|\b(?:input|text|document|sentence|string|query)[ _-]length\b"
     r"|\blength of (?:the |each |an? |one )?(?:input|text|document|sentence|string|query)\b",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.;\n]\s|[{}]")
+_SENTENCE_END = lazy_pattern(r"[.;\n]\s|[{}]")
 
 #: How much of a sentence is searched before and after its number, in characters.
 _CONTEXT_LENGTH = 80
@@ -94,7 +95,7 @@ _AT_MOST = (
 _NUMBER = r"\b(\d{1,6})\b(?!\s*(?:tokens?|characters|chars|bytes|words|dimensions|[kmg]i?b)\b)"
 
 #: Sentences with a number.
-_LIMIT = re.compile(
+_LIMIT = lazy_pattern(
     "|".join(
         (
             rf"max(?:imum)?(?:[ _-](?:allowed|client|supported))*[ _-]batch[ _-]?size\W*(?:is|of)?\W*{_NUMBER}",
@@ -114,10 +115,10 @@ _LIMIT = re.compile(
 )
 
 #: Sentences without a number.
-_TOO_MANY = re.compile(rf"too many {_INPUTS}\b|batch(?: size)?(?: is)? too (?:large|big|long)", re.IGNORECASE)
+_TOO_MANY = lazy_pattern(rf"too many {_INPUTS}\b|batch(?: size)?(?: is)? too (?:large|big|long)", re.IGNORECASE)
 
 #: Sentences about the total size of the inputs.
-_TOO_LARGE = re.compile(
+_TOO_LARGE = lazy_pattern(
     r"length limit exceeded|payload too large|request entity too large|tokens per (?:submitted )?(?:batch|request)",
     re.IGNORECASE,
 )

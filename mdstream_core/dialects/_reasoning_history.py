@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mdstream_core._lazy import lazy_pattern
 from mdstream_core.dialects._dialect import Decoder, Dialect
 from mdstream_core.dialects._names import SendReasoning
 from mdstream_core.dialects._parameter_fallback import RelaxedPayload
@@ -37,11 +38,11 @@ Json = dict[str, Any]
 
 
 _FAMILIES: tuple[tuple[re.Pattern[str], SendReasoning], ...] = (
-    (re.compile(r"deepseek.{0,2}v(3[.-]?2(?!\d)|[4-9])"), "always"),
-    (re.compile(r"kimi.?k(2-thinking|2[.][5-9]|[3-9])"), "always"),
-    (re.compile(r"glm-?(4[.][5-9]|[5-9])"), "tool_turns"),
-    (re.compile(r"minimax-?m[2-9]"), "tool_turns"),
-    (re.compile(r"(^|/)gpt-oss"), "tool_turns"),
+    (lazy_pattern(r"deepseek.{0,2}v(3[.-]?2(?!\d)|[4-9])"), "always"),
+    (lazy_pattern(r"kimi.?k(2-thinking|2[.][5-9]|[3-9])"), "always"),
+    (lazy_pattern(r"glm-?(4[.][5-9]|[5-9])"), "tool_turns"),
+    (lazy_pattern(r"minimax-?m[2-9]"), "tool_turns"),
+    (lazy_pattern(r"(^|/)gpt-oss"), "tool_turns"),
 )
 
 #: The names of the field, the most common one first.
@@ -61,7 +62,7 @@ _MESSAGE = r"\b(?:messages?(?:\W{0,3}\d+\W{0,3})?|turns?)"
 _GAP = r"""[^"'{}\[\]]{0,80}"""
 _IS_MISSING = r"\b(?:must\ be | missing | required)\b"
 _IS_REQUIRED = r"\b(?:missing | requires? | must\ (?:include | contain | have))\b"
-_REQUIRED_PATTERN = re.compile(
+_REQUIRED_PATTERN = lazy_pattern(
     rf"""
     {_FIELD} {_GAP} {_IS_MISSING} | {_IS_REQUIRED} {_GAP} {_FIELD}
     | {_MESSAGE} {_GAP} {_IS_REQUIRED} {_GAP} {_WORD} | {_IS_REQUIRED} {_GAP} {_WORD} {_GAP} {_MESSAGE}
@@ -70,7 +71,7 @@ _REQUIRED_PATTERN = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_REJECTED_PATTERN = re.compile(
+_REJECTED_PATTERN = lazy_pattern(
     r"extra_forbidden|not (permitted|allowed|supported)|unsupported|un(known|expected|recogni[sz]ed)"
     r"|additional propert",
     re.IGNORECASE,
@@ -78,8 +79,8 @@ _REJECTED_PATTERN = re.compile(
 
 #: How an error names each field.
 _FIELD_PATTERNS = {
-    "reasoning_content": re.compile(_FIELD),
-    "reasoning": re.compile(r"""[.'"`]reasoning['"`]|\bmessages\W{1,2}\d+\W{1,3}(?:\w+\.)?reasoning\b"""),
+    "reasoning_content": lazy_pattern(_FIELD),
+    "reasoning": lazy_pattern(r"""[.'"`]reasoning['"`]|\bmessages\W{1,2}\d+\W{1,3}(?:\w+\.)?reasoning\b"""),
 }
 
 
@@ -150,7 +151,7 @@ def _is_rejection(error: MDStreamError) -> bool:
 
 
 #: The status of an error response in the body of an HTTP 500 that wraps it.
-_INNER_STATUS = re.compile(r"""["'](?:code|status|status_?code)\W{1,4}4(?:00|22|24)\b""", re.IGNORECASE)
+_INNER_STATUS = lazy_pattern(r"""["'](?:code|status|status_?code)\W{1,4}4(?:00|22|24)\b""", re.IGNORECASE)
 
 
 def _turn_start(messages: Sequence[Mapping[str, Any]]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdstream_core import _json
+from mdstream_core._lazy import lazy_pattern
 from mdstream_core.errors import (
     ContentFiltered,
     ContextOverflow,
@@ -27,7 +28,7 @@ _MAX_LENGTH = 4000
 #: The most levels of nested errors.
 _MAX_DEPTH = 8
 
-_REJECTED = re.compile(
+_REJECTED = lazy_pattern(
     r"unsupported|not (yet |currently )?(supported|permitted|allowed|implemented|accepted|available|recogni[sz]ed)"
     r"|(does|do|did)(n't| not) (yet |currently )?(support|allow|accept|recogni[sz]e)|unknown|unrecogni[sz]ed"
     r"|unexpected|extra_forbidden|extra (inputs|fields)|invalid (field|parameter|argument)"
@@ -36,13 +37,13 @@ _REJECTED = re.compile(
 )
 
 #: Phrases that are followed by a list of what the server accepts.
-_SUPPORTED_VALUES = re.compile(
+_SUPPORTED_VALUES = lazy_pattern(
     r"expected one of|\b(supported|allowed|valid|known|permitted) (parameters|fields|arguments|names|values)"
     r"|did you mean|\buse ['\"`]|must be one of",
     re.IGNORECASE,
 )
 
-_LOCATION = re.compile(r"\bloc\W{1,8}body\W{1,8}(?:parameters\W{1,8})?(\w+)")
+_LOCATION = lazy_pattern(r"\bloc\W{1,8}body\W{1,8}(?:parameters\W{1,8})?(\w+)")
 
 # Parts of sentences that reject a parameter.
 _NOUN = r"(?:parameter|param|argument|arg|field|propert(?:y|ie)|option|key|input|setting|name)s?(?:\(s\))?"
@@ -87,27 +88,31 @@ _LISTED = (
 )
 
 #: Each of these sentences rejects the parameter of group `name`.
-_SENTENCES = tuple(re.compile(pattern, re.IGNORECASE) for pattern in (_UNKNOWN, _SUBJECT, _OBJECT, _APPENDED, _LISTED))
+_SENTENCES = tuple(
+    lazy_pattern(pattern, re.IGNORECASE) for pattern in (_UNKNOWN, _SUBJECT, _OBJECT, _APPENDED, _LISTED)
+)
 
 #: Clauses in which names are tool arguments, schema fields or roles.
-_UNRELATED_BEFORE = re.compile(r"(?<!\w)(?:tool|function|schema|role|template|grammar)s?(?!\w)[^.;\n]*$", re.IGNORECASE)
-_UNRELATED_AFTER = re.compile(
+_UNRELATED_BEFORE = lazy_pattern(
+    r"(?<!\w)(?:tool|function|schema|role|template|grammar)s?(?!\w)[^.;\n]*$", re.IGNORECASE
+)
+_UNRELATED_AFTER = lazy_pattern(
     r"['\"`]?\s(?:in|of|inside|for)\s(?:the\s|this\s)?(?:tool|function|schema)\b(?!.?call)", re.IGNORECASE
 )
 
 #: Names that are also English words: they are used only if a message quotes them or calls them a parameter.
 _AMBIGUOUS_NAMES = frozenset({"user", "seed", "store", "metadata", "n"})
-_PARAMETER_CONTEXT = re.compile(
+_PARAMETER_CONTEXT = lazy_pattern(
     r"(['\"`]|body\W{1,4}|(parameter|argument|field|supplied|option|property)(s|\(s\))?\W{1,3})$", re.IGNORECASE
 )
 
 #: The parameter is rejected, whatever its value is.
-_PARAMETER_ERROR = re.compile(
+_PARAMETER_ERROR = lazy_pattern(
     rf"(unsupported|unknown)_parameter|extra_forbidden|extra (inputs|fields)|{_BAD} (request |keyword )*{_NOUN}\b",
     re.IGNORECASE,
 )
 #: Only the value of the parameter is rejected.
-_VALUE_ERROR = re.compile(
+_VALUE_ERROR = lazy_pattern(
     r"(unsupported|invalid)[_ ]value|\bbetween\b|\b(great|larg|small|high|low)er than\b|\bless than\b|values? from\b"
     r"|\bmust be (?!(used|made|removed|omitted|replaced|left|unset|dropped|passed|empty|null)\b)|\bat (most|least)\b"
     r"|exceed|\brange\b|too (large|big|small|high|low)\b|\b(max|min)imum (is|of|allowed|value)\b"
@@ -116,7 +121,7 @@ _VALUE_ERROR = re.compile(
 )
 
 #: Only the default (1) value is supported; only temperature=1 is supported.
-_DEFAULT = re.compile(
+_DEFAULT = lazy_pattern(
     r"\bonly (?:the )?(?:default )?(?:value )?(?:\w+\s?=\s?)?\(?(?P<value>-?\d+(?:\.\d+)?|true|false|null|auto|none)\)?"
     r"(?: value)? is (?:supported|allowed|accepted)",
     re.IGNORECASE,

@@ -1,22 +1,17 @@
-"""Embedding classes, one per platform."""
+"""The base class of the embedding classes."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sequence
 from contextlib import aclosing, closing
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
-from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
-from llama_index.core.embeddings.loading import RECOGNIZED_EMBEDDINGS
+from llama_index.core.base.embeddings.base import Embedding
 from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import EmbeddingAliases
 from llamaindex_mdstream._array_embeddings import ArrayEmbeddings
 from llamaindex_mdstream._connection_fields import ConnectionFields
-from llamaindex_mdstream._content_handlers import handler_embedding_dialect
 from llamaindex_mdstream._image_embeddings import ImageEmbeddings, to_vectors
-from llamaindex_mdstream._modelarts import ModelArtsMixin
-from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
 from llamaindex_mdstream._rows import EmbeddingRows
-from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, embedding_dialect
 from mdstream_core.options import EmbeddingDialect
 
@@ -31,6 +26,8 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, Array
 
     The classes are LlamaIndex's `MultiModalEmbedding`s, for models that embed images too, in the same way.
     """
+
+    __module__ = "llamaindex_mdstream.embeddings"  # where it is imported from, pickled and serialized
 
     dialect: EmbeddingDialect | None = Field(
         default=None,
@@ -222,142 +219,3 @@ class MDStreamEmbedding(EmbeddingRows, EmbeddingAliases, ConnectionFields, Array
         self._validate_fields()
         self._resolve_dialect()
         return self
-
-
-class OCIDataScienceEmbedding(OCIModelDeploymentMixin, MDStreamEmbedding):
-    """Embeddings of OCI Data Science model deployments (vLLM, llama.cpp, infinity, TEI).
-
-    TEI needs `dialect="tei-embeddings"`. Install, authentication and connection fields are those of `OCIDataScience`.
-
-    Example:
-        >>> embedding = OCIDataScienceEmbedding(endpoint="http://127.0.0.1:8080/ocid1.x", auth_type="none")
-        >>> embedding.class_name()
-        'mdstream_oci_model_deployment_embedding'
-        >>> vectors = embedding.get_text_embedding_batch(["The Nile", "The Alps"])  # doctest: +SKIP
-    """
-
-    model_name: str = Field(default="odsc-llm", description="Name of the model on the server.")
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_oci_model_deployment_embedding"
-
-
-#: Embedding models of OCI Generative AI, as documented by Oracle ("Embed models", read 2026-11).
-_OCI_GENAI_MODELS = (
-    "cohere.embed-v4.0",
-    "cohere.embed-english-v3.0",
-    "cohere.embed-english-light-v3.0",
-    "cohere.embed-multilingual-v3.0",
-    "cohere.embed-multilingual-light-v3.0",
-    "cohere.embed-english-image-v3.0",
-    "cohere.embed-english-light-image-v3.0",
-    "cohere.embed-multilingual-image-v3.0",
-    "cohere.embed-multilingual-light-image-v3.0",
-    "cohere.embed-english-light-v2.0",
-)
-
-
-class OCIGenAIEmbeddings(OCIGenerativeAIMixin, MDStreamEmbedding):
-    """Embeddings of OCI Generative AI, for texts and images.
-
-    Queries and documents are embedded with their own input type. Install, authentication and connection fields are
-    those of `OCIGenAI`.
-
-    Example:
-        >>> embedding = OCIGenAIEmbeddings(
-        ...     model_name="cohere.embed-v4.0", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
-        ... )
-        >>> embedding.model_name
-        'cohere.embed-v4.0'
-        >>> vector = embedding.get_query_embedding("Which river is the longest?")  # doctest: +SKIP
-    """
-
-    truncate: Literal["NONE", "START", "END"] | None = Field(
-        default="END",
-        description="Which end of a text that is too long for the model is truncated: `START` or `END`. With `NONE` "
-        "the service rejects it.",
-    )
-    input_type: str | None = Field(
-        default=None,
-        description="Input type of all texts, such as `CLUSTERING`. Default: queries and documents by their use.",
-    )
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_oci_genai_embedding"
-
-    @staticmethod
-    def list_supported_models() -> list[str]:
-        """Return the names of the service's embedding models, those for images included. Other names work too."""
-        return list(_OCI_GENAI_MODELS)
-
-    def _build_params(self, input_type: str) -> dict[str, Any]:
-        is_text = input_type != "IMAGE"
-        kind = self.input_type if self.input_type and is_text else input_type
-        return {"truncate": self.truncate if is_text else None, **super()._build_params(kind)}
-
-    def _validate_fields(self) -> None:
-        super()._validate_fields()
-        if not self.model_name:
-            raise ValueError(
-                "model_name is missing (hint: set a name such as 'cohere.embed-v4.0', or an endpoint's OCID)"
-            )
-        if not self.compartment_id:
-            raise ValueError(
-                "compartment_id is missing (hint: set the OCID of the compartment to bill, ocid1.compartment.oc1..…)"
-            )
-
-
-class SageMakerEmbedding(SageMakerMixin, MDStreamEmbedding):
-    """Embeddings of Amazon SageMaker endpoints (TEI, LMI, vLLM, JumpStart).
-
-    The API format of the container is detected from its first response; `dialect` sets it. Install, authentication and
-    connection fields are those of `SageMakerLLM`.
-
-    Example:
-        >>> embedding = SageMakerEmbedding(endpoint_name="my-endpoint", region_name="us-east-1")
-        >>> embedding.endpoint_name
-        'my-endpoint'
-        >>> vector = embedding.get_query_embedding("Which river is the longest?")  # doctest: +SKIP
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_sagemaker_embedding"
-
-    def _resolve_dialect(self) -> ListDialect:
-        if self.content_handler is None:
-            return super()._resolve_dialect()
-        return handler_embedding_dialect(self.content_handler)
-
-
-class ModelArtsEmbedding(ModelArtsMixin, MDStreamEmbedding):
-    """Embeddings of Huawei ModelArts real-time services and of MaaS.
-
-    MaaS requires `model_name`. Install, authentication and connection fields are those of `ModelArts`.
-
-    Example:
-        >>> embedding = ModelArtsEmbedding(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model_name="bge-m3", api_key="..."
-        ... )
-        >>> embedding.model_name
-        'bge-m3'
-        >>> vector = embedding.get_query_embedding("Which river is the longest?")  # doctest: +SKIP
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_modelarts_embedding"
-
-
-def _register(*classes: type[BaseEmbedding]) -> None:
-    """Make the classes known to `llama_index.core.embeddings.loading.load_embed_model`."""
-    RECOGNIZED_EMBEDDINGS.update({cls.class_name(): cls for cls in classes})
-
-
-_register(OCIDataScienceEmbedding, OCIGenAIEmbeddings, SageMakerEmbedding, ModelArtsEmbedding)

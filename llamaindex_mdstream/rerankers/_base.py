@@ -1,4 +1,4 @@
-"""Reranker classes (node postprocessors), one per platform."""
+"""The base class of the rerankers (node postprocessors)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +13,6 @@ from pydantic import Field, model_validator
 
 from llamaindex_mdstream._aliases import RerankAliases
 from llamaindex_mdstream._connection_fields import ConnectionFields
-from llamaindex_mdstream._modelarts import ModelArtsMixin
-from llamaindex_mdstream._oci import OCIGenerativeAIMixin, OCIModelDeploymentMixin
-from llamaindex_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, Timeout, rerank_dialect
 from mdstream_core.options import RerankDialect
 
@@ -28,6 +25,8 @@ class MDStreamRerank(RerankAliases, ConnectionFields, BaseNodePostprocessor):
     Nodes beyond the maximum of one request are sent in several requests, and the scores are merged, because each score
     depends on one node alone. The text of a node is ranked with the metadata that embedding models receive.
     """
+
+    __module__ = "llamaindex_mdstream.rerankers"  # where it is imported from, pickled and serialized
 
     dialect: RerankDialect | None = Field(
         default=None,
@@ -149,90 +148,3 @@ def _texts(nodes: list[NodeWithScore]) -> list[str]:
 
 def _to_nodes(nodes: list[NodeWithScore], response: ModelResponse) -> list[NodeWithScore]:
     return [NodeWithScore(node=nodes[result.index].node, score=result.score) for result in response.ranking]
-
-
-class OCIDataScienceRerank(OCIModelDeploymentMixin, MDStreamRerank):
-    """Reranker for OCI Data Science model deployments (vLLM, infinity, TEI).
-
-    Requests go to `/v1/rerank`; `dialect="score"` uses vLLM's `/v1/score`, `dialect="tei-rerank"` TEI's API. Install,
-    authentication and connection fields are those of `OCIDataScience`.
-
-    Example:
-        >>> OCIDataScienceRerank(endpoint="http://127.0.0.1:8080/ocid1.x", auth_type="none", top_n=5).top_n
-        5
-    """
-
-    model: str = Field(default="odsc-llm", description="Name of the model on the server.")
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_oci_model_deployment_rerank"
-
-
-class OCIGenAIRerank(OCIGenerativeAIMixin, MDStreamRerank):
-    """Reranker for OCI Generative AI (`rerankText`).
-
-    Install, authentication and connection fields are those of `OCIGenAI`.
-
-    Example:
-        >>> OCIGenAIRerank(
-        ...     model="cohere.rerank.v3.5", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
-        ... ).model
-        'cohere.rerank.v3.5'
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_oci_genai_rerank"
-
-    def _validate_fields(self) -> None:
-        super()._validate_fields()
-        if not self.model:
-            raise ValueError("model is missing (hint: set a name such as 'cohere.rerank.v3.5', or an endpoint's OCID)")
-        if not self.compartment_id:
-            raise ValueError(
-                "compartment_id is missing (hint: set the OCID of the compartment to bill, ocid1.compartment.oc1..…)"
-            )
-
-
-class SageMakerRerank(SageMakerMixin, MDStreamRerank):
-    """Reranker for Amazon SageMaker endpoints (TEI, vLLM).
-
-    The API format of the container is detected from its first response; `dialect` sets it. Install, authentication and
-    connection fields are those of `SageMakerLLM`.
-
-    Example:
-        >>> SageMakerRerank(endpoint_name="my-endpoint", region_name="us-east-1").endpoint_name
-        'my-endpoint'
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_sagemaker_rerank"
-
-    def _validate_handler(self) -> None:
-        raise ValueError("content_handler is not supported for rerankers (hint: set dialect= instead)")
-
-    def _reported_model_name(self) -> str:
-        return self.model or self.endpoint_name
-
-
-class ModelArtsRerank(ModelArtsMixin, MDStreamRerank):
-    """Reranker for Huawei ModelArts real-time services and for MaaS.
-
-    MaaS requires `model`. Install, authentication and connection fields are those of `ModelArts`.
-
-    Example:
-        >>> ModelArtsRerank(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="..."
-        ... ).model
-        'bge-reranker-v2-m3'
-    """
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Name of the class in serialized models."""
-        return "mdstream_modelarts_rerank"
