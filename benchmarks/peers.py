@@ -51,8 +51,8 @@ def langchain_oci_genai(source: Source, pem: bytes | None) -> Contender:
         "provider": "meta",
         "compartment_id": COMPARTMENT,
     }
-    streaming = contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **fields))
-    return replace(streaming, complete=None, acomplete=None)  # the server has no such response in OCI's format
+    streamed = source.mode != "whole"
+    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=streamed, **fields))
 
 
 def langchain_openai(source: Source, pem: bytes | None) -> Contender:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from benchmarks import contenders as all_contenders
-from benchmarks.contenders import Contender, Entry
+from benchmarks.contenders import Contender, Entry, NotInstalled
 from mdstream_core.emulator import Emulator, Fault
 
 FAULTS: dict[str, Fault | None] = {
@@ -51,13 +51,29 @@ class _Endpoint:
 
 def main() -> None:
     """Print the table in Markdown."""
-    with Emulator() as emulator:
-        columns = {entry: _column(entry, emulator) for entry in ENDPOINTS}
-    print(f"| | {' | '.join(entry.name for entry in columns)} |")
+    columns = outcomes()
+    print(f"| | {' | '.join(columns)} |")
     print("|---|" + "---|" * len(columns))
     for title in FAULTS:
         print(f"| {title} | {' | '.join(column[title] for column in columns.values())} |")
     print("\n" + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+
+
+def outcomes() -> dict[str, dict[str, str]]:
+    """Return how each contender whose package is installed reports each failure, by their names."""
+    with Emulator() as emulator:
+        columns = {}
+        for entry in ENDPOINTS:
+            try:
+                columns[entry.name] = _column(entry, emulator)
+            except NotInstalled as missing:
+                print(missing, flush=True)
+        return columns
+
+
+def count_reported(column: dict[str, str]) -> int:
+    """Count the failures that a contender reports as an error."""
+    return sum(not outcome.startswith("success") for title, outcome in column.items() if FAULTS[title])
 
 
 def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
