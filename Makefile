@@ -63,7 +63,7 @@ comparison:  ## Measure performance beside other packages, and write the tables 
 scaling:  ## Measure how costs grow, and write docs/performance.md and its pictures
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
-	.bench/bin/python -m benchmarks.scaling
+	.bench/bin/python -m benchmarks.scaling --write
 
 conformance:  ## Run the conformance suite on LlamaIndex packages, in a separate environment
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench

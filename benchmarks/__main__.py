@@ -5,6 +5,7 @@ import asyncio
 import gc
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import comparison
@@ -37,26 +38,28 @@ def _measure(options: argparse.Namespace) -> None:
     machine = Machine.current()
     load, collector = os.getloadavg()[0], "on" if gc.isenabled() else "off"
     print(f"{machine.description}; load {load:.1f}, gc {collector}\n", flush=True)
-    tables = _run(options.only, quick=options.quick)
+    tables = []
+    for section_tables in _run(options.only, quick=options.quick):
+        tables += section_tables
+        if options.write:  # after each section, so that a failure of a later one loses nothing
+            comparison.record(section_tables, machine, quick=options.quick)
     verdicts = [row.verdict for table in tables for row in table.rows if row.verdict]
     print(f"{verdicts.count('ok')} of {len(verdicts)} targets met")
     if options.json:
         dumped = {"machine": machine.as_dict(), "tables": [table.as_dict() for table in tables]}
         options.json.write_text(json.dumps(dumped, indent=1))
-    if options.write:
-        comparison.record(tables, machine, quick=options.quick)
 
 
-def _run(sections: list[str], *, quick: bool) -> list[Table]:
-    tables = []
+def _run(sections: list[str], *, quick: bool) -> Iterator[list[Table]]:
     with Server() as server, asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(ignore_unclosed)
         bench = Bench(server, runner, quick=quick)
         for section in sections:
+            tables = []
             for table in SECTIONS[section](bench):
                 print(table, flush=True)
                 tables.append(table)
-    return tables
+            yield tables
 
 
 main()

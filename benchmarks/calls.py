@@ -98,7 +98,9 @@ def first_tokens(bench: Bench) -> Iterator[Table]:
     """Time to the first token of a warm call, with an RSA signature of 2,048 bits (OpenAI's clients do not sign)."""
     source, pem, number = bench.server.paced(3), rsa_key(), 20 if bench.quick else 100
     entries = (all_contenders.SOCKET, all_contenders.HTTPX, all_contenders.CORE)
-    entries += tuple(entry for group in _GROUPS[1:] for entry in group.entries)
+    entries += tuple(
+        entry for group in _GROUPS[1:] for entry in group.entries if entry not in all_contenders.LITELLM_ROUTES
+    )
     times = {}
     for entry in entries:
         if contender := bench.open(entry, source, pem):

@@ -11,7 +11,7 @@ _LEGEND_ROW = 20
 
 #: Each line's color has a contrast of at least 3 to 1 with white and with the dark page: WCAG for graphics. The dashes
 #: tell the lines apart without colors.
-_STYLES = (
+STYLES = (
     ("#00897b", "", 3.0),
     ("#7d8794", "2 3", 2.0),
     ("#d9651b", "", 1.5),
@@ -51,7 +51,7 @@ class Panel:
 
 def render(title: str, names: Sequence[str], panels: Sequence[Panel]) -> str:
     """Draw panels in two columns below a legend of `names`; the first line is the thickest."""
-    styles = dict(zip(names, _STYLES, strict=False))
+    styles = dict(zip(names, STYLES, strict=False))
     top = _LEGEND_ROW * ceil(len(names) / 2) + 12
     height = top + _HEIGHT * ceil(len(panels) / 2)
     size = f'class="curves" viewBox="0 0 {_WIDTH} {height}"'

@@ -23,6 +23,7 @@ _ROWS: dict[str, Sequence[Entry]] = {
         all_contenders.LANGCHAIN_FLOOR,
         all_contenders.LANGCHAIN_SOCKET,
         *all_contenders.LANGCHAIN_PEERS,
+        *all_contenders.LITELLM_ROUTES,
     ),
     "llamaindex": (
         all_contenders.LLAMAINDEX,
@@ -73,7 +74,6 @@ class Figures:
     def __init__(self, recorded: dict[str, Any]) -> None:
         self.machine = Machine(**recorded["machine"])
         self.quick: bool = recorded["quick"]
-        self.failures: dict[str, list[int]] = recorded["failures"]
         self._tables = {
             key: {row["name"]: row["figures"] for row in table["rows"]} for key, table in recorded["tables"].items()
         }
@@ -90,16 +90,11 @@ class Figures:
 
 def record(tables: Sequence[Table], machine: Machine, *, quick: bool) -> None:
     """Write the tables of a run to the file; those of sections that were not run stay."""
-    from benchmarks.stream_failures import FAULTS, count_reported, outcomes  # noqa: PLC0415  # imports the emulator
-
     recorded = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {"tables": {}}
-    faults = sum(fault is not None for fault in FAULTS.values())
-    failures = {name: [count_reported(column), faults] for name, column in outcomes().items()}
     dumped = {table.key: _rounded(table) for table in tables if table.key}
     recorded = {
         "machine": machine.as_dict(),
         "quick": quick,
-        "failures": failures,
         "tables": recorded["tables"] | dumped,
     }
     FIGURES.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
@@ -135,8 +130,8 @@ def _framework(framework: str, figures: Figures) -> str:
     rows = []
     for entry in _ROWS[framework]:
         cells = [_cell(column, framework, entry.name, figures) for column in columns]
-        reported, faults = figures.failures.get(entry.name, (None, None))
-        rows.append([pages.title(entry.name), *cells, f"{reported} of {faults}" if faults else ""])
+        reported = [f"{count:g}" for count in figures.rows("failures").get(entry.name, ())]
+        rows.append([pages.title(entry.name), *cells, " of ".join(reported)])
     return _table(head, rows)
 
 

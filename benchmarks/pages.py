@@ -99,5 +99,8 @@ def title(name: str) -> str:
     """The title of a contender in Markdown: its class as code, and our packages in bold type."""
     if name.endswith("_mdstream"):
         return f"**`{name}`**"
-    package, _, rest = name.partition(" ")
-    return f"{package} `{rest}`" if re.fullmatch(r"[A-Z]\w+", rest) else name
+    found = re.fullmatch(r"(.*\w) ([A-Z]\w*[a-z]\w*)(?:, (\w+/))?", name)
+    if found is None:
+        return name
+    package, cls, route = found.groups()
+    return f"{package} `{cls}`" + (f", `{route}`" if route else "")

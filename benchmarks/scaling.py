@@ -6,6 +6,7 @@ benchmarks/scaling.json, and the pictures and tables of docs/performance.md are 
 
 import argparse
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
@@ -70,6 +71,11 @@ FRAMEWORKS: dict[str, tuple[Entry, ...]] = {
     "langchain": (contenders.LANGCHAIN, contenders.LANGCHAIN_SOCKET, *contenders.LANGCHAIN_PEERS[:4]),
     "llamaindex": (contenders.LLAMAINDEX, contenders.LLAMAINDEX_SOCKET, *contenders.LLAMAINDEX_PEERS[:2]),
 }
+#: Ours with pools for thousands of streams, under the same names.
+_MANY = {
+    contenders.LANGCHAIN: Entry(contenders.LANGCHAIN.name, "benchmarks.ours:langchain_many"),
+    contenders.LLAMAINDEX: Entry(contenders.LLAMAINDEX.name, "benchmarks.ours:llamaindex_many"),
+}
 _EMBEDDERS: dict[str, tuple[Entry, ...]] = {
     "langchain": (
         _embedder(contenders.LANGCHAIN.name, "ours"),
@@ -85,43 +91,48 @@ _EMBEDDERS: dict[str, tuple[Entry, ...]] = {
 }
 
 Figures = dict[str, Any]
+Line = dict[str, dict[str, float]]
 
 
 def main() -> None:
     """Parse the command line, measure, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes and one round, printed only")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes and one round, with rough figures")
     parser.add_argument("--only", nargs="+", choices=[curve.job for curve in CURVES], metavar="CURVE")
     parser.add_argument("--frameworks", nargs="+", choices=FRAMEWORKS, default=list(FRAMEWORKS))
-    parser.add_argument("--without-peers", action="store_true", help="floors and mdstream only, printed only")
+    parser.add_argument("--without-peers", action="store_true", help="floors and mdstream only")
+    parser.add_argument(
+        "--write", action="store_true", help="write the figures to benchmarks/scaling.json and the page"
+    )
     parser.add_argument("--table-only", action="store_true", help="write the page from the figures of the last run")
     options = parser.parse_args()
     if not options.table_only:
-        figures = _measure(options)
-        if options.quick or options.without_peers:
-            return
-        recorded = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
-        for framework, curves in figures.items():
-            recorded.setdefault("curves", {}).setdefault(framework, {}).update(curves)
-        recorded["machine"] = Machine.current().as_dict()
-        FIGURES.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
-    write_page(json.loads(FIGURES.read_text(encoding="utf-8")))
+        for framework, curve, name, line in _measure(options):
+            if options.write:  # after each line, so that an interrupted run loses nothing
+                _record(framework, curve, name, line, quick=options.quick)
+    if options.table_only or options.write:
+        write_page(json.loads(FIGURES.read_text(encoding="utf-8")))
 
 
-def _measure(options: argparse.Namespace) -> Figures:
-    figures: Figures = {}
+def _measure(options: argparse.Namespace) -> Iterator[tuple[str, Curve, str, Line]]:
     with Server() as server:
         for curve in CURVES:
             if options.only and curve.job not in options.only:
                 continue
+            counts = _QUICK_COUNTS[curve.job] if options.quick else curve.counts
             for framework in options.frameworks:
                 entries = (_EMBEDDERS if curve.job == "documents" else FRAMEWORKS)[framework]
-                entries = entries[:2] if options.without_peers else entries
-                counts = _QUICK_COUNTS[curve.job] if options.quick else curve.counts
-                for entry in entries:
-                    lines = dict(_line(curve, entry, server.port, counts, quick=options.quick))
-                    figures.setdefault(framework, {}).setdefault(curve.job, {})[entry.name] = lines
-    return figures
+                for entry in entries[:2] if options.without_peers else entries:
+                    line = dict(_line(curve, entry, server.port, counts, quick=options.quick))
+                    yield framework, curve, entry.name, line
+
+
+def _record(framework: str, curve: Curve, name: str, line: Line, *, quick: bool) -> None:
+    """Write a line to the file; those that were not measured stay."""
+    recorded = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {"curves": {}}
+    recorded["curves"].setdefault(framework, {}).setdefault(curve.job, {})[name] = line
+    recorded |= {"machine": Machine.current().as_dict(), "quick": quick}
+    FIGURES.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
 def _line(
@@ -134,7 +145,12 @@ def _line(
         if cost * count * (rounds + 1) / 1e6 > _SECONDS:
             print(f"{entry.name}: {count:,} {curve.title}: not measured, it would take too long", flush=True)
             return
-        result = run_isolated(curve.job, entry, port, count, rounds)
+        job_entry = _MANY.get(entry, entry) if curve.job in {"streams", "threads"} else entry
+        try:
+            result = run_isolated(curve.job, job_entry, port, count, rounds)
+        except subprocess.CalledProcessError:
+            print(f"{entry.name}: {count:,} {curve.title}: failed, see the error above", flush=True)
+            return
         if result is None:
             return
         cost = result["cpu"]
@@ -143,7 +159,7 @@ def _line(
             f"{_size(result['memory'])} a {curve.memory_unit}",
             flush=True,
         )
-        yield str(count), result
+        yield str(count), {figure: float(f"{value:.4g}") for figure, value in result.items()}
 
 
 def write_page(recorded: Figures) -> None:
@@ -162,9 +178,11 @@ def picture(framework: str, curves: Figures) -> str:
         for figure, unit, label in (("cpu", curve.unit, _time), ("memory", curve.memory_unit, _size)):
             lines = {
                 name: {int(count): max(result[figure], _SMALLEST[figure]) for count, result in line.items()}
-                for name, line in curves[curve.job].items()
+                for name, line in curves.get(curve.job, {}).items()
                 if line
             }
+            if not lines:
+                continue
             title = f"CPU of a {unit}" if figure == "cpu" else f"memory of a {unit}"
             panels.append(Panel(title, curve.title, label, lines))
     return render(f"Cost and memory against size, {framework}", names, panels)
@@ -176,9 +194,11 @@ _SMALLEST = {"cpu": 0.1, "memory": 1.0}  # a logarithmic axis has no zero; a pag
 def tables(recorded: Figures) -> str:
     """The tables of the page, in Markdown."""
     machine = Machine(**recorded["machine"])
+    rough = " These are rough figures of `--quick`." if recorded["quick"] else ""
     caption = (
         f"Measured on {machine.date}: {machine.description}. A stream of the second and third table has {TOKENS} "
-        f"tokens; all streams together receive {RATE:,} tokens a second at most. A vector has {DIMENSIONS} numbers."
+        f"tokens; all streams together receive {RATE:,} tokens a second at most. A vector has {DIMENSIONS} "
+        f"numbers.{rough}"
     )
     parts = [caption]
     for curve in CURVES:
@@ -190,7 +210,7 @@ def tables(recorded: Figures) -> str:
             "|---" * (len(counts) + 1) + "|",
         ]
         for framework in FRAMEWORKS:
-            for name, line in recorded["curves"][framework][curve.job].items():
+            for name, line in recorded["curves"][framework].get(curve.job, {}).items():
                 cells = [_cell(line.get(count)) for count in counts]
                 lines.append(f"| {pages.title(name)} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))

@@ -10,6 +10,7 @@ from benchmarks.calls import calls, first_tokens
 from benchmarks.contenders import Entry
 from benchmarks.measure import Track, cpu
 from benchmarks.startup import constructor, imports
+from benchmarks.stream_failures import count_reported, outcomes
 from benchmarks.table import Row, Table
 
 _FLOORS = (
@@ -31,6 +32,7 @@ def burst(bench: Bench) -> Iterator[Table]:
         all_contenders.CORE,
         all_contenders.HTTPX,
         *all_contenders.LANGCHAIN_PEERS,
+        *all_contenders.LITELLM_ROUTES,
     )
     for variant, awaited in _VARIANTS.items():
         title = f"LangChain {variant}, {source.count:,} chunks in a burst: CPU per chunk"
@@ -82,6 +84,7 @@ def platforms(bench: Bench) -> Iterator[Table]:
     pairs = {
         "Core": (all_contenders.CORE, all_contenders.CORE_PLATFORMS),
         "LangChain": (all_contenders.LANGCHAIN, all_contenders.LANGCHAIN_PLATFORMS),
+        "LlamaIndex": (all_contenders.LLAMAINDEX, all_contenders.LLAMAINDEX_PLATFORMS),
     }
     for kind, (reference, contenders) in pairs.items():
         for variant, awaited in _VARIANTS.items():
@@ -233,6 +236,12 @@ def agent(bench: Bench) -> Iterator[Table]:
     yield Table(f"A tool call in {agents.PIECES:,} pieces with FunctionAgent: CPU", ("ms", "µs a piece"), rows)
 
 
+def failures(bench: Bench) -> Iterator[Table]:
+    """The number of failed streams that each contender reports, of those that its service can have."""
+    rows = [Row(name, count_reported(column)) for name, column in outcomes().items()]
+    yield Table("Failed streams, each with another fault", ("reported", "of"), rows, "failures")
+
+
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "burst": burst,
     "calls": calls,
@@ -247,4 +256,5 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "agent": agent,
     "imports": imports,
     "constructor": constructor,
+    "failures": failures,
 }

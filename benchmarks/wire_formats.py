@@ -174,7 +174,10 @@ WIRES: dict[str, WireFormat] = {
 def choose_wire_format(path: str) -> WireFormat:
     """Return the format that a path names; without a name, the one of the path's operation."""
     named = [WIRES[part] for part in path.split("/")[3:4] if part in WIRES]
-    return named[0] if named else GENERIC if path.endswith("/actions/chat") else OPENAI
+    if named:
+        return named[0]
+    operation = path.rpartition("/")[2]
+    return {"chat": GENERIC, "invocations-response-stream": WIRES["sagemaker-sse"]}.get(operation, OPENAI)
 
 
 def handshake(fields: dict[str, str]) -> bytes:
