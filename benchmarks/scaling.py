@@ -202,6 +202,8 @@ def tables(recorded: Figures) -> str:
     )
     parts = [caption]
     for curve in CURVES:
+        if not any(curve.job in curves for curves in recorded["curves"].values()):
+            continue
         counts = [str(count) for count in curve.counts]
         lines = [
             f"| {curve.title}: CPU of a {curve.unit}, memory of a {curve.memory_unit} | "
@@ -212,9 +214,17 @@ def tables(recorded: Figures) -> str:
         for framework in FRAMEWORKS:
             for name, line in recorded["curves"][framework].get(curve.job, {}).items():
                 cells = [_cell(line.get(count)) for count in counts]
-                lines.append(f"| {pages.title(name)} | {' | '.join(cells)} |")
+                lines.append(f"| {_row_title(curve, name)} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _row_title(curve: Curve, name: str) -> str:
+    """The title of a row: an embedder is named by its package, because its line has the name of the chat model."""
+    if curve.job != "documents":
+        return pages.title(name)
+    package = name.split(maxsplit=1)[0]
+    return "floor: `http.client`, `json` and `array`" if package == "floor:" else pages.title(package)
 
 
 def _cell(result: dict[str, float] | None) -> str:
@@ -231,7 +241,8 @@ def _size(kibibytes: float) -> str:
 
 def _scaled(value: float, units: tuple[str, ...], step: int) -> str:
     power = min(len(units) - 1, max(0, int(log(max(value, 1), step))))
-    return f"{value / step**power:.3g} {units[power]}"
+    scaled = value / step**power
+    return f"{scaled:,.0f} {units[power]}" if scaled >= 100 else f"{scaled:.3g} {units[power]}"
 
 
 if __name__ == "__main__":
