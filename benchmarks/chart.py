@@ -6,7 +6,7 @@ from html import escape
 from math import ceil, floor, log10
 
 _WIDTH, _HEIGHT = 720, 232  # of the picture, and of a row of panels
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 44, 40  # margins of a panel
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 26, 44, 40  # margins of a panel
 _LEGEND_ROW = 20
 
 #: Each line's color has a contrast of at least 3 to 1 with white and with the dark page: WCAG for graphics. The dashes
