@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench bench-instructions conformance migration demo engines examples picture docs dist
+.PHONY: help install test test-all-pythons lowest lint format type fuzz soak audit bench bench-instructions comparison scaling conformance migration demo engines examples picture docs dist
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -54,6 +54,16 @@ bench-instructions:  ## Count instructions with valgrind, which other processes 
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
 	.bench/bin/python -m benchmarks.instructions $(addprefix --only ,$(GROUP))
+
+comparison:  ## Measure performance beside other packages, and write the tables of docs/comparison.md
+	test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
+	.bench/bin/python -m benchmarks --write
+
+scaling:  ## Measure how costs grow, and write docs/performance.md and its pictures
+	test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
+	.bench/bin/python -m benchmarks.scaling --write
 
 conformance:  ## Run the conformance suite on LlamaIndex packages, in a separate environment
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench

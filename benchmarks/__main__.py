@@ -1,34 +1,20 @@
-"""Run the sections of the benchmark and print their tables."""
+"""Run the sections of the benchmark and print their tables; `--write` writes the figures of docs/comparison.md too."""
 
 import argparse
 import asyncio
 import gc
 import json
 import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import comparison
 from benchmarks.bench import Bench
 from benchmarks.measure import ignore_unclosed
+from benchmarks.pages import Machine
 from benchmarks.sections import SECTIONS
 from benchmarks.server import Server
 from benchmarks.table import Table
-
-_VERSIONS = (
-    "mdstream-llm",
-    "httpx",
-    "langchain-core",
-    "llama-index-core",
-    "langchain-oci",
-    "langchain-openai",
-    "langchain-litellm",
-    "litellm",
-    "llama-index-llms-oci-data-science",
-    "llama-index-llms-openai-like",
-    "oci",
-    "openai",
-)
 
 
 def main() -> None:
@@ -39,46 +25,41 @@ def main() -> None:
         "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION", help=", ".join(SECTIONS)
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to FILE")
+    parser.add_argument("--write", action="store_true", help="write the figures to benchmarks/comparison.json and page")
+    parser.add_argument("--table-only", action="store_true", help="write the page from the figures of the last run")
     options = parser.parse_args()
-    machine = _machine()
-    print("\n".join(machine) + "\n", flush=True)
-    tables = _run(options.only, quick=options.quick)
+    if not options.table_only:
+        _measure(options)
+    if options.table_only or options.write:
+        comparison.write_page()
+
+
+def _measure(options: argparse.Namespace) -> None:
+    machine = Machine.current()
+    load, collector = os.getloadavg()[0], "on" if gc.isenabled() else "off"
+    print(f"{machine.description}; load {load:.1f}, gc {collector}\n", flush=True)
+    tables = []
+    for section_tables in _run(options.only, quick=options.quick):
+        tables += section_tables
+        if options.write:  # after each section, so that a failure of a later one loses nothing
+            comparison.record(section_tables, machine, quick=options.quick)
     verdicts = [row.verdict for table in tables for row in table.rows if row.verdict]
     print(f"{verdicts.count('ok')} of {len(verdicts)} targets met")
     if options.json:
-        options.json.write_text(
-            json.dumps({"machine": machine, "tables": [table.as_dict() for table in tables]}, indent=1)
-        )
+        dumped = {"machine": machine.as_dict(), "tables": [table.as_dict() for table in tables]}
+        options.json.write_text(json.dumps(dumped, indent=1))
 
 
-def _run(sections: list[str], *, quick: bool) -> list[Table]:
-    tables = []
+def _run(sections: list[str], *, quick: bool) -> Iterator[list[Table]]:
     with Server() as server, asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(ignore_unclosed)
         bench = Bench(server, runner, quick=quick)
         for section in sections:
+            tables = []
             for table in SECTIONS[section](bench):
                 print(table, flush=True)
                 tables.append(table)
-    return tables
-
-
-def _machine() -> list[str]:
-    """The machine and the versions that the figures depend on."""
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    collector = "on" if gc.isenabled() else "off"
-    load = os.getloadavg()[0]
-    return [
-        f"{python}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, gc {collector}",
-        ", ".join(f"{name} {_version(name)}" for name in _VERSIONS),
-    ]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "-"
+            yield tables
 
 
 main()

@@ -55,23 +55,36 @@ class Bench:
         awaited: bool,
         rounds: int,
         targets: dict[Entry, float],
+        key: str = "",
     ) -> Table:
-        """Measure the cost of a chunk for all entries; the first of them is the floor."""
-        contenders = {entry: contender for entry in entries if (contender := self.open(entry, source))}
+        """Measure the cost of a chunk for all entries; the first of them is the floor.
+
+        An entry without an async stream has no row in the async table.
+        """
+        contenders = {
+            entry: contender
+            for entry in entries
+            if (contender := self.open(entry, source)) and (contender.astream or not awaited)
+        }
         tracks = [self.track(contender, source, awaited=awaited) for contender in contenders.values()]
         costs = cpu(tracks, rounds)
         rows = [
             Row(entry.name, (cost, cost / costs[0]), 1 if entry in targets else None, targets.get(entry, 0.0))
             for entry, cost in zip(contenders, costs, strict=True)
         ]
-        return Table(title, ("µs", "x floor"), rows)
+        return Table(title, ("µs", "x floor"), rows, key)
 
     def run_isolated(self, job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
         """Run a job of `benchmarks.isolated` for a contender in its own process."""
-        command = [sys.executable, "-m", "benchmarks.isolated", job, entry.name, entry.factory, *map(str, arguments)]
-        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
-        if "missing" in result:
-            print(result["missing"], flush=True)
-            return None
-        return result
+        return run_isolated(job, entry, *arguments)
+
+
+def run_isolated(job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
+    """Run a job of `benchmarks.isolated` in its own process; `None` if the contender's package is missing."""
+    command = [sys.executable, "-m", "benchmarks.isolated", job, entry.name, entry.factory, *map(str, arguments)]
+    process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    if "missing" in result:
+        print(result["missing"], flush=True)
+        return None
+    return result

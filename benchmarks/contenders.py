@@ -88,12 +88,20 @@ CORE_PLATFORMS = tuple(Entry(name, f"benchmarks.platforms:core_{function}") for 
 LANGCHAIN_PLATFORMS = tuple(
     Entry(name, f"benchmarks.platforms:chat_{function}") for name, function in _PLATFORMS.items()
 )
+LLAMAINDEX_PLATFORMS = tuple(
+    Entry(name, f"benchmarks.platforms:llm_{function}") for name, function in _PLATFORMS.items()
+)
 
 LANGCHAIN_PEERS = (
     Entry("langchain-oci ChatOCIModelDeployment", "benchmarks.peers:langchain_oci_deployment"),
     Entry("langchain-oci ChatOCIGenAI", "benchmarks.peers:langchain_oci_genai"),
     Entry("langchain-openai ChatOpenAI", "benchmarks.peers:langchain_openai"),
     Entry("langchain-litellm ChatLiteLLM", "benchmarks.peers:langchain_litellm"),
+)
+#: litellm's own clients of two platforms; their tokens are in these platforms' formats.
+LITELLM_ROUTES = (
+    Entry("langchain-litellm ChatLiteLLM, oci/", "benchmarks.peers:langchain_litellm_oci"),
+    Entry("langchain-litellm ChatLiteLLM, sagemaker_chat/", "benchmarks.peers:langchain_litellm_sagemaker"),
 )
 LLAMAINDEX_PEERS = (
     Entry("llama-index OCIDataScience", "benchmarks.peers:llamaindex_oci"),

@@ -14,6 +14,27 @@ TEXTS, SIZE = 2048, 1024
 Embed = Callable[[list[str]], list[list[float]]]
 
 
+def floor(port: int) -> Embed:
+    """`http.client`, `json` and `array`, 128 texts a request, one at a time."""
+    import base64
+    import http.client
+    import json
+    from array import array
+
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+
+    def embed(texts: list[str]) -> list[list[float]]:
+        vectors = []
+        for first in range(0, len(texts), 128):
+            body = {"input": texts[first : first + 128], "encoding_format": "base64"}
+            connection.request("POST", f"/embed/{SIZE}/openai", json.dumps(body))
+            entries = json.loads(connection.getresponse().read())["data"]
+            vectors += [array("f", base64.b64decode(entry["embedding"])).tolist() for entry in entries]
+        return vectors
+
+    return embed
+
+
 def ours(port: int) -> Embed:
     """langchain_mdstream, four requests at a time."""
     from langchain_mdstream import OCIModelDeploymentEmbeddings
@@ -74,6 +95,13 @@ def ours_floats(port: int) -> Embed:
     ).embed_documents
 
 
+def ours_llamaindex(port: int) -> Embed:
+    """llamaindex_mdstream."""
+    from llamaindex_mdstream import OCIDataScienceEmbedding
+
+    return OCIDataScienceEmbedding(endpoint=_url(port), auth_type="none").get_text_embedding_batch
+
+
 def langchain_openai(port: int) -> Embed:
     """On the `openai` SDK, which requests base64."""
     from langchain_openai import OpenAIEmbeddings
@@ -127,6 +155,8 @@ OCI_PEERS = {
     "langchain-oci, JSON numbers": langchain_oci,
     "LlamaIndex OCIDataScienceEmbedding, JSON numbers": llamaindex_oci,
 }
+LLAMAINDEX = {"llamaindex_mdstream": ours_llamaindex}
+FLOOR = {"floor: http.client, json and array": floor}
 PEERS = {OPENAI: langchain_openai, **OCI_PEERS}
 NUMBERS = {"langchain_mdstream, JSON numbers": ours_floats}
 

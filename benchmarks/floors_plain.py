@@ -29,55 +29,69 @@ class Lines:
 
 
 class Socket:
-    """A blocking connection that is used for all requests."""
+    """Blocking connections that are used again, one for each request that runs at the same time."""
 
     def __init__(self, source: Source) -> None:
         parts = urlsplit(source.url)
+        self._address = (parts.hostname, parts.port)
         self._request = _request(parts.path)
-        self._socket = socket.create_connection((parts.hostname, parts.port))
+        self._idle: list[socket.socket] = []
 
     def stream(self) -> Iterator[str]:
-        self._socket.sendall(self._request)
+        connection = self._send()
         lines = Lines()
         while not lines.is_complete:
-            yield from lines.texts(self._socket.recv(_SIZE))
+            yield from lines.texts(connection.recv(_SIZE))
+        self._idle.append(connection)
 
     def complete(self) -> str:
-        self._socket.sendall(self._request)
+        connection = self._send()
         data = b""
         while (text := _document(data)) is None:
-            data += self._socket.recv(_SIZE)
+            data += connection.recv(_SIZE)
+        self._idle.append(connection)
         return text
+
+    def _send(self) -> socket.socket:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = socket.create_connection(self._address)
+        connection.sendall(self._request)
+        return connection
 
 
 class AsyncSocket:
-    """A connection with asyncio's streams."""
+    """Connections with asyncio's streams."""
 
     def __init__(self, source: Source) -> None:
         self._parts = urlsplit(source.url)
         self._request = _request(self._parts.path)
-        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def stream(self) -> AsyncIterator[str]:
-        reader = await self._send()
+        reader, writer = await self._send()
         lines = Lines()
         while not lines.is_complete:
             for text in lines.texts(await reader.read(_SIZE)):
                 yield text
+        self._idle.append((reader, writer))
 
     async def complete(self) -> str:
-        reader = await self._send()
+        reader, writer = await self._send()
         data = b""
         while (text := _document(data)) is None:
             data += await reader.read(_SIZE)
+        self._idle.append((reader, writer))
         return text
 
-    async def _send(self) -> asyncio.StreamReader:
-        if self._open is None:
-            self._open = await asyncio.open_connection(self._parts.hostname, self._parts.port)
-        reader, writer = self._open
+    async def _send(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._idle:
+            reader, writer = self._idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection(self._parts.hostname, self._parts.port)
         writer.write(self._request)
-        return reader
+        return reader, writer
 
 
 def raw_socket(source: Source, pem: bytes | None) -> Contender:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from benchmarks import contenders
+from benchmarks import contenders, startup
 from benchmarks.contenders import Entry
 from benchmarks.instructions_job import SHORT
 from benchmarks.server import ROOT, Server
@@ -46,21 +46,10 @@ _FIGURES = {
     "chunk": "a chunk of a long stream",
 }
 
-_LANGCHAIN_BASES = (
-    "httpx langchain_core.language_models.chat_models langchain_core.language_models.llms "
-    "langchain_core.embeddings.embeddings langchain_core.documents.compressor"
-)
-
 #: Imports of each framework, and of one of our classes after them.
 _IMPORTS = {
-    "langchain": (
-        _LANGCHAIN_BASES,
-        "from langchain_mdstream import ChatOCIModelDeployment",
-    ),
-    "llamaindex": (
-        "httpx llama_index.core.llms.function_calling llama_index.core.base.embeddings.base",
-        "from llamaindex_mdstream import OCIDataScience",
-    ),
+    "langchain": (startup.LANGCHAIN_BASES, startup.STATEMENTS[contenders.LANGCHAIN]),
+    "llamaindex": (startup.LLAMAINDEX_BASES, startup.STATEMENTS[contenders.LLAMAINDEX]),
 }
 
 _VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet")

@@ -1,4 +1,4 @@
-"""Measurements that need their own process: peak memory, growth of memory, and the lag of a busy event loop."""
+"""Measurements that need their own process: memory, the lag of a busy event loop, and the scaling curves."""
 
 import asyncio
 import gc
@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from typing import Any
 
+from benchmarks import scaling_jobs
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import Lag, acheck, aread, check, ignore_unclosed, peak_memory
 from benchmarks.server import Source
@@ -70,7 +71,15 @@ def embed_stream(entry: Entry, port: int, count: int, as_array: int) -> dict[str
     return {"rate": count / seconds, "cost": cpu_time / count * 1e6, "peak": peak}
 
 
-_JOBS: dict[str, Any] = {"growth": growth, "concurrent_streams": concurrent_streams, "embed_stream": embed_stream}
+_JOBS: dict[str, Any] = {
+    "growth": growth,
+    "concurrent_streams": concurrent_streams,
+    "embed_stream": embed_stream,
+    "chunks": scaling_jobs.chunks,
+    "streams": scaling_jobs.streams,
+    "threads": scaling_jobs.threads,
+    "documents": scaling_jobs.documents,
+}
 
 
 def main(job: str, name: str, factory: str, *arguments: str) -> None:

@@ -44,6 +44,31 @@ def llamaindex(source: Source, pem: bytes | None) -> Contender:
     return contender(OCIDataScience(endpoint=_endpoint(source), **_auth(pem)))
 
 
+def langchain_many(source: Source, pem: bytes | None) -> Contender:
+    """`ChatOCIModelDeployment` with more connections than by default, for thousands of streams at once."""
+    from benchmarks.floors_langchain import contender
+    from langchain_mdstream import ChatOCIModelDeployment
+
+    return contender(ChatOCIModelDeployment(endpoint=_endpoint(source), **_auth(pem), **_large_pools()))
+
+
+def llamaindex_many(source: Source, pem: bytes | None) -> Contender:
+    """`OCIDataScience` with more connections than by default."""
+    from benchmarks.floors_llamaindex import contender
+    from llamaindex_mdstream import OCIDataScience
+
+    return contender(OCIDataScience(endpoint=_endpoint(source), **_auth(pem), **_large_pools()))
+
+
+def _large_pools() -> dict[str, Any]:
+    import httpx
+
+    from mdstream_core.transport import async_http_client, http_client
+
+    limits = httpx.Limits(max_connections=5000, max_keepalive_connections=5000)
+    return {"http_client": http_client(limits=limits), "http_async_client": async_http_client(limits=limits)}
+
+
 def _endpoint(source: Source) -> str:
     return f"{source.url}/ocid1.datasciencemodeldeployment.oc1.iad.emulated"  # the emulator has no other
 

@@ -51,8 +51,8 @@ def langchain_oci_genai(source: Source, pem: bytes | None) -> Contender:
         "provider": "meta",
         "compartment_id": COMPARTMENT,
     }
-    streaming = contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=True, **fields))
-    return replace(streaming, complete=None, acomplete=None)  # the server has no such response in OCI's format
+    streamed = source.mode != "whole"
+    return contender(ChatOCIGenAI(client=client, service_endpoint=source.url, is_stream=streamed, **fields))
 
 
 def langchain_openai(source: Source, pem: bytes | None) -> Contender:
@@ -65,13 +65,44 @@ def langchain_openai(source: Source, pem: bytes | None) -> Contender:
 
 
 def langchain_litellm(source: Source, pem: bytes | None) -> Contender:
-    """On litellm over the `openai` SDK, which does not sign. Its table of prices is the installed one: no download."""
+    """On litellm over the `openai` SDK, which does not sign."""
+    return _litellm(model="openai/odsc-llm", api_base=source.url, api_key="none")
+
+
+def langchain_litellm_oci(source: Source, pem: bytes | None) -> Contender:
+    """On litellm's own client of OCI Generative AI; the same tokens as `ChatOCIGenAI`.
+
+    It refuses to stream with the options that `ChatLiteLLM` sends, unless it may drop them.
+    """
+    options = {
+        "oci_signer": _signer(pem),
+        "oci_region": "us-ashburn-1",
+        "oci_compartment_id": COMPARTMENT,
+        "drop_params": True,
+    }
+    return _litellm(model="oci/xai.grok-4", api_base=source.url, model_kwargs=options)
+
+
+def langchain_litellm_sagemaker(source: Source, pem: bytes | None) -> Contender:
+    """On litellm's own client of SageMaker, with SigV4. Its base URL is the whole URL of the operation."""
+    operation = "invocations" if source.mode == "whole" else "invocations-response-stream"
+    options = {
+        "sagemaker_base_url": f"{source.url}/endpoints/emulated/{operation}",
+        "aws_region_name": "us-east-1",
+        "aws_access_key_id": "AKIDEXAMPLE",
+        "aws_secret_access_key": "example",
+    }
+    return _litellm(model="sagemaker_chat/emulated", model_kwargs=options)
+
+
+def _litellm(**fields: Any) -> Contender:
+    """Create its chat model. Its table of prices is the installed one: no download."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     from langchain_litellm import ChatLiteLLM
 
     from benchmarks.floors_langchain import contender
 
-    return contender(ChatLiteLLM(model="openai/odsc-llm", api_base=source.url, api_key="none"))
+    return contender(ChatLiteLLM(**fields))
 
 
 def llamaindex_oci(source: Source, pem: bytes | None) -> Contender:

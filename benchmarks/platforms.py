@@ -75,6 +75,28 @@ def _chat_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -
     return _chat("ChatModelArts", model="m", endpoint=f"{source.url.replace('http', scheme, 1)}/{wire}")
 
 
+def _llm(name: str, **fields: Any) -> Contender:
+    import llamaindex_mdstream
+    from benchmarks.floors_llamaindex import contender
+
+    return contender(getattr(llamaindex_mdstream, name)(auth=_unsigned(), **fields))
+
+
+def _llm_genai(wire: str, model: str, source: Source, pem: bytes | None) -> Contender:
+    fields = {"compartment_id": _COMPARTMENT, "service_endpoint": f"{source.url}/{wire}"}
+    return _llm("OCIGenAI", model=model, dialect=wire, **fields)
+
+
+def _llm_sagemaker(wire: str, source: Source, pem: bytes | None) -> Contender:
+    import_module("botocore")  # the class reads the endpoint rules of the region from it
+    fields = {"endpoint_name": "e", "region_name": "us-east-1", "endpoint_url": f"{source.url}/{wire}"}
+    return _llm("SageMakerLLM", **fields)
+
+
+def _llm_modelarts(wire: str, scheme: str, source: Source, pem: bytes | None) -> Contender:
+    return _llm("ModelArts", model="m", endpoint=f"{source.url.replace('http', scheme, 1)}/{wire}")
+
+
 core_generic = partial(_core_genai, "oci-generic", _GROK)
 core_cohere = partial(_core_genai, "oci-cohere", _COMMAND)
 core_sagemaker_sse = partial(_core_sagemaker, "sagemaker-sse")
@@ -90,3 +112,11 @@ chat_sagemaker_lines = partial(_chat_sagemaker, "sagemaker-lines")
 chat_sagemaker_tgi = partial(_chat_sagemaker, "sagemaker-tgi")
 chat_modelarts_sse = partial(_chat_modelarts, "modelarts-sse", "http")
 chat_modelarts_socket = partial(_chat_modelarts, "modelarts-socket", "ws")
+
+llm_generic = partial(_llm_genai, "oci-generic", _GROK)
+llm_cohere = partial(_llm_genai, "oci-cohere", _COMMAND)
+llm_sagemaker_sse = partial(_llm_sagemaker, "sagemaker-sse")
+llm_sagemaker_lines = partial(_llm_sagemaker, "sagemaker-lines")
+llm_sagemaker_tgi = partial(_llm_sagemaker, "sagemaker-tgi")
+llm_modelarts_sse = partial(_llm_modelarts, "modelarts-sse", "http")
+llm_modelarts_socket = partial(_llm_modelarts, "modelarts-socket", "ws")

@@ -1,17 +1,16 @@
 """The sections of the benchmark, one function each; `SECTIONS` has them in the order of the output."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks import agents, embedders, vector_formats
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
+from benchmarks.calls import calls, first_tokens
 from benchmarks.contenders import Entry
-from benchmarks.measure import Track, acheck, afirst_token, check, cpu, first_token
-from benchmarks.ours import rsa_key
-from benchmarks.server import ROOT, Source
+from benchmarks.measure import Track, cpu
+from benchmarks.startup import constructor, imports
+from benchmarks.stream_failures import count_reported, outcomes
 from benchmarks.table import Row, Table
 
 _FLOORS = (
@@ -28,16 +27,19 @@ def burst(bench: Bench) -> Iterator[Table]:
     entries = (
         all_contenders.LANGCHAIN_FLOOR,
         all_contenders.LANGCHAIN,
+        all_contenders.LANGCHAIN_SOCKET,
+        all_contenders.SOCKET,
         all_contenders.CORE,
         all_contenders.HTTPX,
         *all_contenders.LANGCHAIN_PEERS,
+        *all_contenders.LITELLM_ROUTES,
     )
     for variant, awaited in _VARIANTS.items():
         title = f"LangChain {variant}, {source.count:,} chunks in a burst: CPU per chunk"
         rounds = 3 if bench.quick else 12
-        yield bench.race(
-            title, entries, source, awaited=awaited, rounds=rounds, targets={all_contenders.LANGCHAIN: 1.0}
-        )
+        targets = {all_contenders.LANGCHAIN: 0.8}
+        key = f"langchain chunk {variant}"
+        yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets, key=key)
 
 
 def paced(bench: Bench) -> Iterator[Table]:
@@ -54,21 +56,26 @@ def paced(bench: Bench) -> Iterator[Table]:
     for variant, awaited in _VARIANTS.items():
         title = f"LangChain {variant}, {source.count:,} tokens 1 ms apart: CPU per token"
         rounds = 2 if bench.quick else 7
-        yield bench.race(
-            title, entries, source, awaited=awaited, rounds=rounds, targets={all_contenders.LANGCHAIN: 1.2}
-        )
+        targets = {all_contenders.LANGCHAIN: 1.05}
+        key = f"langchain paced {variant}"
+        yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets, key=key)
 
 
 def llamaindex(bench: Bench) -> Iterator[Table]:
     """LlamaIndex `stream_chat` and `astream_chat`, as fast as they are read."""
     source = bench.server.burst(500 if bench.quick else 2000)
-    entries = (all_contenders.LLAMAINDEX_FLOOR, all_contenders.LLAMAINDEX, *all_contenders.LLAMAINDEX_PEERS)
+    entries = (
+        all_contenders.LLAMAINDEX_FLOOR,
+        all_contenders.LLAMAINDEX,
+        all_contenders.LLAMAINDEX_SOCKET,
+        *all_contenders.LLAMAINDEX_PEERS,
+    )
     for variant, awaited in _VARIANTS.items():
         title = f"LlamaIndex {variant}, {source.count:,} chunks in a burst: CPU per chunk"
         rounds = 3 if bench.quick else 10
-        yield bench.race(
-            title, entries, source, awaited=awaited, rounds=rounds, targets={all_contenders.LLAMAINDEX: 1.2}
-        )
+        targets = {all_contenders.LLAMAINDEX: 0.7}
+        key = f"llamaindex chunk {variant}"
+        yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets, key=key)
 
 
 def platforms(bench: Bench) -> Iterator[Table]:
@@ -77,13 +84,14 @@ def platforms(bench: Bench) -> Iterator[Table]:
     pairs = {
         "Core": (all_contenders.CORE, all_contenders.CORE_PLATFORMS),
         "LangChain": (all_contenders.LANGCHAIN, all_contenders.LANGCHAIN_PLATFORMS),
+        "LlamaIndex": (all_contenders.LLAMAINDEX, all_contenders.LLAMAINDEX_PLATFORMS),
     }
     for kind, (reference, contenders) in pairs.items():
         for variant, awaited in _VARIANTS.items():
             title = f"{kind} {variant}, {source.count:,} chunks, each platform compared with OCI model deployments: CPU"
-            rounds, targets = 3 if bench.quick else 10, dict.fromkeys(contenders, 1.4)
-            entries = (reference, *contenders)
-            yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets)
+            rounds, targets = 3 if bench.quick else 10, dict.fromkeys(contenders, 1.25)
+            entries, key = (reference, *contenders), f"platforms {kind} {variant}"
+            yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets, key=key)
 
 
 def flat(bench: Bench) -> Iterator[Table]:
@@ -160,39 +168,21 @@ def concurrent(bench: Bench) -> Iterator[Table]:
             by_lag.append(Row(entry.name, figures, 0 if entry in ours else None, 200.0))
             by_memory.append(Row(entry.name, (result["peak"],), 0 if entry in ours else None, 200.0))
     title = f"{streams} streams of {count} chunks at once, async, in a burst"
-    yield Table(f"{title}: lag of the event loop", ("worst, ms", "median, ms", "µs per chunk"), by_lag)
-    yield Table(f"{title}: peak memory of the process", ("MB",), by_memory)
-
-
-def first(bench: Bench) -> Iterator[Table]:
-    """Time to the first token of a warm call, with an RSA signature of 2,048 bits (OpenAI's clients do not sign)."""
-    source, pem, calls = bench.server.paced(3), rsa_key(), 20 if bench.quick else 100
-    peers = (*all_contenders.LANGCHAIN_PEERS, *all_contenders.LLAMAINDEX_PEERS)
-    ours = {all_contenders.CORE, all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
-    rows = []
-    for entry in (
-        all_contenders.SOCKET,
-        all_contenders.HTTPX,
-        all_contenders.CORE,
-        all_contenders.LANGCHAIN_SOCKET,
-        all_contenders.LANGCHAIN,
-        all_contenders.LLAMAINDEX,
-        *peers,
-    ):
-        contender = bench.open(entry, source, pem)
-        if contender is None:
-            continue
-        check(contender, source.texts)
-        bench.runner.run(acheck(contender, source.texts))
-        times = (first_token(contender, calls), bench.runner.run(afirst_token(contender, calls)))
-        rows.append(Row(entry.name, (*times, max(times)), 2 if entry in ours else None, 1.5))
-    yield Table(f"Time to first token, ms, median of {calls} warm calls", ("sync", "async", "worse of both"), rows)
+    columns = ("worst, ms", "median, ms", "µs per chunk")
+    yield Table(f"{title}: lag of the event loop", columns, by_lag, "many lag")
+    yield Table(f"{title}: peak memory of the process", ("MB",), by_memory, "many memory")
 
 
 def embeddings(bench: Bench) -> Iterator[Table]:
     """Embedding of many texts; the targets are half of OpenAI's cost, and a third of that of the OCI peers."""
     texts = [f"text {number}" for number in range(embedders.TEXTS)]
-    factories = {**embedders.OURS, **embedders.PEERS, **embedders.NUMBERS}
+    factories = {
+        **embedders.FLOOR,
+        **embedders.OURS,
+        **embedders.LLAMAINDEX,
+        **embedders.PEERS,
+        **embedders.NUMBERS,
+    }
     models = {
         name: embed
         for name, factory in factories.items()
@@ -207,7 +197,8 @@ def embeddings(bench: Bench) -> Iterator[Table]:
         target = (1, 0.5) if name in embedders.OURS else (2, 1 / 3) if name in embedders.OCI_PEERS else ()
         rows.append(Row(name, figures, *target))
     columns = ("ms", "x OpenAI's", "ours / its")
-    yield Table(f"{len(texts):,} texts embedded in {embedders.SIZE:,} dimensions: CPU", columns, rows)
+    title = f"{len(texts):,} texts embedded in {embedders.SIZE:,} dimensions: CPU"
+    yield Table(title, columns, rows, "embeddings")
     yield _embed_stream(bench)
 
 
@@ -245,76 +236,26 @@ def agent(bench: Bench) -> Iterator[Table]:
     yield Table(f"A tool call in {agents.PIECES:,} pieces with FunctionAgent: CPU", ("ms", "µs a piece"), rows)
 
 
-def imports(bench: Bench) -> Iterator[Table]:
-    """CPU time of an import in a fresh interpreter, beyond that of the framework."""
-    frameworks = {
-        "langchain_core.language_models.chat_models": ("langchain_mdstream", "langchain_openai", "langchain_oci"),
-        "llama_index.core.llms.function_calling": ("llamaindex_mdstream", "llama_index.llms.openai_like"),
-    }
-    targets = {"langchain_mdstream": 0.15}
-    rows = []
-    for framework, packages in frameworks.items():
-        alone = _import_time("", framework, bench.quick)
-        rows.append(Row(framework, (alone, None)))
-        for package in packages:
-            added = _import_time(framework, package, bench.quick)
-            rows.append(
-                Row(f"  {package}", (None, added), 1 if package in targets else None, targets.get(package, 0.0))
-            )
-    yield Table("Import, seconds of CPU", ("alone", "added"), rows)
-
-
-_IMPORT = """
-import time, importlib
-for name in filter(None, {before!r}.split()): importlib.import_module(name)
-started = time.process_time()
-try: importlib.import_module({name!r})
-except ModuleNotFoundError: print("nan")
-else: print(time.process_time() - started)
-"""
-
-
-def _import_time(before: str, name: str, quick: bool) -> float:
-    script = _IMPORT.format(before=before, name=name)
-    command = [sys.executable, "-c", script]
-    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(2 if quick else 7)]
-    return min(float(time) for time in times)
-
-
-def constructor(bench: Bench) -> Iterator[Table]:
-    """CPU time to create a model object, and to create one and read a response of one token."""
-    source: Source = bench.server.burst(1)
-    entries = (
-        all_contenders.CORE,
-        all_contenders.LANGCHAIN,
-        all_contenders.LLAMAINDEX,
-        *all_contenders.LANGCHAIN_PEERS,
-        *all_contenders.LLAMAINDEX_PEERS,
-    )
-    rows = []
-    for entry in entries:
-        if contender := bench.open(entry, source):
-            create = Track(lambda entry=entry: entry.open(source), 1)
-            create_and_read = Track(lambda entry=entry: check(entry.open(source), source.texts), 1)
-            check(contender, source.texts)
-            rows.append(
-                Row(entry.name, tuple(cost / 1e3 for cost in cpu([create, create_and_read], 3 if bench.quick else 10)))
-            )
-    yield Table("Constructor, ms of CPU", ("created", "+ 1 response"), rows)
+def failures(bench: Bench) -> Iterator[Table]:
+    """The number of failed streams that each contender reports, of those that its service can have."""
+    rows = [Row(name, count_reported(column)) for name, column in outcomes().items()]
+    yield Table("Failed streams, each with another fault", ("reported", "of"), rows, "failures")
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "burst": burst,
+    "calls": calls,
     "platforms": platforms,
     "flat": flat,
     "memory": memory,
     "paced": paced,
     "llamaindex": llamaindex,
     "concurrent": concurrent,
-    "first": first,
+    "first": first_tokens,
     "embeddings": embeddings,
     "vector-formats": vector_formats.compare,
     "agent": agent,
     "imports": imports,
     "constructor": constructor,
+    "failures": failures,
 }

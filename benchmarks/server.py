@@ -1,13 +1,14 @@
 """The server of the benchmark on loopback, in its own process, so that its CPU time is not counted.
 
 The path selects the response: `/burst/2000/…` sends 2,000 tokens as fast as they are read, one event per HTTP chunk;
-`/paced/200/…` sends one token a millisecond (asyncio sets TCP_NODELAY, so each is its own segment); their format is in
-`benchmarks.wire_formats`. `/whole/20/…` sends the same text without streaming. `/embed/…` returns vectors
-(`benchmarks.vectors`). A request with a tool's result receives one token.
+`/paced/200/…` sends one token a millisecond (asyncio sets TCP_NODELAY, so each is its own segment), `/paced-100/20/…`
+one every 100 ms; their format is in `benchmarks.wire_formats`. `/whole/20/…` sends the same text without streaming.
+`/embed/…` returns vectors (`benchmarks.vectors`). A request with a tool's result receives one token.
 """
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -17,13 +18,13 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import vectors
-from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, document, handshake, token
+from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, handshake, token
 
 ROOT = Path(__file__).parents[1]
 
-_PACE = 0.001  # seconds between two tokens
+_PACE = 1  # milliseconds between two tokens
 _PIECE = 65_536  # bytes written at once in a burst
-_BACKLOG = 1024  # hundreds of streams start at the same time; a full backlog would cost each a second
+_BACKLOG = 4096  # thousands of streams start at the same time; a full backlog would cost each a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Source:
 
     Attributes:
         port: Port of the server.
-        mode: `burst`, `paced` or `whole`.
+        mode: `burst`, `paced`, `paced-<milliseconds>` or `whole`.
         count: Number of tokens.
     """
 
@@ -79,13 +80,19 @@ class Server:
         return Source(self.port, "paced", count)
 
 
+def raise_file_limit() -> None:
+    """Allow as many open files as the system permits: thousands of streams are as many sockets."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 @lru_cache
 def _body(wire: WireFormat, count: int) -> list[bytes]:
     body = b"".join(wire.pieces(count)) + wire.last
     return [body[offset : offset + _PIECE] for offset in range(0, len(body), _PIECE)]
 
 
-async def _burst(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
+async def _burst(writer: asyncio.StreamWriter, wire: WireFormat, count: int, pace: int) -> None:
     for piece in _body(wire, count):
         writer.write(piece)
         await writer.drain()
@@ -94,10 +101,10 @@ async def _burst(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> 
 _chunks = lru_cache(WireFormat.pieces)
 
 
-async def _paced(writer: asyncio.StreamWriter, wire: WireFormat, count: int) -> None:
+async def _paced(writer: asyncio.StreamWriter, wire: WireFormat, count: int, pace: int) -> None:
     for chunk in _chunks(wire, count):
         writer.write(chunk)
-        await asyncio.sleep(_PACE)
+        await asyncio.sleep(pace / 1000)
     writer.write(wire.last)
     await writer.drain()
 
@@ -119,9 +126,10 @@ async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.Stream
                 continue
             response = choose_wire_format(path)
             _, mode, count, *_ = path.split("/")
+            mode, _, pace = mode.partition("-")
             if mode == "whole":
                 await reader.readexactly(int(fields.get("content-length", "0")))
-                writer.write(document(int(count)))
+                writer.write(response.document(int(count)))
                 continue
             if "sec-websocket-key" in fields:
                 writer.write(handshake(fields))
@@ -130,7 +138,7 @@ async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.Stream
                 body = await reader.readexactly(int(fields.get("content-length", "0")))
                 response, count = (OPENAI, "1") if b'"tool_call_id"' in body else (response, count)
                 writer.write(response.head)
-            await _MODES[mode](writer, response, int(count))
+            await _MODES[mode](writer, response, int(count), int(pace or _PACE))
             if "sec-websocket-key" in fields:
                 await reader.read()  # the client's close frame
                 return
@@ -152,5 +160,6 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    raise_file_limit()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(_serve())

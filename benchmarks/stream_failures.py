@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from benchmarks import contenders as all_contenders
-from benchmarks.contenders import Contender, Entry
+from benchmarks.contenders import Contender, Entry, NotInstalled
 from mdstream_core.emulator import Emulator, Fault
 
 FAULTS: dict[str, Fault | None] = {
@@ -21,7 +21,12 @@ FAULTS: dict[str, Fault | None] = {
     "`event: error`": Fault("error_event", "named", after=6),
     "no finish reason": Fault("no_finish", after=6),
     "connection closed": Fault("cut", after=6),
+    "exception frame": Fault("exception_frame", after=6),
 }
+
+#: The faults that only one service has.
+_OCI_DEPLOYMENTS = {"trailer after half", "trailer after all"}
+_SAGEMAKER = {"exception frame"}
 
 #: The endpoint in the form that each package expects.
 ENDPOINTS: dict[Entry, Callable[[Emulator], str]] = {
@@ -30,6 +35,8 @@ ENDPOINTS: dict[Entry, Callable[[Emulator], str]] = {
     all_contenders.LANGCHAIN_PEERS[1]: lambda emulator: emulator.url,
     all_contenders.LANGCHAIN_PEERS[2]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
     all_contenders.LANGCHAIN_PEERS[3]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
+    all_contenders.LITELLM_ROUTES[0]: lambda emulator: emulator.url,
+    all_contenders.LITELLM_ROUTES[1]: lambda emulator: emulator.url,
     all_contenders.LLAMAINDEX: lambda emulator: emulator.url,
     all_contenders.LLAMAINDEX_PEERS[0]: lambda emulator: emulator.endpoint,
     all_contenders.LLAMAINDEX_PEERS[1]: lambda emulator: f"{emulator.endpoint}/predictWithResponseStream/v1",
@@ -51,13 +58,30 @@ class _Endpoint:
 
 def main() -> None:
     """Print the table in Markdown."""
-    with Emulator() as emulator:
-        columns = {entry: _column(entry, emulator) for entry in ENDPOINTS}
-    print(f"| | {' | '.join(entry.name for entry in columns)} |")
+    columns = outcomes()
+    print(f"| | {' | '.join(columns)} |")
     print("|---|" + "---|" * len(columns))
     for title in FAULTS:
         print(f"| {title} | {' | '.join(column[title] for column in columns.values())} |")
     print("\n" + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))
+
+
+def outcomes() -> dict[str, dict[str, str]]:
+    """Return how each contender whose package is installed reports each failure, by their names."""
+    with Emulator() as emulator:
+        columns = {}
+        for entry in ENDPOINTS:
+            try:
+                columns[entry.name] = _column(entry, emulator)
+            except NotInstalled as missing:
+                print(missing, flush=True)
+        return columns
+
+
+def count_reported(column: dict[str, str]) -> tuple[int, int]:
+    """Count the failures that a contender reports as an error, and those that its service has."""
+    outcomes = [outcome for title, outcome in column.items() if FAULTS[title] and outcome]
+    return sum(not outcome.startswith("success") for outcome in outcomes), len(outcomes)
 
 
 def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
@@ -66,10 +90,21 @@ def _column(entry: Entry, emulator: Emulator) -> dict[str, str]:
     complete, _ = _read(contender)
     column = {}
     for title, fault in FAULTS.items():
+        if title in _absent_faults(entry):
+            column[title] = ""
+            continue
         emulator.reset()
         emulator.script(fault)
         column[title] = _outcome(complete, *_read(contender))
     return column
+
+
+def _absent_faults(entry: Entry) -> set[str]:
+    """The faults that the contender's service does not have."""
+    genai, (litellm_oci, litellm_sagemaker) = all_contenders.LANGCHAIN_PEERS[1], all_contenders.LITELLM_ROUTES
+    if entry is litellm_sagemaker:
+        return _OCI_DEPLOYMENTS
+    return _SAGEMAKER | _OCI_DEPLOYMENTS if entry in {genai, litellm_oci} else _SAGEMAKER
 
 
 def _read(contender: Contender) -> tuple[str, BaseException | None]:

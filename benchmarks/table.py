@@ -32,11 +32,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of figures."""
+    """A table of figures.
+
+    Attributes:
+        title: Its title.
+        columns: Titles of the columns of figures.
+        rows: Its rows.
+        key: The name by which `benchmarks.comparison` finds it; empty for a table that is not on the page.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: list[Row]
+    key: str = ""
 
     def __str__(self) -> str:
         width = max(len(row.name) for row in self.rows)
@@ -46,7 +54,7 @@ class Table:
     def as_dict(self) -> dict[str, Any]:
         """Return a dict for `--json`."""
         rows = [{**asdict(row), "verdict": row.verdict} for row in self.rows]
-        return {"title": self.title, "columns": self.columns, "rows": rows}
+        return {"key": self.key, "title": self.title, "columns": self.columns, "rows": rows}
 
 
 def _line(row: Row, width: int, columns: tuple[str, ...]) -> str:

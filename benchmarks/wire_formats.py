@@ -78,6 +78,20 @@ _DETAILS = {"finish_reason": "eos_token", "generated_tokens": 2, "input_length":
 _TGI_END = _json(_tgi(0) | {"token": {"text": "", "special": True}, "generated_text": "…", "details": _DETAILS})
 
 
+def _openai_document(text: str) -> Json:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return _openai(0) | {"object": "chat.completion", "choices": [choice], "usage": _USAGE}
+
+
+def _generic_document(text: str) -> Json:
+    message = {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": text}]}
+    usage = {"promptTokens": 1, "completionTokens": 2, "totalTokens": 3}
+    choice = {"index": 0, "message": message, "finishReason": "stop"}
+    response = {"apiFormat": "GENERIC", "timeCreated": "2026-01-01T00:00:00Z", "choices": [choice], "usage": usage}
+    return {"modelId": "m", "modelVersion": "1", "chatResponse": response}
+
+
 def event(payload: bytes) -> bytes:
     """Encode a server-sent event."""
     return b"data: %b\n\n" % payload
@@ -109,12 +123,14 @@ class WireFormat:
         end: The payloads after the last token.
         framed: Encodes a payload as a frame.
         content_type: Media type of the response; empty for a WebSocket.
+        whole: Returns the response that is not streamed, from its text.
     """
 
     payload: Callable[[int], Json]
     end: tuple[bytes, ...]
     framed: Callable[[bytes], bytes] = event
     content_type: str = "text/event-stream"
+    whole: Callable[[str], Json] = _openai_document
 
     @property
     def head(self) -> bytes:
@@ -133,9 +149,15 @@ class WireFormat:
         pieces = map(self.framed, payloads)
         return [chunked(piece) for piece in pieces] if self.content_type else list(pieces)
 
+    def document(self, count: int) -> bytes:
+        """Encode a response that is not streamed, with the texts of so many chunks."""
+        body = _json(self.whole("".join(map(token, range(count)))))
+        fields = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nopc-request-id: b\r\n"
+        return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode() + body
+
 
 OPENAI = WireFormat(_openai, (*_OPENAI_END, _DONE))
-GENERIC = WireFormat(_generic, (_json({"finishReason": "stop"}),))
+GENERIC = WireFormat(_generic, (_json({"finishReason": "stop"}),), whole=_generic_document)
 
 WIRES: dict[str, WireFormat] = {
     "oci-generic": GENERIC,
@@ -152,16 +174,10 @@ WIRES: dict[str, WireFormat] = {
 def choose_wire_format(path: str) -> WireFormat:
     """Return the format that a path names; without a name, the one of the path's operation."""
     named = [WIRES[part] for part in path.split("/")[3:4] if part in WIRES]
-    return named[0] if named else GENERIC if path.endswith("/actions/chat") else OPENAI
-
-
-def document(count: int) -> bytes:
-    """Encode a response of OpenAI's format that is not streamed, with the texts of so many chunks."""
-    message = {"role": "assistant", "content": "".join(map(token, range(count)))}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    body = _json(_openai(0) | {"object": "chat.completion", "choices": [choice], "usage": _USAGE})
-    fields = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nopc-request-id: b\r\n"
-    return f"HTTP/1.1 200 OK\r\n{fields}\r\n".encode() + body
+    if named:
+        return named[0]
+    operation = path.rpartition("/")[2]
+    return {"chat": GENERIC, "invocations-response-stream": WIRES["sagemaker-sse"]}.get(operation, OPENAI)
 
 
 def handshake(fields: dict[str, str]) -> bytes:

@@ -1,0 +1,97 @@
+"""Sections about the start of a program: imports, and the creation of a model object."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from benchmarks import contenders as all_contenders
+from benchmarks.bench import Bench
+from benchmarks.contenders import Entry
+from benchmarks.measure import Track, check, cpu
+from benchmarks.server import ROOT, Source
+from benchmarks.table import Row, Table
+
+#: What an app has imported before: the framework's bases of models, and httpx.
+LANGCHAIN_BASES = (
+    "httpx langchain_core.language_models.chat_models langchain_core.language_models.llms "
+    "langchain_core.embeddings.embeddings langchain_core.documents.compressor"
+)
+LLAMAINDEX_BASES = "httpx llama_index.core.llms.function_calling llama_index.core.base.embeddings.base"
+
+#: The statement that imports each contender.
+STATEMENTS: dict[Entry, str] = {
+    all_contenders.LANGCHAIN: "from langchain_mdstream import ChatOCIModelDeployment",
+    all_contenders.LLAMAINDEX: "from llamaindex_mdstream import OCIDataScience",
+    **dict(
+        zip(
+            (*all_contenders.LANGCHAIN_PEERS, *all_contenders.LLAMAINDEX_PEERS),
+            (
+                "from langchain_oci import ChatOCIModelDeployment",
+                "from langchain_oci import ChatOCIGenAI",
+                "from langchain_openai import ChatOpenAI",
+                "from langchain_litellm import ChatLiteLLM",
+                "from llama_index.llms.oci_data_science import OCIDataScience",
+                "from llama_index.llms.openai_like import OpenAILike",
+            ),
+            strict=True,
+        )
+    ),
+}
+
+_FRAMEWORKS = {
+    "LangChain": (LANGCHAIN_BASES, (all_contenders.LANGCHAIN, *all_contenders.LANGCHAIN_PEERS), 0.15),
+    "LlamaIndex": (LLAMAINDEX_BASES, (all_contenders.LLAMAINDEX, *all_contenders.LLAMAINDEX_PEERS), 0.05),
+}
+
+_SCRIPT = """
+import os, sys, time, types, importlib
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+try: import ads
+except ImportError: sys.modules["ads"] = types.ModuleType("ads")
+for name in {before!r}.split(): importlib.import_module(name)
+started = time.process_time()
+try: exec({statement!r})
+except ModuleNotFoundError: print("nan")
+else: print(time.process_time() - started)
+"""
+
+
+def imports(bench: Bench) -> Iterator[Table]:
+    """CPU time of an import in a fresh interpreter, beyond that of the framework."""
+    rows = []
+    for framework, (bases, entries, max_ratio) in _FRAMEWORKS.items():
+        alone = _import_time("", f"import {bases.replace(' ', ', ')}", bench.quick)
+        rows.append(Row(f"{framework}: bases of its models, and httpx", (alone, None, None)))
+        for entry in entries:
+            added = _import_time(bases, STATEMENTS[entry], bench.quick)
+            is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
+            rows.append(Row(entry.name, (None, added, added / alone), 2 if is_ours else None, max_ratio))
+    yield Table("Import, seconds of CPU", ("alone", "added", "x bases"), rows, "imports")
+
+
+def _import_time(before: str, statement: str, quick: bool) -> float:
+    command = [sys.executable, "-c", _SCRIPT.format(before=before, statement=statement)]
+    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(2 if quick else 5)]
+    return min(float(time) for time in times)
+
+
+def constructor(bench: Bench) -> Iterator[Table]:
+    """CPU time to create a model object, and to create one and read a response of one token."""
+    source: Source = bench.server.burst(1)
+    entries = (
+        all_contenders.CORE,
+        all_contenders.LANGCHAIN,
+        all_contenders.LLAMAINDEX,
+        *all_contenders.LANGCHAIN_PEERS,
+        *all_contenders.LLAMAINDEX_PEERS,
+    )
+    rows = []
+    for entry in entries:
+        if contender := bench.open(entry, source):
+            create = Track(lambda entry=entry: entry.open(source), 1)
+            create_and_read = Track(lambda entry=entry: check(entry.open(source), source.texts), 1)
+            check(contender, source.texts)
+            costs = tuple(cost / 1e3 for cost in cpu([create, create_and_read], 3 if bench.quick else 10))
+            is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
+            rows.append(Row(entry.name, costs, 0 if is_ours else None, 0.25))
+    yield Table("Constructor, ms of CPU", ("created", "+ 1 response"), rows, "constructor")
