@@ -117,6 +117,7 @@ def test_the_history_of_a_browser_is_sent_as_text(emulator: Emulator, example: M
     """
     There each message is a list of parts.
     """
-    history = [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}]
+    turn = [("user", "Hi."), ("assistant", "Hello.")]
+    history = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turn]
     asyncio.run(collect(example.answer("Go on.", history)))
-    assert ["Hi.", "Go on."] == [message["content"] for message in emulator.requests[-1].json["messages"]]
+    assert ["Hi.", "Hello.", "Go on."] == [message["content"] for message in emulator.requests[-1].json["messages"]]
