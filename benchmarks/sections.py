@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks import agents, embedders
+from benchmarks import agents, embedders, instructions
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
 from benchmarks.contenders import Entry
@@ -303,6 +303,15 @@ def constructor(bench: Bench) -> Iterator[Table]:
     yield Table("Constructor, ms of CPU", ("created", "+ 1 response"), rows)
 
 
+def logging(bench: Bench) -> Iterator[Table]:
+    """The cost of logging that is off, in instructions: it is below what a measurement of CPU time can show."""
+    if instructions.is_available():
+        entries = {"entries": (all_contenders.CORE,)} if bench.quick else {}
+        yield instructions.count_logging(bench.server.port, **entries)
+    else:
+        print("logging: not measured, as valgrind is not installed\n", flush=True)
+
+
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "burst": burst,
     "platforms": platforms,
@@ -316,4 +325,5 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "agent": agent,
     "imports": imports,
     "constructor": constructor,
+    "logging": logging,
 }
