@@ -21,7 +21,7 @@ APPS = {
     "chainlit": ("chainlit",),
 }
 
-#: Few packages for tests, not the extra `test`: pip searches for a set that suits Chainlit for hours.
+#: Few packages for tests, not the extra `test`: beside it, pip found no Chainlit that fits in 15 minutes.
 TEST_PACKAGES = ("-e", ".[langchain,llamaindex,emulator]", "pytest>=8.4", "pytest-asyncio>=1.0", "pytest-socket>=0.7")
 
 #: Without the options of pyproject.toml: some are those of plugins that are not installed here.
