@@ -87,10 +87,8 @@ engines:  ## Run the tests on Ray, Spark and Dask, in a separate environment
 	.engines/bin/pip install -q -c constraints.txt -e ".[engines]"
 	.engines/bin/pytest tests/engines tests/test_rows_finished.py tests/test_rows_tables.py tests/test_notebooks.py
 
-examples:  ## Run the tests of the web apps in examples/, in a separate environment
-	test -x .examples/bin/python || $(PYTHON) -m venv .examples
-	.examples/bin/pip install -q -e ".[test]" fastapi uvicorn streamlit gradio chainlit
-	.examples/bin/pytest tests/test_examples_*.py
+examples:  ## Run the tests of the web apps in examples/, each in an environment of its own; APP=gradio for one
+	$(PYTHON) tools/examples.py $(APP)
 
 docs:  ## Build the documentation into build/site, strictly
 	test -x .docs/bin/python || $(PYTHON) -m venv .docs

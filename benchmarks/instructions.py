@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks import contenders, startup
 from benchmarks.contenders import Entry
 from benchmarks.instructions_job import SHORT
+from benchmarks.logging_removed import copy_without_logging
 from benchmarks.server import ROOT, Server
 from benchmarks.table import Row, Table
 
@@ -37,6 +38,9 @@ _GROUPS = {
         *contenders.LLAMAINDEX_PEERS,
     ),
 }
+
+#: The contenders whose logging is measured.
+_LOGGED = (contenders.CORE, contenders.LANGCHAIN, contenders.LLAMAINDEX)
 
 #: The figures of `benchmarks.instructions_job`, and what they are.
 _FIGURES = {
@@ -58,12 +62,12 @@ _VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet")
 def main() -> None:
     """Parse the command line, count, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
-    groups = [*_GROUPS, "imports"]
+    groups = [*_GROUPS, "imports", "logging"]
     parser.add_argument("--only", nargs="+", choices=groups, default=groups, metavar="GROUP", help=", ".join(groups))
     parser.add_argument("--without-peers", action="store_true", help="count floors and mdstream only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to FILE")
     options = parser.parse_args()
-    if shutil.which(_VALGRIND[0]) is None:
+    if not is_available():
         parser.exit(1, "valgrind is not installed (hint: install the package valgrind of your system)\n")
     tables = []
     for table in _count(options.only, peers=not options.without_peers):
@@ -73,11 +77,18 @@ def main() -> None:
         options.json.write_text(json.dumps(tables, indent=1))
 
 
+def is_available() -> bool:
+    """Whether valgrind is installed."""
+    return shutil.which(_VALGRIND[0]) is not None
+
+
 def _count(groups: Iterable[str], *, peers: bool) -> Iterator[Table]:
     with Server() as server:
         for group in groups:
             if group == "imports":
                 yield _count_imports()
+            elif group == "logging":
+                yield count_logging(server.port)
             else:
                 yield from _count_group(group, server.port, peers=peers)
 
@@ -100,6 +111,32 @@ def _cells(result: dict[str, float], floor: dict[str, float], variant: str) -> I
         yield None if count is None else count / floor[variant + figure]
 
 
+def count_logging(port: int, entries: Iterable[Entry] = _LOGGED) -> Table:
+    """Count what logging costs while nobody listens: the packages as they are, and a copy without the log's checks.
+
+    Args:
+        port: Port of the benchmark's server.
+        entries: The contenders, of mdstream.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        copy = copy_without_logging(Path(directory))
+        for entry in entries:
+            result, baseline = _run_entry(entry, port), _run_entry(entry, port, copy)
+            if result is None or baseline is None:
+                continue
+            for variant, name in (("", "sync"), ("async ", "async")):
+                rows.append(Row(f"{entry.name}, {name}", tuple(_added(result, baseline, variant)), 3, 1.0))
+    return Table("Logging that is off: thousands of instructions", ("call", "call +%", "chunk", "chunk +%"), rows)
+
+
+def _added(result: dict[str, float], baseline: dict[str, float], variant: str) -> Iterator[float]:
+    for figure in ("call", "chunk"):
+        count, without = result[variant + figure], baseline[variant + figure]
+        yield count / 1e3
+        yield (count / without - 1) * 100
+
+
 def _count_imports() -> Table:
     rows = []
     for framework, (before, statement) in _IMPORTS.items():
@@ -113,12 +150,12 @@ def _count_imports() -> Table:
     return Table("Imports: millions of instructions", ("alone", "x bases"), rows)
 
 
-def _run_entry(entry: Entry, port: int) -> dict[str, float] | None:
-    return _run("calls", entry.name, entry.factory, str(port))
+def _run_entry(entry: Entry, port: int, root: Path = ROOT) -> dict[str, float] | None:
+    return _run("calls", entry.name, entry.factory, str(port), root=root)
 
 
-def _run(*arguments: str) -> dict[str, float] | None:
-    """Run a job under callgrind; `None` if a package is missing."""
+def _run(*arguments: str, root: Path = ROOT) -> dict[str, float] | None:
+    """Run a job under callgrind with the packages in a directory; `None` if a package is missing."""
     with tempfile.TemporaryDirectory() as directory:
         dumps = Path(directory) / "dump"
         command = [
@@ -131,7 +168,7 @@ def _run(*arguments: str) -> dict[str, float] | None:
             *arguments,
         ]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        process = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
     if "missing" in result:
         print(result["missing"], flush=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks import agents, embedders, vector_formats
+from benchmarks import agents, embedders, instructions, vector_formats
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
 from benchmarks.calls import calls, first_tokens
@@ -242,6 +242,15 @@ def failures(bench: Bench) -> Iterator[Table]:
     yield Table("Failed streams, each with another fault", ("reported", "of"), rows, "failures")
 
 
+def logging(bench: Bench) -> Iterator[Table]:
+    """The cost of logging that is off, in instructions: it is below what a measurement of CPU time can show."""
+    if instructions.is_available():
+        entries = {"entries": (all_contenders.CORE,)} if bench.quick else {}
+        yield instructions.count_logging(bench.server.port, **entries)
+    else:
+        print("logging: not measured, as valgrind is not installed\n", flush=True)
+
+
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "burst": burst,
     "calls": calls,
@@ -258,4 +267,5 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "imports": imports,
     "constructor": constructor,
     "failures": failures,
+    "logging": logging,
 }

@@ -9,7 +9,7 @@ import os
 from contextlib import aclosing
 
 import chainlit as cl
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, merge_message_runs
 
 from langchain_mdstream import ChatOCIModelDeployment
 from mdstream_core import MDStreamError
@@ -20,14 +20,18 @@ chat = ChatOCIModelDeployment(
 
 
 def read_history() -> list[BaseMessage]:
-    """Return the conversation for the model, without failure sentences and Chainlit's own messages."""
+    """Return the conversation for the model, without failure sentences and Chainlit's own messages.
+
+    Messages of the user become one where an answer failed before its first word, as many models require that the roles
+    alternate.
+    """
     kinds = {"user_message": HumanMessage, "assistant_message": AIMessage}
-    messages = cl.chat_context.get()
-    return [
+    messages = [
         kinds[message.type](message.content)
-        for message in messages
+        for message in cl.chat_context.get()
         if message.type == "user_message" or (message.metadata or {}).get("is_answer")
     ]
+    return merge_message_runs([message for message in messages if message.text])
 
 
 @cl.on_message

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import gradio as gr
-from langchain_core.messages import convert_to_messages
+from langchain_core.messages import BaseMessage, convert_to_messages, merge_message_runs
 
 from langchain_mdstream import ChatOCIModelDeployment
 from mdstream_core import MDStreamError
@@ -31,10 +31,19 @@ def read_text(message: dict) -> str:
     return text.partition(INTERRUPTED)[0] if message["role"] == "assistant" else text
 
 
+def read_history(history: list[dict]) -> list[BaseMessage]:
+    """Return the conversation for the model.
+
+    Messages without text, of answers that failed before their first word, are left out: services reject them. The
+    user's messages around them become one, as many models require that the roles alternate.
+    """
+    texts = [{"role": message["role"], "content": read_text(message)} for message in history]
+    return merge_message_runs(convert_to_messages([message for message in texts if message["content"]]))
+
+
 async def answer(prompt: str, history: list[dict]) -> AsyncIterator[str]:
     """Yield the answer so far after each chunk."""
-    messages = [{"role": message["role"], "content": read_text(message)} for message in history]
-    chunks = chat.astream(convert_to_messages([*messages, {"role": "user", "content": prompt}]))
+    chunks = chat.astream(read_history([*history, {"role": "user", "content": prompt}]))
     text = ""
     async with aclosing(chunks):
         try:

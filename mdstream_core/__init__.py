@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from mdstream_core.retry import Retry, RetryBudget
     from mdstream_core.service import Service
     from mdstream_core.transport._task_reader import read_in_task
+    from mdstream_core.transport._thread_reader import read_in_thread
 
 __all__ = [
     "MAX_IMAGE_BYTES",
@@ -152,6 +153,7 @@ __all__ = [
     "oci_dialect_name",
     "progress_bar",
     "read_in_task",
+    "read_in_thread",
     "recover_tool_calls",
     "rerank_dialect",
     "restore_texts",
@@ -228,6 +230,7 @@ _NAMES = {
     "retry": ("Retry", "RetryBudget"),
     "service": ("Service",),
     "transport._task_reader": ("read_in_task",),
+    "transport._thread_reader": ("read_in_thread",),
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name

@@ -127,6 +127,19 @@ def test_a_failed_response_keeps_its_text_and_one_sentence(emulator: Emulator, u
     assert expected == read_prompts(emulator)
 
 
+def test_a_failure_before_any_text_leaves_no_empty_message(emulator: Emulator, url: str) -> None:
+    """
+    Services reject empty messages, and many models two messages of the user in sequence.
+    """
+    emulator.script(Fault("refuse", "not_allowed"))
+    with visit(url) as visitor:
+        visitor.send("Name three rivers.")
+        assert [("The answer was interrupted (NotAllowed).", True)] == visitor.read()
+        visitor.send("Go on.")
+        visitor.read()
+    assert [("user", "Name three rivers.\nGo on.")] == read_prompts(emulator)
+
+
 def test_the_stop_button_closes_the_models_connection(emulator: Emulator, url: str) -> None:
     """
     Also while the model sends nothing; the model gets the partial answer, and not Chainlit's message.

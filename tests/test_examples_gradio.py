@@ -89,6 +89,19 @@ def test_a_new_message_continues_after_a_failure(emulator: Emulator, client: "gr
     assert ["Name three rivers.", partial, "Go on."] == [message["content"] for message in sent]
 
 
+def test_a_failure_before_any_text_leaves_no_empty_message(emulator: Emulator, client: "gradio_client.Client") -> None:
+    """
+    Services reject empty messages, and many models two messages of the user in sequence.
+    """
+    emulator.script(Fault("refuse", "not_allowed"))
+    assert (
+        "*The answer was interrupted (NotAllowed).*" == client.predict("Name three rivers.", api_name="/answer").strip()
+    )
+    client.predict("Go on.", api_name="/answer")
+    sent = emulator.requests[-1].json["messages"]
+    assert [("user", "Name three rivers.\nGo on.")] == [(message["role"], message["content"]) for message in sent]
+
+
 def test_a_stopped_response_closes_the_models_connection(emulator: Emulator, client: "gradio_client.Client") -> None:
     """
     Also while the model sends nothing.
@@ -104,6 +117,7 @@ def test_the_history_of_a_browser_is_sent_as_text(emulator: Emulator, example: M
     """
     There each message is a list of parts.
     """
-    history = [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}]
+    turn = [("user", "Hi."), ("assistant", "Hello.")]
+    history = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turn]
     asyncio.run(collect(example.answer("Go on.", history)))
-    assert ["Hi.", "Go on."] == [message["content"] for message in emulator.requests[-1].json["messages"]]
+    assert ["Hi.", "Hello.", "Go on."] == [message["content"] for message in emulator.requests[-1].json["messages"]]

@@ -45,6 +45,7 @@ ALLOWED = {
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/transport/_task_reader.py": "a queue and a semaphore of one stream, which belong to its loop",
     "mdstream_core/job_client.py": "an event of one job's wait, which belongs to its thread or its loop",
+    "mdstream_core/transport/_thread_reader.py": "a queue, a semaphore and a result of one stream; an error in the child, where their thread is missing",
     "mdstream_core/client.py": "an event of one task's wait, which belongs to its loop",
     "mdstream_core/cli/check/_network.py": "the result of one look-up of the command line, made and used up in a function",
 }
