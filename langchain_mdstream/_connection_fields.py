@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Set
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
@@ -223,10 +223,9 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     @property
     def service(self) -> "Service":
         """The endpoint with its signer and connections: built on first use, and again after a field has changed."""
-        private = self.__pydantic_private__ or {}  # each call reads it, and pydantic's `__getattr__` is slow
-        service: Service | None = private.get("_service")
-        if service is not None:
-            return service
+        # Read directly, because each call reads it, and pydantic's `__getattr__` is slow.
+        if (service := (self.__pydantic_private__ or {}).get("_service")) is not None:
+            return cast("Service", service)
         with _BUILD_LOCK:
             if self._service is None:
                 self._service = self._build_service()
