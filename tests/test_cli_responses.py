@@ -18,7 +18,7 @@ PLATFORM_CASES: dict[str, Callable[[Emulator], list[str]]] = {
         *(emulator.url, "--platform", "oci-genai", "--model", "openai.gpt-oss-120b", "--auth-type", "none"),
         *("--compartment", emulator.oci_genai.compartment_id),
     ],
-    "SageMaker": lambda emulator: [f"{emulator.url}/endpoints/emulated", "--region", "us-east-1"],
+    "SageMaker": lambda emulator: [f"{emulator.url}/endpoints/responses", "--region", "us-east-1"],
     "ModelArts": lambda emulator: [emulator.modelarts.endpoint, "--auth-type", "none"],
     "ModelArts WebSocket": lambda emulator: [emulator.modelarts.websocket_endpoint, "--auth-type", "none"],
 }

@@ -123,13 +123,14 @@ class TestSageMakerLLM(Endpoint, LLMConformance):
 
 
 class TestSageMakerLLMResponses(TestSageMakerLLM):
-    """Run the suite with OpenAI's Responses API."""
+    """Run the suite with OpenAI's Responses API, in a container of one's own: vLLM's takes no such requests."""
 
     service = "sagemaker_responses"
 
     def llm(self, url: str, max_retries: int) -> LLM:
         """A chat model."""
-        return SageMakerLLM(max_retries=max_retries, use_responses_api=True, **self.where(url))
+        where = {**self.where(url), "endpoint_name": "responses"}
+        return SageMakerLLM(max_retries=max_retries, use_responses_api=True, **where)
 
 
 class TestModelArts(Huawei, LLMConformance):
