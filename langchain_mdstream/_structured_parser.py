@@ -17,6 +17,9 @@ from langchain_core.outputs import ChatGeneration, Generation
 
 from mdstream_core import ToolCall, describe_incomplete, is_unfinished
 
+#: What the parsers of langchain-core raise for a refusal since version 1.7.5; earlier ones know none.
+ModelRefusalError: type[Exception] = getattr(exceptions, "ModelRefusalError", OutputParserException)
+
 #: JSON inside a Markdown fence, which LangChain's JSON parser looks for.
 _FENCE = re.compile(r"```(?:json)?(.*)", re.DOTALL)
 
@@ -62,11 +65,12 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
 
         Raises:
             OutputParserException: The complete response is not of the requested type.
+            ModelRefusalError: The model refused; an `OutputParserException` with langchain-core before 1.7.5.
         """
         if partial:
             return self._parse_partial(result)
         message = result[0].message if isinstance(result[0], ChatGeneration) else AIMessage(content=result[0].text)
-        if isinstance(message, AIMessage):
+        if isinstance(message, AIMessage) and not _is_reported_refusal(message):
             _check_text(message) if self.tool is None else _check_tool_call(message, self.tool)
         parsed = self._parse(result, message)
         if parsed is None:
@@ -79,8 +83,8 @@ class StrictOutputParser(BaseTransformOutputParser[Any]):
     def _parse_partial(self, result: list[Generation]) -> Any:
         try:
             return self.parser.parse_result(result, partial=True)
-        except OutputParserException:  # of a tool that was not requested; `finish` reports it
-            return None
+        except (OutputParserException, ModelRefusalError):
+            return None  # of a tool that was not requested, or of half a refusal; `finish` reports it
 
     def _parse(self, result: list[Generation], message: BaseMessage) -> Any:
         try:
@@ -130,10 +134,13 @@ class _StreamState:
             yield parsed
 
 
+def _is_reported_refusal(message: AIMessage) -> bool:
+    """Whether the message is a refusal that langchain-core's parser reports itself."""
+    return bool(message.additional_kwargs.get("refusal")) and ModelRefusalError is not OutputParserException
+
+
 def _check_text(message: AIMessage) -> None:
     """Raise `OutputParserException` if the text is not the complete JSON that was requested."""
-    if message.additional_kwargs.get("refusal") and hasattr(exceptions, "ModelRefusalError"):
-        return  # the parsers of newer versions of langchain-core raise it
     _check_ending(message)
     text = message.text
     if not text.strip():

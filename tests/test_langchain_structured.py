@@ -14,6 +14,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
 
 from langchain_mdstream import ChatOCIModelDeployment
+from langchain_mdstream._structured_parser import ModelRefusalError
 from mdstream_core import errors
 from mdstream_core.emulator import Emulator
 
@@ -81,10 +82,17 @@ REQUEST: dict[str, Callable[[Any], Any]] = {
 def _fails(bound: Any, message: str, output: str) -> None:
     """Each call style raises, with the output."""
     for send_request in REQUEST.values():
-        with pytest.raises(OutputParserException) as caught:
+        with pytest.raises((OutputParserException, ModelRefusalError)) as caught:
             send_request(bound)
         assert message in str(caught.value)
-        assert output == caught.value.llm_output
+        assert output == _received(caught.value)
+
+
+def _received(error: Any) -> Any:
+    """What the model has sent: LangChain's own error for a refusal has the message."""
+    if isinstance(error, OutputParserException):
+        return error.llm_output
+    return error.raw_message.additional_kwargs["refusal"]
 
 
 def _reports(bound: Any, message: str) -> None:
@@ -93,7 +101,7 @@ def _reports(bound: Any, message: str) -> None:
         given = send_request(bound)
         assert isinstance(given["raw"], AIMessage)
         assert None is given["parsed"]
-        assert isinstance(given["parsing_error"], OutputParserException)
+        assert isinstance(given["parsing_error"], (OutputParserException, ModelRefusalError))
         assert message in str(given["parsing_error"])
 
 
@@ -111,7 +119,7 @@ def _reports_in_streams(bound: Any, message: str) -> None:
     for merged in (sync, asyncio.run(_streamed(bound))):
         assert {"raw", "parsed", "parsing_error"} == set(merged)
         assert None is merged["parsed"]
-        assert isinstance(merged["parsing_error"], OutputParserException)
+        assert isinstance(merged["parsing_error"], (OutputParserException, ModelRefusalError))
         assert message in str(merged["parsing_error"])
 
 
