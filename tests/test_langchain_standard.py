@@ -300,6 +300,14 @@ class TestChatSagemakerEndpointLMIIntegration(_Integration):
     model_class = ChatSagemakerEndpoint
 
 
+class TestChatSagemakerEndpointResponsesIntegration(_Integration):
+    """SageMaker with a container of one's own, OpenAI's Responses API."""
+
+    platform_case = PLATFORM_CASES["SageMaker, Responses"]
+    model_class = ChatSagemakerEndpoint
+    takes_video = False
+
+
 class TestChatModelArtsIntegration(_Integration):
     """A real-time service."""
 
@@ -312,6 +320,22 @@ class TestChatModelArtsWebSocketIntegration(_Integration):
 
     platform_case = PLATFORM_CASES["ModelArts WebSocket"]
     model_class = ChatModelArts
+
+
+class TestChatModelArtsResponsesIntegration(_Integration):
+    """A real-time service, OpenAI's Responses API in vLLM's format."""
+
+    platform_case = PLATFORM_CASES["ModelArts, Responses"]
+    model_class = ChatModelArts
+    takes_video = False
+
+
+class TestChatModelArtsWebSocketResponsesIntegration(_Integration):
+    """A real-time service over a WebSocket, OpenAI's Responses API."""
+
+    platform_case = PLATFORM_CASES["ModelArts WebSocket, Responses"]
+    model_class = ChatModelArts
+    takes_video = False
 
 
 @pytest.fixture(scope="session")
