@@ -124,13 +124,13 @@ def examine(target: Target, data: bytes) -> None:
 @contextmanager
 def _parser(data: bytes) -> Iterator[None]:
     """Parse half of the inputs with the JSON parser that is used without orjson."""
-    original = _json.parse
+    original = _json.parse, _json.REJECTS_INFINITY
     if zlib.crc32(data) % 2:
-        _json.parse = pydantic_core.from_json
+        _json.parse, _json.REJECTS_INFINITY = pydantic_core.from_json, False
     try:
         yield
     finally:
-        _json.parse = original
+        _json.parse, _json.REJECTS_INFINITY = original
 
 
 def check_error(error: MDStreamError) -> None:

@@ -89,6 +89,7 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """The JSON parser, with and without orjson."""
     if request.param == "pydantic_core":
         monkeypatch.setattr(_json, "parse", pydantic_core.from_json)
+        monkeypatch.setattr(_json, "REJECTS_INFINITY", False)
 
 
 @pytest.mark.usefixtures("parser")

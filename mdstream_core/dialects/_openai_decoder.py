@@ -9,7 +9,6 @@ from itertools import zip_longest
 from typing import Any
 
 from mdstream_core import _json
-from mdstream_core._json import PARSE_ERRORS, parse
 from mdstream_core.dialects._choice_decoder import (
     ChoiceDecoder,
     ChoiceState,
@@ -50,8 +49,8 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """Decode one payload."""
         try:
-            payload = parse(data)
-        except PARSE_ERRORS:
+            payload = _json.parse(data)
+        except _json.PARSE_ERRORS:
             return self._feed_nonstandard(data, event)
         # Fast path: a chunk with nothing but a piece of text for a choice that is known, as all but a few are.
         try:
