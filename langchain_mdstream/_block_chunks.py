@@ -118,9 +118,8 @@ class BlockChunkBuilder(ChunkBuilder):
             AIMessageChunk(content=content, additional_kwargs=extra or {}, tool_call_chunks=calls or [])
         )
 
-    def _generation_chunk(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:
-        message.response_metadata["output_version"] = "v1"
-        return super()._generation_chunk(message, info)
+    def _chunk_metadata(self) -> dict[str, Any]:
+        return {**super()._chunk_metadata(), "output_version": "v1"}
 
     def _remaining(self, at: int, item: Json) -> Iterator[Any]:
         """Yield what the blocks of an item have beyond their deltas, under the same index."""

@@ -93,13 +93,17 @@ class ChunkBuilder:
         """Return the last chunk, which marks the response as complete."""
         return last_chunk(
             self._provider_data,
-            {"model_provider": self._provider},
+            self._chunk_metadata(),
             usage_metadata(self._usage) if self._usage else None,
             _response_metadata(self._metadata, self._reason, self._model, self._resumptions),
         )
 
+    def _chunk_metadata(self) -> dict[str, Any]:
+        """Return the `response_metadata` of each chunk."""
+        return {"model_provider": self._provider}
+
     def _generation_chunk(self, message: AIMessageChunk, info: dict[str, Any] | None = None) -> ChatGenerationChunk:
-        message.response_metadata["model_provider"] = self._provider
+        message.response_metadata.update(self._chunk_metadata())
         return ChatGenerationChunk(message=message, generation_info=info)
 
 
