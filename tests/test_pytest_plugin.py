@@ -225,21 +225,26 @@ def test_the_marker_plays_a_recording_back(project: pytest.Pytester) -> None:
         project,
         """
         import pytest
+        from contextlib import closing
         from pathlib import Path
         from langchain_mdstream import ChatOCIModelDeployment
         from mdstream_core.errors import StreamTimeout
         from mdstream_core.emulator import Fault
         from mdstream_core.recording import record
 
+        def fails(emulator):
+            with closing(ChatOCIModelDeployment(endpoint=emulator.endpoint, auth_type="none")) as chat:
+                with pytest.raises(StreamTimeout):
+                    chat.invoke("Hi", stream=True)
+
         def test_a_failure_is_recorded(mdstream_emulator):
             mdstream_emulator.script(Fault("trailer", after=3))
-            with record(Path(__file__).parent / "failure.jsonl"), pytest.raises(StreamTimeout):
-                ChatOCIModelDeployment(endpoint=mdstream_emulator.endpoint, auth_type="none").invoke("Hi", stream=True)
+            with record(Path(__file__).parent / "failure.jsonl"):
+                fails(mdstream_emulator)
 
         @pytest.mark.mdstream_replay("failure.jsonl")
         def test_the_recording(mdstream_emulator):
-            with pytest.raises(StreamTimeout):
-                ChatOCIModelDeployment(endpoint=mdstream_emulator.endpoint, auth_type="none").invoke("Hi", stream=True)
+            fails(mdstream_emulator)
         """,
     )
 
