@@ -7,7 +7,6 @@ that starts like JSON or HTML (a proxy's error after the stream) makes an error 
 """
 
 import re
-from functools import partial
 
 from mdstream_core.errors import MalformedStream
 from mdstream_core.wire import MAX_FRAME_BYTES, Frame, FramesThenError
@@ -27,8 +26,7 @@ _DATA_LINE = re.compile(rb"(?:data|event|error)(?::|\Z)|[{<]")
 _BREAK = re.compile(rb"\r\n|\r|\n")
 
 
-#: `Frame` from a tuple, in half the time of its constructor.
-_frame = partial(tuple.__new__, Frame)
+_new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
 
 class SSEDecoder:
@@ -60,7 +58,7 @@ class SSEDecoder:
         """Return the events that these bytes complete."""
         if not (self._buffered or self._data or self._event or self._after_cr) and _is_one_event(data):
             self._first = False
-            return [Frame(data[6:-2])]
+            return [_new(Frame, (data[6:-2], ""))]
         if self._after_cr:
             data = self._without_lf(data)
         if b"\n" not in data and b"\r" not in data:
@@ -117,7 +115,8 @@ class SSEDecoder:
                     self._event = "error"
                 self._field(line)
             elif data_lines:
-                frames.append(_frame((data_lines[0] if len(data_lines) == 1 else b"\n".join(data_lines), self._event)))
+                data = data_lines[0] if len(data_lines) == 1 else b"\n".join(data_lines)
+                frames.append(_new(Frame, (data, self._event)))
                 data_lines.clear()
                 self._size = 0
                 self._event = ""
