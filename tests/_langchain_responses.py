@@ -6,6 +6,7 @@ from typing import Any
 
 from _responses_events import USAGE, Json, response, stream_of
 from _scripted_server import ScriptedServer, scripted
+from langchain_core.messages import content as types
 
 from langchain_mdstream import ChatOCIModelDeployment
 
@@ -43,3 +44,14 @@ async def gather(chunks: Any) -> list[Any]:
 def without_index(blocks: Any) -> list[Json]:
     """Content blocks without their index, which only chunks have."""
     return [{name: value for name, value in block.items() if name != "index"} for block in blocks]
+
+
+def with_refusals(blocks: list[Json]) -> list[Json]:
+    """Blocks that were recorded from `ChatOpenAI` with langchain-core 1.7.2, as the installed version has them.
+
+    Newer versions have a standard block of a refusal; `ChatOpenAI` 1.7.4 on langchain-core 1.8.3 returns it.
+    """
+    if not hasattr(types, "RefusalContentBlock"):
+        return blocks
+    refused = [block["type"] == "non_standard" and block["value"].get("type") == "refusal" for block in blocks]
+    return [block["value"] if is_one else block for block, is_one in zip(blocks, refused, strict=True)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _langchain_responses import chat_on, gather, serving, whole, without_index
+from _langchain_responses import chat_on, gather, serving, whole, with_refusals, without_index
 from _responses_events import (
     OUTPUTS,
     Json,
@@ -64,7 +64,7 @@ def test_content_blocks_are_those_of_langchain_openai(name: str) -> None:
         ]
 
     for found in messages:
-        assert without_index(found.content_blocks) == RECORDED[name]
+        assert without_index(found.content_blocks) == with_refusals(RECORDED[name])
         assert isinstance(found.content, str)
         assert found.response_metadata["id"] == "resp_1"
         assert found.usage_metadata["input_token_details"]["cache_read"] == 4
