@@ -4,6 +4,7 @@ pip install gradio "mdstream-llm[langchain]"
 MDSTREAM_ENDPOINT=https://… python examples/gradio_chat.py
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -19,6 +20,9 @@ INTERRUPTED = "\n\n*The answer was interrupted"
 chat = ChatOCIModelDeployment(
     endpoint=os.environ["MDSTREAM_ENDPOINT"], auth_type=os.environ.get("MDSTREAM_AUTH_TYPE", "none")
 )
+
+#: The session of each answer in progress, by the task that Gradio runs it in.
+sessions: dict[asyncio.Task, str] = {}
 
 
 def read_text(message: dict) -> str:
@@ -41,20 +45,33 @@ def read_history(history: list[dict]) -> list[BaseMessage]:
     return merge_message_runs(convert_to_messages([message for message in texts if message["content"]]))
 
 
-async def answer(prompt: str, history: list[dict]) -> AsyncIterator[str]:
+async def answer(prompt: str, history: list[dict], request: gr.Request) -> AsyncIterator[str]:
     """Yield the answer so far after each chunk."""
     chunks = chat.astream(read_history([*history, {"role": "user", "content": prompt}]))
-    text = ""
-    async with aclosing(chunks):
-        try:
+    text, task = "", asyncio.current_task()
+    sessions[task] = request.session_hash
+    try:
+        async with aclosing(chunks):
             async for chunk in chunks:
                 text += chunk.text
                 yield text
-        except MDStreamError as error:
-            yield f"{text}{INTERRUPTED} ({error.code or type(error).__name__}).*"
+    except MDStreamError as error:
+        yield f"{text}{INTERRUPTED} ({error.code or type(error).__name__}).*"
+    finally:
+        del sessions[task]
 
 
-app = gr.ChatInterface(answer, title="Chat")
+async def stop(request: gr.Request) -> None:
+    """Cancel the answer when the user leaves: Gradio itself cancels it for the stop button only."""
+    for task, session in sessions.items():
+        if session == request.session_hash:
+            task.cancel()
+
+
+# By default Gradio runs one answer at a time: users would wait for the answers of others.
+app = gr.ChatInterface(answer, title="Chat", concurrency_limit=None)
+with app:
+    app.unload(stop)
 
 if __name__ == "__main__":
     app.launch()
