@@ -6,9 +6,12 @@ MDSTREAM_ENDPOINT=https://… chainlit run examples/chainlit_chat.py
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 import chainlit as cl
+from chainlit.server import app
+from fastapi import Request, Response
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, merge_message_runs
 
 from langchain_mdstream import ChatOCIModelDeployment
@@ -57,3 +60,15 @@ def stop() -> None:
     """Cancel the answer when the user leaves: Chainlit itself cancels it for the stop button only."""
     if task := cl.user_session.get("task"):
         task.cancel()
+
+
+async def forbid_page_cache(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Let browsers not keep the page for their back button: it would keep its connection, as if the user had stayed."""
+    response = await call_next(request)
+    if response.headers.get("content-type", "").startswith("text/html"):
+        response.headers["cache-control"] = "no-store"
+    return response
+
+
+if app.middleware_stack is None:  # `chainlit run --watch` loads this file again in a server that runs
+    app.middleware("http")(forbid_page_cache)

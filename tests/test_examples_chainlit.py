@@ -1,6 +1,7 @@
 """The Chainlit example in Chainlit's server, over its socket."""
 
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mdstream_core.emulator import Emulator, Fault
@@ -168,3 +170,16 @@ def test_the_models_connection_closes_when_the_user_leaves(emulator: Emulator, u
         visitor.send("Name three rivers.")
         visitor.wait_for("stream_start")
     assert emulator.requests[-1].client_closed.wait(20)
+
+
+def test_browsers_do_not_keep_the_page(url: str) -> None:
+    """
+    A page that a browser keeps for its back button keeps its connection: Chainlit does not learn that the user left.
+    """
+    page = httpx.get(url)
+    assert "text/html" in page.headers["content-type"]
+    assert "no-store" == page.headers["cache-control"]
+    (path,) = re.findall(r'<script type="module"[^>]*src="([^"]+)"', page.text)
+    script = httpx.get(f"{url}{path}")
+    assert "javascript" in script.headers["content-type"]
+    assert "no-store" != script.headers.get("cache-control")
