@@ -118,6 +118,16 @@ def test_the_total_timeout_limits_each_step() -> None:
     assert 0 < limits["deadline"] - time.monotonic() <= 0.5
 
 
+def test_an_extended_deadline_restores_the_limits_of_steps() -> None:
+    """A wait for a rate limit is no part of the call: the next attempt has its whole timeouts again."""
+    timeout_budget = started(connect=10, total=2)
+    assert timeout_budget.limits["connect"] <= 2
+    timeout_budget.extend(60)
+    timeout_budget.start()
+
+    assert 10 == timeout_budget.limits["connect"]
+
+
 def test_the_deadline_is_the_total_before_the_first_event() -> None:
     """The transport measures the read timeout from the end of sending; later it starts with each event."""
     timeout_budget = started(read=5, total=60)

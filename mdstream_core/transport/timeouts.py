@@ -22,7 +22,6 @@ class _Seconds(NamedTuple):
     first_token: float
     total: float
     steps: dict[str, float]
-    longest_step: float
     limits: dict[str, float | None]
 
 
@@ -31,7 +30,7 @@ def _to_all_seconds(timeout: Timeout) -> _Seconds:
     steps = {name: _to_seconds(getattr(timeout, name)) for name in ("connect", "write", "pool")}
     read, first_token, total = map(_to_seconds, (timeout.read, timeout.first_token, timeout.total))
     limits = {name: _to_limit(seconds) for name, seconds in {**steps, "read": read}.items()}
-    return _Seconds(read, first_token, total, steps, max(steps.values()), limits)
+    return _Seconds(read, first_token, total, steps, limits)
 
 
 class TimeoutBudget:
@@ -66,9 +65,9 @@ class TimeoutBudget:
         self._idle_deadline = now + self._read
         self._first_token_deadline = now + self._seconds.first_token
         self._set_limit(now)
-        if (remaining := self._deadline - now) < self._seconds.longest_step:
-            for step, seconds in self._seconds.steps.items():
-                self.limits[step] = _to_limit(min(seconds, remaining))
+        remaining = self._deadline - now
+        for step, seconds in self._seconds.steps.items():
+            self.limits[step] = self._seconds.limits[step] if seconds <= remaining else _to_limit(remaining)
         # The read timeout of the head starts after the request was sent, so the transport applies it.
         self.limits["deadline"] = None if self._deadline == inf else self._deadline
 
