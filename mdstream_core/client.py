@@ -18,16 +18,13 @@ from mdstream_core import _fork
 from mdstream_core.attempt import Attempt
 from mdstream_core.auth import Signer, UnsignedSigner, raise_refresh_error
 from mdstream_core.call import Call
-from mdstream_core.errors import AuthenticationError, ConnectionFailed, InvalidRequest, MDStreamError
+from mdstream_core.errors import AuthenticationError, ConnectionFailed, MDStreamError
 from mdstream_core.events import Event, ModelResponse
 from mdstream_core.http import (
     Request,
     ResponseHead,
     ResponseTrailers,
-    are_sendable,
-    require_values,
     scrub_credentials,
-    sendable_headers,
 )
 from mdstream_core.rate_limit import arate_limited, rate_limited
 from mdstream_core.transport._async import AsyncRequestSender
@@ -71,7 +68,7 @@ class _BaseClient:
         budget.start()
         attempt.generation = self._signer.generation
         with scrub_credentials:
-            return _sendable(self._signer.sign(attempt.request))
+            return self._signer.sign(attempt.request)
 
     def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
         """Warn once if a failure in the trailers would not be noticed. Called after every other check has passed."""
@@ -302,18 +299,6 @@ class AsyncClient(_BaseClient):
                 sender = AsyncRequestSender(*create_owned_client(is_async=True, **self._options))
                 own = self._owned[loop] = LoopBoundClient(sender, partial(self._owned.pop, loop, None))
             return own.sender
-
-
-def _sendable(request: Request) -> Request:
-    """Return the request unchanged. Raises `InvalidRequest` if one of its headers cannot be sent."""
-    if are_sendable(request.headers):
-        return request
-    try:
-        with scrub_credentials:
-            require_values("the request", sendable_headers("the request", request.headers))
-    except ValueError as error:
-        raise InvalidRequest(str(error), code="InvalidHeader") from None
-    return request
 
 
 def _start_attempt(attempt: Attempt, budget: TimeoutBudget, response: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mdstream_core._header_validation import (
     are_sendable,
+    are_values_sendable,
     check_key,
     check_proxy,
     check_query,
@@ -47,6 +48,7 @@ __all__ = [
     "Timeout",
     "TimeoutValue",
     "are_sendable",
+    "are_values_sendable",
     "check_key",
     "check_proxy",
     "check_query",

@@ -7,12 +7,21 @@ environment has proxies, the first request of each URL goes through httpx, which
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mdstream_core.http import Request
-from mdstream_core.transport._http11 import Headers
+from mdstream_core.errors import InvalidRequest
+from mdstream_core.http import (
+    Request,
+    are_sendable,
+    are_values_sendable,
+    require_values,
+    scrub_credentials,
+    sendable_headers,
+)
+from mdstream_core.transport._http11 import FRAMING, Headers, serialize_head
 
 #: Key of a response's extensions: the transport of mdstream that has sent the request.
 TRANSPORT = "mdstream_transport"
@@ -25,6 +34,9 @@ _UNKNOWN = object()
 
 #: Maximum number of URLs whose parts are stored.
 _MAX_TARGETS = 64
+
+#: In place of a value in the head of a request, which cannot have this character.
+_PLACEHOLDER = "\x01"
 
 #: Methods whose requests have a `Content-Length` even without a body (`httpx._models.Request`).
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
@@ -40,11 +52,13 @@ class Target(NamedTuple):
         transport: The transport that httpx has selected for it.
         url: httpcore's URL.
         host: The field `Host`.
+        heads: Formats of heads, by method, whether the body is empty, and names; `None` for heads without a format.
     """
 
     transport: Any
     url: Any
     host: tuple[bytes, bytes]
+    heads: "dict[tuple[Any, ...], HeadFormat | None]"
 
 
 class ClientFields(NamedTuple):
@@ -61,18 +75,80 @@ class ClientFields(NamedTuple):
     has_length: bool
 
 
+def check_headers(request: Request) -> None:
+    """Check that all headers of a request can be sent.
+
+    Raises:
+        InvalidRequest: One cannot; the message names it without its value.
+    """
+    if are_sendable(request.headers):
+        return
+    try:
+        with scrub_credentials:
+            require_values("the request", sendable_headers("the request", request.headers))
+    except ValueError as error:
+        raise InvalidRequest(str(error), code="InvalidHeader") from None
+
+
+class HeadFormat(NamedTuple):
+    """The head of all requests to a URL with the same header names.
+
+    Attributes:
+        text: The head, with `%s` in place of each value.
+        has_length: Whether one of the request's values is the length of its body.
+        adds_length: Whether that length follows the request's values.
+    """
+
+    text: str
+    has_length: bool
+    adds_length: bool
+
+    def serialize(self, request: Request) -> bytes | None:
+        """Return the head of a request; `None` if its values have to be checked one by one."""
+        values = tuple(request.headers.values())
+        if not are_values_sendable(values):
+            return None
+        if self.has_length or self.adds_length:
+            length = str(len(request.content))
+            if self.adds_length:
+                values += (length,)
+            elif request.headers["content-length"] != length:
+                return None
+        return (self.text % values).encode("ascii")
+
+
 class DirectRequest:
-    """A request for a connection pool: httpcore's `Request`, without its checks of every value."""
+    """A request for a connection pool: httpcore's `Request`, without its checks of every value.
 
-    __slots__ = ("_data", "extensions", "headers", "method", "transport", "url")
+    Attributes:
+        head: Its serialized head; `None` if `headers` have to be serialized.
+        content: Its body.
+    """
 
-    def __init__(self, target: Target, request: Request, headers: Headers, extensions: Mapping[str, Any]) -> None:
+    __slots__ = ("_merge_headers", "_request", "_target", "content", "extensions", "head", "method", "transport", "url")
+
+    def __init__(
+        self,
+        target: Target,
+        request: Request,
+        head: bytes | None,
+        merge_headers: Callable[[Request, Target], Headers],
+        extensions: Mapping[str, Any],
+    ) -> None:
         self.transport = target.transport
         self.method = request.method.encode("ascii")
         self.url = target.url
-        self.headers = headers
+        self.head = head
+        self.content = request.content
         self.extensions = extensions
-        self._data = request.content
+        self._request = request
+        self._target = target
+        self._merge_headers = merge_headers
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, of the client and of the request."""
+        return self._merge_headers(self._request, self._target)
 
     @property
     def stream(self) -> "DirectRequest":
@@ -80,10 +156,10 @@ class DirectRequest:
         return self
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter((self._data,))
+        return iter((self.content,))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._data
+        yield self.content
 
     def to_api(self, api: Any) -> Any:
         """Convert to a request of httpx without headers and body, for exceptions."""
@@ -186,8 +262,9 @@ class DirectRequests:
         package = type(http).__module__.partition(".")[0]
         self._logger = logging.getLogger(package)
         self._type = type(http)
+        self._get_methods = attrgetter(*(name for name in _PATCHED_METHODS if hasattr(self._type, name)))
         self._transport = transport
-        self._methods: list[Any] | None = None
+        self._methods: Any = None
         self._static = [(name.lower(), (name, value)) for name, value in http.headers.raw]
         self._fields: dict[tuple[str, ...], ClientFields] = {}
         self._targets: dict[str, Target | None] = {}
@@ -199,7 +276,12 @@ class DirectRequests:
             target = self._add_target(request.url, self._transport)
         if not isinstance(target, Target) or self._is_observed():
             return None
-        return DirectRequest(target, request, self._merge_headers(request, target), extensions)
+        key = (request.method, not request.content, *request.headers)
+        head = target.heads.get(key, _UNKNOWN)
+        if head is _UNKNOWN:
+            head = self._add_format(request, target, key)
+        serialized = head.serialize(request) if isinstance(head, HeadFormat) else None
+        return DirectRequest(target, request, serialized, self._merge_headers, extensions)
 
     def learn(self, request: Request, response: Any) -> None:
         """Store the transport that httpx has selected, if it is one of mdstream's."""
@@ -214,11 +296,37 @@ class DirectRequests:
         self._targets[url] = target
         return target
 
+    def _add_format(self, request: Request, target: Target, key: tuple[Any, ...]) -> HeadFormat | None:
+        """Store the format of a head; `None` if its names cannot be sent, or say something else about the length."""
+        names = dict.fromkeys(request.headers, "")
+        head = self._create_format(request, target) if are_sendable(names) else None
+        if len(target.heads) >= _MAX_TARGETS:
+            target.heads.clear()
+        target.heads[key] = head
+        return head
+
+    def _create_format(self, request: Request, target: Target) -> HeadFormat | None:
+        client = self._client_fields(tuple(request.headers))
+        lengths = [name for name in request.headers if name.lower().encode("ascii") in FRAMING]
+        if lengths not in ([], ["content-length"]) or any(name.lower() in FRAMING for name, _ in client.fields):
+            return None
+        placeholder = dict.fromkeys(request.headers, _PLACEHOLDER)
+        fields = self._merge_headers(Request(request.method, request.url, placeholder, request.content), target)
+        adds_length = bool(request.content) and not lengths
+        if adds_length:
+            fields[-1] = fields[-1][0], _PLACEHOLDER.encode("ascii")
+        try:
+            head = serialize_head(request.method.encode("ascii"), target.url.target, fields, error=ValueError)
+            text = head.decode("ascii")
+        except ValueError:
+            return None
+        return HeadFormat(text.replace("%", "%%").replace(_PLACEHOLDER, "%s"), bool(lengths), adds_length)
+
     def _is_observed(self) -> bool:
         """Whether somebody observes the requests of httpx: its log is enabled, or its methods are replaced."""
         if self._logger.isEnabledFor(logging.INFO):
             return True
-        methods = [getattr(self._type, name, None) for name in _PATCHED_METHODS]
+        methods = self._get_methods(self._type)
         if methods != self._methods:
             if not all(_is_own(method, self._type) for method in methods):
                 return True
@@ -254,7 +362,7 @@ def _parse_target(url: str, transport: Any) -> Target | None:
     core_url = transport.http_library.core.URL(
         scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path
     )
-    return Target(transport, core_url, (b"Host", parsed.netloc))
+    return Target(transport, core_url, (b"Host", parsed.netloc), {})
 
 
 def _is_own(method: Any, client_type: type[Any]) -> bool:

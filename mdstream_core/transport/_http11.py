@@ -17,13 +17,33 @@ Headers = list[tuple[bytes, bytes]]
 
 
 #: Fields that say where the body ends.
-_FRAMING = frozenset({b"transfer-encoding", b"content-length"})
+FRAMING = frozenset({b"transfer-encoding", b"content-length"})
 
 
 @lru_cache(maxsize=512)
 def _lower_name(name: bytes) -> bytes | None:
     """Return the name of a field in lower case; `None` if it is invalid."""
     return name.lower() if _NAME.fullmatch(name) else None
+
+
+def serialize_head(
+    method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], *, error: type[Exception]
+) -> bytes:
+    """Serialize the head of a request. Raises `error` if it is invalid."""
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    if not (_NAME.fullmatch(method) and _TARGET.fullmatch(target)):
+        raise error(f"illegal request line {lines[0]!r}")
+    for name, value in headers:
+        if _lower_name(name) is None:
+            raise error(f"illegal value of header {name!r}")  # the value may be a credential
+        lines.append(b"%b: %b\r\n" % (name, value))
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    # The values are checked at once: each line has one line break.
+    if not len(lines) == head.count(b"\n") == head.count(b"\r") or b"\0" in head:
+        name = next(name for name, value in headers if not _VALUE.fullmatch(value))
+        raise error(f"illegal value of header {name!r}")
+    return head
 
 
 class RequestWriter:
@@ -38,25 +58,10 @@ class RequestWriter:
         self._error = error
         self._chunked = False
         self._remaining = 0
-        lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
-        if not (_NAME.fullmatch(method) and _TARGET.fullmatch(target)):
-            raise error(f"illegal request line {lines[0]!r}")
-        framing: Headers = []
+        self.head = serialize_head(method, target, headers, error=error)
         for name, value in headers:
-            lower = _lower_name(name)
-            if lower is None:
-                raise error(f"illegal value of header {name!r}")  # the value may be a credential
-            if lower in _FRAMING:
-                framing.append((lower, value))
-            lines.append(b"%b: %b\r\n" % (name, value))
-        lines.append(b"\r\n")
-        self.head = head = b"".join(lines)
-        # The values are checked at once: each line has one line break.
-        if not len(lines) == head.count(b"\n") == head.count(b"\r") or b"\0" in head:
-            name = next(name for name, value in headers if not _VALUE.fullmatch(value))
-            raise error(f"illegal value of header {name!r}")
-        for name, value in framing:
-            self._note_framing(name, value)
+            if (lower := _lower_name(name)) in FRAMING:
+                self._note_framing(lower, value)
 
     def _note_framing(self, name: bytes, value: bytes) -> None:
         if name == b"transfer-encoding":

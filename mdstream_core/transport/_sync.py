@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from mdstream_core.http import Request
 from mdstream_core.transport._config import TransportConfig
 from mdstream_core.transport._deadline import compute_deadline, remaining_seconds
-from mdstream_core.transport._direct import TRANSPORT, DirectRequest, DirectRequests, DirectResponse, PoolResponse
+from mdstream_core.transport._direct import (
+    TRANSPORT,
+    DirectRequest,
+    DirectRequests,
+    DirectResponse,
+    PoolResponse,
+    check_headers,
+)
 from mdstream_core.transport._fairness import checkpoint
 from mdstream_core.transport._http11 import READ_SIZE, RequestWriter, ResponseParser
 from mdstream_core.transport._http_library import HTTPLibrary
@@ -96,6 +103,12 @@ class Connection(PooledConnection):
 
     def _send(self, request: "httpcore.Request | DirectRequest", timeouts: TimeoutMap) -> None:
         route, timeout_error = self._route, self._core.WriteTimeout
+        if isinstance(request, DirectRequest) and request.head is not None and not route.forward:
+            self._stream.write(
+                request.head + request.content,
+                remaining_seconds(compute_deadline(timeouts, "write"), timeout_error),
+            )
+            return
         headers, target = route.headers(request), route.target(request)
         writer = RequestWriter(request.method, target, headers, error=self._core.LocalProtocolError)
         head = writer.head  # sent together with the first piece of the body, in one segment
@@ -276,8 +289,13 @@ class RequestSender:
             request: The signed request.
             extensions: Extensions of the request, such as its timeouts.
             options: Arguments of httpx's `send`: `auth`.
+
+        Raises:
+            InvalidRequest: A header cannot be sent; the message names it without its value.
         """
         direct = None if self._direct is None or options else self._direct.build(request, extensions)
+        if direct is None or direct.head is None:  # the values of a serialized head were checked
+            check_headers(request)
         if direct is not None:
             return direct.transport.send(direct)
         built = self.http.build_request(
