@@ -80,7 +80,8 @@ class Call:
         self.dialect = dialect
         self.stream = stream
         self.timeout = timeout.with_defaults(platform.default_timeout(stream=stream))
-        self._headers = RequestHeaders(headers or {})
+        # What a service passes is not changed anymore; a user's mapping may be.
+        self._headers = headers if type(headers) is RequestHeaders else RequestHeaders(headers or {})
         self._retry = retry
         self._hooks = active_hooks(hooks)
         self._callbacks: tuple[Callable[[CallEvent], None], ...] = ()
@@ -126,7 +127,8 @@ class Call:
         attempt = Attempt(self, request)
         attempt.rejected_generation, self._rejected_generation = self._rejected_generation, None
         self._last_attempt = attempt if self._hooks_open else None
-        self.notify(RequestSent(request, self._attempts))
+        if self._callbacks:
+            self.notify(RequestSent(request, self._attempts))
         return attempt
 
     @property

@@ -184,8 +184,8 @@ class Client(_BaseClient):
         return sender.send(request, attempt.build_extensions(budget.limits), self._auth)
 
     def _get_sender(self) -> RequestSender:
-        if self._user_sender is not None:
-            return self._user_sender
+        if (sender := self._user_sender or self._owned) is not None:
+            return sender
         with self._lock:
             if self._owned is None:
                 self._owned = RequestSender(*create_owned_client(**self._options))
@@ -292,6 +292,8 @@ class AsyncClient(_BaseClient):
         if self._user_sender is not None:
             return self._user_sender
         loop = running_loop()
+        if (known := self._owned.get(loop)) is not None:
+            return known.sender
         with self._lock:
             own = self._owned.get(loop)
             if own is None:

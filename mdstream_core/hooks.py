@@ -182,7 +182,8 @@ def active_hooks(hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
 
     Global `CallHook`s of a class that `hooks` contains are left out.
     """
-    hooks = (*hooks, *_local_hooks.get())
+    if local := _local_hooks.get():
+        hooks = (*hooks, *local)
     if not _global_hooks:
         return hooks
     own_classes = {type(hook) for hook in hooks if isinstance(hook, CallHook)}

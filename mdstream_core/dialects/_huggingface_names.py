@@ -54,7 +54,7 @@ def flatten_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
     {'top_k': 3, 'messages': []}
     """
     nested = request.get("parameters")
-    if not isinstance(nested, Mapping):
+    if nested is None or not isinstance(nested, Mapping):
         return dict(request)
     return {**nested, **{name: value for name, value in request.items() if name != "parameters" and value is not None}}
 
@@ -66,7 +66,7 @@ def to_openai_names(request: Mapping[str, Any]) -> dict[str, Any]:
     {'messages': [], 'max_tokens': 50, 'temperature': 0}
     """
     params = flatten_parameters(request)
-    if "inputs" in params or (params.keys().isdisjoint(_NAMES)):
+    if "inputs" in params or _NAMES.isdisjoint(params):
         return params
     ignored: list[str] = []
     for name, value in list(params.items()):

@@ -40,6 +40,8 @@ class RejectedParameters:
 
     def apply(self, key: tuple[str, str], payload: dict[str, Any]) -> dict[str, Any]:
         """Return the payload with the stored changes applied."""
+        if not self._changes:
+            return payload
         for change in list(self._changes.get(key, {}).values()):
             payload = apply_change(payload, change)
         return payload

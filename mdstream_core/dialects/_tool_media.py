@@ -38,7 +38,7 @@ def move_tool_media(messages: Sequence[Message]) -> Sequence[Message]:
         >>> sent["content"], following["content"][0]["text"], following["content"][1] == image
         ('A chart', 'Result of the tool call call_1:', True)
     """
-    media = {at: parts for at, message in enumerate(messages) if (parts := _media(message))}
+    media = {at: parts for at, message in enumerate(messages) if _is_result(message) and (parts := _media(message))}
     if not media:
         return messages
     pairs = pair_results(messages)
@@ -58,10 +58,13 @@ def move_tool_media(messages: Sequence[Message]) -> Sequence[Message]:
     return [*moved, _user_message(pending)] if pending else moved
 
 
-def _media(message: Any) -> list[Part]:
+def _is_result(message: Any) -> bool:
+    """Whether a message is a tool result."""
+    return (type(message) is dict or isinstance(message, Mapping)) and message.get("role") in _RESULT_ROLES
+
+
+def _media(message: Message) -> list[Part]:
     """Return the parts of a tool result that are not text."""
-    if not isinstance(message, Mapping) or message.get("role") not in _RESULT_ROLES:
-        return []
     content = message.get("content")
     return [part for part in content if not _is_text(part)] if isinstance(content, list | tuple) else []
 

@@ -21,8 +21,11 @@ _RESULT_ROLES = frozenset({"tool", "function"})
 
 def _calls(message: Any) -> Sequence[Mapping[str, Any]]:
     """Return the calls of a message; none if they have an unexpected shape, which the service will reject."""
-    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
-    return calls if isinstance(calls, list | tuple) and all(isinstance(call, Mapping) for call in calls) else ()
+    # Almost all messages are plain and without calls. `isinstance` with an abstract class takes longer than the rest.
+    calls = message.get("tool_calls") if type(message) is dict or isinstance(message, Mapping) else None
+    if not calls or not isinstance(calls, list | tuple):
+        return ()
+    return calls if all(isinstance(call, Mapping) for call in calls) else ()
 
 
 def _name(call: Mapping[str, Any]) -> Any:

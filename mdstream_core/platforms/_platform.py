@@ -1,5 +1,6 @@
 """The interface of a platform, and functions that all platforms share: framing, `Retry-After`, errors with hints."""
 
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -144,6 +145,11 @@ class Platform(Protocol):
     def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
         """What the service reports about the response in its headers, under the names of its API; often nothing."""
         ...
+
+
+def create_request_id() -> str:
+    """Create the id of a request: 128 random bits, as the SDKs send them, without the cost of a `uuid.UUID`."""
+    return os.urandom(16).hex().upper()
 
 
 def create_frame_decoder(head: ResponseHead) -> FrameDecoder:

@@ -12,6 +12,7 @@ Sources: usermanual-standard-modelarts 0023, 0105, 0106, 0124; inference2.0 0007
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from mdstream_core import _json
@@ -111,20 +112,11 @@ class ModelArts:
         Args:
             route: The dialect's path, such as `/v1/chat/completions`.
         """
-        if route in SERVER_INFO_ROUTES:
-            base = _PATH.sub("", self.base_url)
-            return f"{base}{_strip_version(route) if _VERSION.search(base) else route}"
-        path = route if self.route is None else self.route
-        if self.route is None and (self.base_url.endswith(path) or self.base_url.endswith(_strip_version(path))):
-            path = ""
-        elif _VERSION.search(self.base_url):
-            path = _strip_version(path)
-        slash = "/" if path and not path.startswith("/") else ""
-        return f"{self.base_url}{slash}{path}" + (f"?{self.query}" if self.query else "")
+        return _build_url(self.base_url, self.query, self.route, route)
 
     def default_timeout(self, *, stream: bool) -> Timeout:
         """65 s without data and 330 s in total behind API Gateway; else 600 s, and 240 s without data for a stream."""
-        if _GATEWAY.search(self.base_url):
+        if _is_behind_gateway(self.base_url):
             return _GATEWAY_TIMEOUT
         return _STREAM_TIMEOUT if stream else _TIMEOUT
 
@@ -134,19 +126,20 @@ class ModelArts:
 
     def build_request(self, route: str, content: bytes, *, stream: bool, headers: Mapping[str, str]) -> Request:
         """Build a POST, or the handshake of a WebSocket whose first message is `content`; a GET without content."""
-        extra = {name.lower(): value for name, value in headers.items()}
         fields = {
             "accept": "text/event-stream, application/json" if stream else "application/json",
             "user-agent": USER_AGENT,
         }
-        if self.is_websocket:
-            return Request("GET", self.build_url(route), {**fields, **extra}, content)
-        fields |= {
-            "accept-encoding": "gzip, deflate",
-            "content-length": str(len(content)),
-            "content-type": "application/json",
-        }
-        return Request("POST" if content else "GET", self.build_url(route), {**fields, **extra}, content)
+        if not self.is_websocket:
+            fields |= {
+                "accept-encoding": "gzip, deflate",
+                "content-length": str(len(content)),
+                "content-type": "application/json",
+            }
+        if headers:
+            fields |= {name.lower(): value for name, value in headers.items()}
+        method = "POST" if content and not self.is_websocket else "GET"
+        return Request(method, self.build_url(route), fields, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Create the decoder for server-sent events, a JSON document, or WebSocket messages."""
@@ -169,6 +162,25 @@ class ModelArts:
     def service_metadata(self, head: ResponseHead) -> Mapping[str, str]:
         """Return nothing: the headers say nothing about the model's response."""
         return {}
+
+
+@lru_cache(maxsize=256)
+def _build_url(base_url: str, query: str, own_route: str | None, route: str) -> str:
+    if route in SERVER_INFO_ROUTES:
+        base = _PATH.sub("", base_url)
+        return f"{base}{_strip_version(route) if _VERSION.search(base) else route}"
+    path = route if own_route is None else own_route
+    if own_route is None and base_url.endswith((path, _strip_version(path))):
+        path = ""
+    elif _VERSION.search(base_url):
+        path = _strip_version(path)
+    slash = "/" if path and not path.startswith("/") else ""
+    return f"{base_url}{slash}{path}" + (f"?{query}" if query else "")
+
+
+@lru_cache(maxsize=256)
+def _is_behind_gateway(base_url: str) -> bool:
+    return _GATEWAY.search(base_url) is not None
 
 
 def _strip_version(path: str) -> str:

@@ -10,7 +10,6 @@ oracle/langchain-oracle, Oracle's page on API errors.
 """
 
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -31,6 +30,7 @@ from mdstream_core.platforms._platform import (
     Trailers,
     build_service_error,
     create_frame_decoder,
+    create_request_id,
     find_hint,
 )
 from mdstream_core.wire import FrameDecoder
@@ -190,7 +190,8 @@ class OCIGenerativeAI:
             raise ValueError(
                 "model is missing (hint: set it to a name such as 'xai.grok-4', or to a dedicated endpoint's OCID)"
             )
-        inner = {name: value for name, value in body.items() if name != "model"}
+        inner = dict(body)
+        inner.pop("model", None)
         if route.startswith("/v1/"):
             return {"model": model, **inner}
         if not self.compartment_id:
@@ -210,7 +211,7 @@ class OCIGenerativeAI:
             "accept-encoding": "gzip, deflate",  # the service prefers zstd, which httpx cannot decompress as a stream
             "content-length": str(len(content)),
             "content-type": "application/json",
-            "opc-request-id": uuid.uuid4().hex.upper(),
+            "opc-request-id": create_request_id(),
             "user-agent": USER_AGENT,
         }
         url = f"{self.base_url}{_VERSION}{route}"
@@ -220,12 +221,9 @@ class OCIGenerativeAI:
                 fields |= {"opc-compartment-id": self.compartment_id, "compartmentid": self.compartment_id}
             if self.conversation_store_id and route == _RESPONSES:
                 fields["opc-conversation-store-id"] = self.conversation_store_id
-        return Request(
-            "POST" if content else "GET",
-            url,
-            {**fields, **{name.lower(): value for name, value in headers.items()}},
-            content,
-        )
+        if headers:
+            fields |= {name.lower(): value for name, value in headers.items()}
+        return Request("POST" if content else "GET", url, fields, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Create the decoder for server-sent events or a JSON document."""

@@ -9,7 +9,6 @@ repository `oracle-samples/oci-data-science-ai-samples`.
 """
 
 import re
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -33,6 +32,7 @@ from mdstream_core.platforms._platform import (
     Trailers,
     build_service_error,
     create_frame_decoder,
+    create_request_id,
     find_hint,
 )
 from mdstream_core.wire import FrameDecoder
@@ -160,7 +160,7 @@ class OCIModelDeployment:
             "connection": "TE, keep-alive",
             "content-length": str(len(content)),
             "content-type": "application/json",
-            "opc-request-id": uuid.uuid4().hex.upper(),
+            "opc-request-id": create_request_id(),
             "te": "trailers",
             "user-agent": USER_AGENT,
         }
@@ -173,13 +173,10 @@ class OCIModelDeployment:
             )
         if header:
             fields["route"] = header
+        if headers:
+            fields |= _request_headers(headers)
         operation = _STREAM if stream else _PREDICT
-        return Request(
-            "POST" if content else "GET",
-            f"{self.base_url}{operation}{path}",
-            {**fields, **_request_headers(headers)},
-            content,
-        )
+        return Request("POST" if content else "GET", f"{self.base_url}{operation}{path}", fields, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
         """Create the decoder for server-sent events or a JSON document.

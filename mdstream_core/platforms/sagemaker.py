@@ -128,6 +128,8 @@ class SageMaker:
     """Queue the requests with `InvokeEndpointAsync` and read the output from S3. Default: real-time inference."""
     base_url: str = field(init=False, default="")
     """URL of the endpoint, computed."""
+    service_headers: Mapping[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """The headers for these fields, computed."""
 
     name: ClassVar[str] = "sagemaker"
     can_fail_after_output: ClassVar[bool] = True
@@ -149,6 +151,8 @@ class SageMaker:
                 raise ValueError(problem)
         if (job := self.async_inference) and not self.region_name and not job.s3_endpoint_url:
             raise ValueError("region_name is missing (hint: S3 needs it, or async_inference.s3_endpoint_url)")
+        headers = {header: value for header, name in FIELDS.items() if (value := getattr(self, name)) is not None}
+        object.__setattr__(self, "service_headers", headers)
         object.__setattr__(self, "base_url", f"{_build_url(self.endpoint_url, self.region_name)}/endpoints/{name}")
 
     def default_timeout(self, *, stream: bool) -> Timeout:
@@ -178,7 +182,8 @@ class SageMaker:
         stream = stream and job is None
         operation = "async-invocations" if job else "invocations-response-stream" if stream else "invocations"
         fields = {"content-type": self.content_type, "user-agent": USER_AGENT, **self._sagemaker_headers(stream=stream)}
-        fields |= filter_headers(headers, stream=stream)
+        if headers:
+            fields |= filter_headers(headers, stream=stream)
         return Request("POST", f"{self.base_url}/{operation}", job.adapt_headers(fields) if job else fields, content)
 
     def create_frame_decoder(self, head: ResponseHead) -> FrameDecoder:
@@ -217,10 +222,10 @@ class SageMaker:
 
     def _sagemaker_headers(self, *, stream: bool) -> dict[str, str]:
         """The headers for the fields of this object."""
-        headers = {header: value for header, name in FIELDS.items() if (value := getattr(self, name)) is not None}
+        headers = dict(self.service_headers)
         if self.accept is not None:
             headers[f"{HEADER_PREFIX}accept" if stream else "accept"] = self.accept
-        if stream:
+        if stream and headers:
             reject_unstreamed(headers)
         return headers
 
