@@ -1,4 +1,4 @@
-"""Logs of AWS credentials: a filter for botocore, which logs tokens and signatures at DEBUG, and the validity."""
+"""Logs of AWS credentials: a filter for botocore, which logs tokens and signatures at DEBUG, source and validity."""
 
 import logging
 from collections.abc import Iterator
@@ -9,6 +9,19 @@ from typing import Any
 
 #: The loggers that log signed requests, and the requests and responses of token services.
 _LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.tokens", "botocore.utils")
+
+#: botocore's names of credential sources (botocore/credentials.py), and a description of each.
+SOURCE_NAMES = {
+    "explicit": "passed as an argument",
+    "env": "AWS_ACCESS_KEY_ID in the environment",
+    "shared-credentials-file": "~/.aws/credentials",
+    "config-file": "~/.aws/config",
+    "sso": "an SSO session of ~/.aws/config",
+    "assume-role": "a role of ~/.aws/config",
+    "assume-role-with-web-identity": "a role by web identity",
+    "container-role": "the container's role",
+    "iam-role": "the EC2 instance's role",
+}
 
 _is_active: ContextVar[bool] = ContextVar("mdstream_is_signing", default=False)
 

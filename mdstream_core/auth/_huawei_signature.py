@@ -7,6 +7,7 @@ without the derived key, and with a slash at the end of every path.
 import hashlib
 import hmac
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from mdstream_core.errors import InvalidRequest
@@ -27,6 +28,7 @@ _SIGNED_TYPES = ("application/json", "application/bson")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
+@lru_cache(maxsize=64)
 def host_header(url: str) -> str:
     """Return the `Host` header that an HTTP client sends: lower case, without the default port.
 
@@ -68,7 +70,7 @@ def sign_headers(request: Request, key: str, secret: str, date: str, extra: Mapp
     headers.setdefault("host", host_header(request.url))
     if not headers.get("content-type", _SIGNED_TYPES[0]).startswith(_SIGNED_TYPES):
         headers["x-sdk-content-sha256"] = "UNSIGNED-PAYLOAD"
-    names = sorted(name for name in headers if "_" not in name and name not in _UNSIGNED_HEADERS)
+    names = _signed_names(tuple(headers))
     text = canonical_request(request.method, request.url, {name: headers[name] for name in names}, body)
     signature = _hmac(secret, f"{ALGORITHM}\n{date}\n{hashlib.sha256(text.encode()).hexdigest()}")
     authorization = f"{ALGORITHM} Access={key}, SignedHeaders={';'.join(names)}, Signature={signature}"
@@ -81,20 +83,34 @@ def canonical_request(method: str, url: str, headers: Mapping[str, str], body: b
     >>> canonical_request("get", "https://host/a%20b?b=2&a=1", {"host": "host"}, b"").splitlines()[:4]
     ['GET', '/a%20b/', 'a=1&b=2', 'host:host']
     """
-    parts = urlsplit(url)
-    path = quote(unquote(parts.path or "/"), safe="~/")
-    pairs = sorted(parse_qsl(parts.query, keep_blank_values=True))
+    path, query = _canonical_url(url)
     return "\n".join(
         (
             method.upper(),
-            path if path.endswith("/") else f"{path}/",
-            "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs),
-            *(f"{name}:{value.strip()}" for name, value in headers.items()),
+            path,
+            query,
+            *[f"{name}:{value.strip()}" for name, value in headers.items()],
             "",
             ";".join(headers),
             _hash(headers, body),
         )
     )
+
+
+@lru_cache(maxsize=64)
+def _signed_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the headers that are signed, in order."""
+    return tuple(sorted(name for name in names if "_" not in name and name not in _UNSIGNED_HEADERS))
+
+
+@lru_cache(maxsize=64)
+def _canonical_url(url: str) -> tuple[str, str]:
+    """Return path and query as they are signed."""
+    parts = urlsplit(url)
+    path = quote(unquote(parts.path or "/"), safe="~/")
+    pairs = sorted(parse_qsl(parts.query, keep_blank_values=True))
+    query = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in pairs)
+    return path if path.endswith("/") else f"{path}/", query
 
 
 def _hash(headers: Mapping[str, str], body: bytes) -> str:
@@ -103,4 +119,4 @@ def _hash(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def _hmac(secret: str, text: str) -> str:
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()

@@ -4,12 +4,12 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mdstream_core.auth._dates import format_http_date
 from mdstream_core.auth._oci_keys import Credential, load_private_key, rsa_sha256
 from mdstream_core.auth._oci_sources import CredentialSource
 from mdstream_core.auth._signer import Signer
@@ -72,23 +72,30 @@ def sign_headers(request: Request, credential: Credential, date: str) -> dict[st
         raise ValueError(
             f"{request.method!r} requests cannot be signed (hint: use {', '.join(SIGNED_HEADERS).upper()})"
         )
-    if not request.url.isascii() or " " in request.url:
-        raise ValueError(f"the URL {request.url!r} cannot be signed (hint: percent-encode it)")
-    headers = {"date": date, "host": host_header(request.url), "content-type": "application/json", **request.headers}
+    host, target = _host_and_target(request.url)
+    headers = {"date": date, "host": host, "content-type": "application/json", **request.headers}
+    text = f"date: {headers['date']}\n(request-target): {request.method.lower()} {target}\nhost: {headers['host']}"
     if names is _BODY_HEADERS:
         headers.setdefault("content-length", str(len(request.content)))
-        headers["x-content-sha256"] = base64.b64encode(hashlib.sha256(request.content).digest()).decode()
-    values = {**headers, "(request-target)": f"{request.method.lower()} {request_target(request.url)}"}
-    text = "\n".join(f"{name}: {values[name]}" for name in names)
-    return {**headers, "authorization": _authorization(credential, names, text)}
-
-
-def _authorization(credential: Credential, names: tuple[str, ...], text: str) -> str:
+        headers["x-content-sha256"] = digest = base64.b64encode(hashlib.sha256(request.content).digest()).decode()
+        text += (
+            f"\ncontent-length: {headers['content-length']}\ncontent-type: {headers['content-type']}"
+            f"\nx-content-sha256: {digest}"
+        )
     signature = base64.b64encode(credential.sign(text.encode("ascii"))).decode()
-    return (
+    headers["authorization"] = (
         f'Signature algorithm="rsa-sha256",headers="{" ".join(names)}",keyId="{credential.key_id}",'
         f'signature="{signature}",version="1"'
     )
+    return headers
+
+
+@lru_cache(maxsize=64)
+def _host_and_target(url: str) -> tuple[str, str]:
+    """Return the `host` header and the target of a URL. Raises `ValueError` if the URL cannot be signed."""
+    if not url.isascii() or " " in url:
+        raise ValueError(f"the URL {url!r} cannot be signed (hint: percent-encode it)")
+    return host_header(url), request_target(url)
 
 
 class OCISigner(Signer):
@@ -133,8 +140,9 @@ class OCISigner(Signer):
         return self._credential.region
 
     def sign(self, request: Request) -> Request:
-        date = formatdate(self._clock(), usegmt=True)
-        return replace(request, headers=sign_headers(request, self._credential, date))
+        date = format_http_date(int(self._clock()))
+        headers = sign_headers(request, self._credential, date)
+        return Request(request.method, request.url, headers, request.content)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._credential.log_label}>"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
@@ -319,4 +318,5 @@ class BearerSigner(Signer):
         return "an API key"
 
     def sign(self, request: Request) -> Request:
-        return replace(request, headers={**request.headers, "authorization": f"Bearer {self._key}"})
+        headers = {**request.headers, "authorization": f"Bearer {self._key}"}
+        return Request(request.method, request.url, headers, request.content)

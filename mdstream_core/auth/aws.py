@@ -1,20 +1,23 @@
 """Signers for Amazon Web Services (AWS): Signature Version 4 and the credential chain of botocore (extra `aws`).
 
-The only module that imports botocore, on first use. Credentials are fetched in `refresh`, never in `sign` and never in
+botocore is imported on first use. Credentials are fetched in `refresh`, never in `sign` and never in
 a constructor, because the chain may send requests (assumed roles, SSO, containers, instances).
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mdstream_core import _fork
 from mdstream_core._addresses import check_name
-from mdstream_core.auth._aws_logs import seconds_until_expiry, without_credentials_in_logs
+from mdstream_core.auth._aws_logs import SOURCE_NAMES, seconds_until_expiry, without_credentials_in_logs
+from mdstream_core.auth._aws_signature import SigningKey, sign_headers
+from mdstream_core.auth._dates import format_basic_date
 from mdstream_core.auth._signer import Signer
 from mdstream_core.errors import (
     SHAPE_ERRORS,
@@ -31,25 +34,8 @@ from mdstream_core.http import Request
 #: sessions, which last 15 minutes, would be renewed at every request.
 _MARGIN = 300
 
-#: Prefixes of the headers that are signed, as by botocore; headers that a proxy adds do not invalidate the signature.
-_SIGNED_HEADERS = ("content-type", "x-amz-", "x-amzn-sagemaker-")
-
-#: botocore's names of credential sources (botocore/credentials.py), and a description of each.
-_SOURCE_NAMES = {
-    "explicit": "passed as an argument",
-    "env": "AWS_ACCESS_KEY_ID in the environment",
-    "shared-credentials-file": "~/.aws/credentials",
-    "config-file": "~/.aws/config",
-    "sso": "an SSO session of ~/.aws/config",
-    "assume-role": "a role of ~/.aws/config",
-    "assume-role-with-web-identity": "a role by web identity",
-    "container-role": "the container's role",
-    "iam-role": "the EC2 instance's role",
-}
-
 #: The files that the chain reads, by the environment variable that overrides each (botocore/configprovider.py).
 _FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
-
 
 _LOGIN_HINT = (
     "(hint: run 'aws sts get-caller-identity' with this profile; after a session has expired, 'aws sso login')"
@@ -73,6 +59,7 @@ class AWSSigner(Signer):
             (botocore, `signingName`).
         credentials: botocore credentials to use first. Default: none.
         reload_credentials: Whether a later call of `find_credentials` can return other credentials. Default: false.
+        clock: Returns the time in seconds since 1970, for the signature. Default: `time.time`.
 
     Raises:
         ValueError: `region_name` is malformed.
@@ -95,8 +82,11 @@ class AWSSigner(Signer):
         name: str = "sagemaker",
         credentials: Any = None,
         reload_credentials: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
+        self._clock = clock
+        self._signing_key: SigningKey | None = None
         self.region_name = check_name("region_name", region_name, "aws signing region")
         self._find_credentials = find_credentials
         self._name = name
@@ -123,7 +113,15 @@ class AWSSigner(Signer):
         return stamps, hash(tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
     @classmethod
-    def from_keys(cls, access_key: str, secret_key: str, token: str | None = None, *, region_name: str) -> "AWSSigner":
+    def from_keys(
+        cls,
+        access_key: str,
+        secret_key: str,
+        token: str | None = None,
+        *,
+        region_name: str,
+        clock: Callable[[], float] = time.time,
+    ) -> "AWSSigner":
         """Create a signer with an access key.
 
         Args:
@@ -131,6 +129,7 @@ class AWSSigner(Signer):
             secret_key: The secret access key.
             token: The session token of temporary credentials. Default: none.
             region_name: The region of the signature, such as `us-east-1`.
+            clock: Returns the time in seconds since 1970, for the signature. Default: `time.time`.
 
         Raises:
             ValueError: `region_name` is malformed.
@@ -143,7 +142,7 @@ class AWSSigner(Signer):
         with _require_botocore():
             from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415
         credentials = Credentials(access_key, secret_key, token)
-        return cls(region_name, lambda: credentials, credentials=credentials)
+        return cls(region_name, lambda: credentials, credentials=credentials, clock=clock)
 
     @property
     def credential_source(self) -> str:
@@ -151,7 +150,7 @@ class AWSSigner(Signer):
         if not self._credentials:
             return "botocore's credential chain, not searched yet"
         method = getattr(self._credentials, "method", None) or "explicit"
-        return f"an AWS key, {_SOURCE_NAMES.get(method, method)}"
+        return f"an AWS key, {SOURCE_NAMES.get(method, method)}"
 
     @property
     def expires_in(self) -> float | None:
@@ -159,17 +158,18 @@ class AWSSigner(Signer):
 
     def sign(self, request: Request) -> Request:
         """Add the headers `authorization`, `x-amz-date` and, for temporary credentials, `x-amz-security-token`."""
-        from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # noqa: PLC0415
-        from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # noqa: PLC0415
-
         if self._frozen is None:  # the caller did not check `needs_refresh()`
             self.refresh(self.generation)
-        signed = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED_HEADERS)}
-        aws_request = AWSRequest(request.method, request.url, headers=signed, data=request.content)
-        with without_credentials_in_logs():
-            SigV4Auth(self._frozen, self._name, self.region_name).add_auth(aws_request)
-        added = {name.lower(): value for name, value in aws_request.headers.items()}
-        return replace(request, headers={**request.headers, **added})
+        timestamp = format_basic_date(int(self._clock()))
+        headers = sign_headers(request, self._find_key(self._frozen, timestamp[:8]), timestamp)
+        return Request(request.method, request.url, headers, request.content)
+
+    def _find_key(self, credentials: Any, date: str) -> SigningKey:
+        """Return the key of the day; it is derived again if the credentials were fetched again."""
+        key = self._signing_key
+        if key is None or key.credentials is not credentials or key.date != date:
+            key = self._signing_key = SigningKey(credentials, date, self.region_name, self._name)
+        return key
 
     def needs_refresh(self) -> bool:
         return self._frozen is None or (
@@ -187,6 +187,7 @@ class AWSSigner(Signer):
                 if credentials is None:
                     raise MissingCredentials(_missing_credentials())
                 self._credentials = credentials
+            self._signing_key = None
             try:
                 self._frozen = self._credentials.get_frozen_credentials()
             except BaseException:

@@ -7,12 +7,11 @@ import configparser
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from mdstream_core._choices import find_choice
+from mdstream_core.auth._dates import format_basic_date
 from mdstream_core.auth._huawei_iam import FetchFunction, IAMLogin, PasswordTokenSigner, check_iam_endpoint
 from mdstream_core.auth._huawei_signature import MAX_REQUEST_BYTES, sign_headers
 from mdstream_core.auth._names import HuaweiAuthTypeName
@@ -52,7 +51,8 @@ class _HeaderSigner(Signer):
         self._secret = _validate_header_value(self.option, secret)
 
     def sign(self, request: Request) -> Request:
-        return replace(request, headers={**request.headers, self.header: self._secret})
+        headers = {**request.headers, self.header: self._secret}
+        return Request(request.method, request.url, headers, request.content)
 
 
 class TokenSigner(_HeaderSigner):
@@ -156,8 +156,9 @@ class AKSKSigner(Signer):
         self._clock = clock
 
     def sign(self, request: Request) -> Request:
-        date = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%dT%H%M%SZ")
-        return replace(request, headers=sign_headers(request, self._key, self._secret, date, self._extra_headers))
+        date = format_basic_date(int(self._clock()))
+        headers = sign_headers(request, self._key, self._secret, date, self._extra_headers)
+        return Request(request.method, request.url, headers, request.content)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._key[:4]}…>"
