@@ -331,6 +331,12 @@ def _may_be_suspended(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] == _YIELD
 
 
+def scrub_error(error: BaseException) -> None:
+    """Remove credentials from an error that is raised on; in steps of each request, in place of `scrub_credentials`."""
+    if isinstance(error, Exception):
+        remove_credentials(error)
+
+
 class _CredentialScrubber:
     """Context manager that removes credentials from exceptions raised inside; see `remove_credentials`."""
 
@@ -338,8 +344,8 @@ class _CredentialScrubber:
         """Do nothing."""
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if isinstance(error, Exception):
-            remove_credentials(error)
+        if error is not None:
+            scrub_error(error)
 
 
 #: Use as `with scrub_credentials:` around code that has credentials in local variables.

@@ -25,7 +25,7 @@ from mdstream_core.hooks import (
     RetryScheduled,
     active_hooks,
 )
-from mdstream_core.http import RequestHeaders, Timeout, scrub_credentials
+from mdstream_core.http import RequestHeaders, Timeout, scrub_error
 from mdstream_core.rate_limit import CallLimits
 from mdstream_core.resume import ResumePoint, is_resumable
 from mdstream_core.retry import EMPTY_QUOTA, EMPTY_QUOTA_HINT, Retry, RetryQuota
@@ -121,8 +121,11 @@ class Call:
         )
         if not isinstance(body, bytes):  # bytes are sent as they are
             body = _json.dumps(self.platform.wrap_payload(self.dialect.route, body)) if body else b""
-        with scrub_credentials:  # a platform may raise while it has headers in its locals
+        try:
             request = self.platform.build_request(self.dialect.route, body, stream=self.stream, headers=self._headers)
+        except BaseException as error:  # a platform may raise while it has headers in its locals
+            scrub_error(error)
+            raise
         self._attempts += 1
         attempt = Attempt(self, request)
         attempt.rejected_generation, self._rejected_generation = self._rejected_generation, None

@@ -24,7 +24,7 @@ from mdstream_core.http import (
     Request,
     ResponseHead,
     ResponseTrailers,
-    scrub_credentials,
+    scrub_error,
 )
 from mdstream_core.rate_limit import arate_limited, rate_limited
 from mdstream_core.transport._async import AsyncRequestSender
@@ -67,8 +67,11 @@ class _BaseClient:
     def _sign(self, attempt: Attempt, budget: TimeoutBudget) -> Request:
         budget.start()
         attempt.generation = self._signer.generation
-        with scrub_credentials:
+        try:
             return self._signer.sign(attempt.request)
+        except BaseException as error:
+            scrub_error(error)
+            raise
 
     def _warn_if_trailers_invisible(self, attempt: Attempt, response: Any) -> None:
         """Warn once if a failure in the trailers would not be noticed. Called after every other check has passed."""

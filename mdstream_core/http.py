@@ -33,6 +33,7 @@ from mdstream_core._redaction import (
     redact_urls,
     remove_credentials,
     scrub_credentials,
+    scrub_error,
 )
 from mdstream_core._validation_errors import without_inputs
 
@@ -65,6 +66,7 @@ __all__ = [
     "remove_credentials",
     "require_values",
     "scrub_credentials",
+    "scrub_error",
     "sendable_headers",
     "without_inputs",
 ]

@@ -28,6 +28,18 @@ def _calls(message: Any) -> Sequence[Mapping[str, Any]]:
     return calls if all(isinstance(call, Mapping) for call in calls) else ()
 
 
+def have_tools(messages: Iterable[Any]) -> bool:
+    """Whether a message may have tool calls or be the result of one: others need no pairs.
+
+    >>> have_tools([{"role": "user", "content": "Hi"}]), have_tools([{"role": "tool", "content": "3"}])
+    (False, True)
+    """
+    for message in messages:
+        if type(message) is not dict or message.get("tool_calls") or message.get("role") in _RESULT_ROLES:
+            return True
+    return False
+
+
 def _name(call: Mapping[str, Any]) -> Any:
     function = call.get("function")
     return function.get("name") if isinstance(function, Mapping) else None

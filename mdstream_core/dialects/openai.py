@@ -10,7 +10,7 @@ from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.dialects._openai_families import adapt_payload
 from mdstream_core.dialects._parameter_fallback import OPENAI, relax_payload
 from mdstream_core.dialects._tool_media import move_tool_media
-from mdstream_core.dialects._tool_results import with_call_ids
+from mdstream_core.dialects._tool_results import have_tools, with_call_ids
 from mdstream_core.errors import MDStreamError
 from mdstream_core.events import ModelResponse
 
@@ -27,7 +27,7 @@ class OpenAIChat:
         Parameters that the model is known to reject are dropped, and media of tool results are moved to user messages.
         """
         payload = {name: value for name, value in to_openai_names(params).items() if value is not None}
-        if messages := payload.get("messages"):
+        if (messages := payload.get("messages")) and have_tools(messages):
             payload["messages"] = move_tool_media(with_call_ids(messages, across_turns=False))
         if stream:
             payload["stream"] = True
