@@ -148,10 +148,11 @@ class Client(_BaseClient):
                                         progress=bool(events) or attempt.is_buffering,
                                         drain_timeout=attempt.drain_timeout,
                                     )
-                                    if not attempt.has_pending_frames or attempt.should_stop_reading:
+                                    is_enough = attempt.should_stop_reading
+                                    if is_enough or not attempt.has_pending_frames:
                                         break
                                     data = checkpoint()
-                                if attempt.should_stop_reading:
+                                if is_enough:
                                     break
                         data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                         for event in attempt.flush():
@@ -253,10 +254,11 @@ class AsyncClient(_BaseClient):
                                             progress=bool(events) or attempt.is_buffering,
                                             drain_timeout=attempt.drain_timeout,
                                         )
-                                        if not attempt.has_pending_frames or attempt.should_stop_reading:
+                                        is_enough = attempt.should_stop_reading
+                                        if is_enough or not attempt.has_pending_frames:
                                             break
                                         data = await acheckpoint()
-                                    if attempt.should_stop_reading:
+                                    if is_enough:
                                         break
                             data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
                             for event in attempt.flush():
@@ -373,5 +375,7 @@ def _set_event(call_soon: Callable[[Callable[[], None]], Any], done: anyio.Event
 
 
 def _decode_trailers(response: Any) -> tuple[tuple[str, str], ...]:
-    trailers = response.extensions.get("trailers", ())
+    trailers = response.extensions.get("trailers")
+    if not trailers:
+        return ()
     return ResponseTrailers((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)

@@ -131,6 +131,8 @@ class SniffingDecoder:
     def _choose(self, data: bytes) -> FrameDecoder:
         if not data.startswith((b"{", b"[")):
             return SSEDecoder(self._max_size)
+        if self._json is DocumentDecoder:
+            return DocumentDecoder(self._max_size)
         opening = data[:3].removeprefix(b"[")[:2]
         return DocumentDecoder(self._max_size) if b"\n" in opening or b"\r" in opening else self._json(self._max_size)
 
