@@ -18,7 +18,6 @@ from mdstream_core.events.event import (
     describe_incomplete,
     new_finish,
     new_metadata,
-    new_text_delta,
     new_usage,
 )
 from mdstream_core.events.guardrail_pieces import merge_results
@@ -59,6 +58,5 @@ __all__ = [
     "merge_results",
     "new_finish",
     "new_metadata",
-    "new_text_delta",
     "new_usage",
 ]

@@ -227,7 +227,6 @@ Event = (
 )
 
 #: Constructors for the hot path. They take all fields, in their order.
-new_text_delta = fast_constructor(TextDelta)
 new_usage = fast_constructor(Usage)
 new_metadata = fast_constructor(ResponseMetadata)
 new_finish = fast_constructor(Finish)

@@ -94,8 +94,11 @@ class Fields:
     """Header fields of a response, with the methods of `httpx.Headers` that are used here."""
 
     def __init__(self, raw: Headers) -> None:
-        encoding = _encoding(raw)
-        self._items = [(name.decode(encoding).lower(), value.decode(encoding)) for name, value in raw]
+        data = b"\n".join([part for field in raw for part in field])
+        texts = data.decode("ascii").split("\n") if data.isascii() else _decode(raw)
+        if len(texts) != 2 * len(raw):  # there are no fields, or one contains a line break
+            texts = _decode(raw)
+        self._items = [(name.lower(), value) for name, value in zip(texts[::2], texts[1::2], strict=True)]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """The fields as (name, value) pairs; names are lower case."""
@@ -110,18 +113,13 @@ class Fields:
         return any(key == name for key, _ in self._items)
 
 
-def _encoding(raw: Headers) -> str:
-    """Return the encoding of header fields like httpx: ASCII or UTF-8 if all of them are valid, else Latin-1."""
-    data = b"".join([part for field in raw for part in field])
-    if data.isascii():
-        return "ascii"
+def _decode(raw: Headers) -> list[str]:
+    """Decode names and values of header fields like httpx: as ASCII or UTF-8 if all are valid, else as Latin-1."""
+    parts = [part for field in raw for part in field]
     try:
-        for field in raw:
-            for part in field:
-                part.decode("utf-8")
+        return [part.decode("utf-8") for part in parts]
     except UnicodeDecodeError:
-        return "iso-8859-1"
-    return "utf-8"
+        return [part.decode("iso-8859-1") for part in parts]
 
 
 class PoolResponse:
