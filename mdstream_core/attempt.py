@@ -365,7 +365,8 @@ class Attempt:
             self.started = True
             self._body_start = b""
             self._call.record_success()
-            self._call.notify(FirstEvent())
+            if self._call.has_hooks:
+                self._call.notify(FirstEvent())
         self._recent_events += events
         if len(self._recent_events) > _MAX_RECENT_EVENTS:
             self._fold_events()

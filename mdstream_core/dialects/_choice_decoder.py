@@ -220,9 +220,11 @@ def is_error(error: Any) -> bool:
     >>> is_error({"code": 0, "message": "success"}), is_error("null"), is_error({"message": "boom"})
     (False, False, True)
     """
+    if not error:
+        return False
     if isinstance(error, Mapping):
         return any(is_error(value) for value in error.values())
-    return bool(error) and str(error).strip().lower() not in _NOT_ERRORS
+    return str(error).strip().lower() not in _NOT_ERRORS
 
 
 def error_in_choice(error: Any, container: Mapping[str, Any]) -> StreamFailure:

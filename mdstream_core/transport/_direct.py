@@ -94,11 +94,10 @@ class Fields:
     """Header fields of a response, with the methods of `httpx.Headers` that are used here."""
 
     def __init__(self, raw: Headers) -> None:
-        data = b"\n".join([part for field in raw for part in field])
-        texts = data.decode("ascii").split("\n") if data.isascii() else _decode(raw)
-        if len(texts) != 2 * len(raw):  # there are no fields, or one contains a line break
-            texts = _decode(raw)
-        self._items = [(name.lower(), value) for name, value in zip(texts[::2], texts[1::2], strict=True)]
+        try:  # like httpx: all fields as UTF-8 if they are valid, else all as Latin-1
+            self._items = [(name.decode().lower(), value.decode()) for name, value in raw]
+        except UnicodeDecodeError:
+            self._items = [(name.decode("iso-8859-1").lower(), value.decode("iso-8859-1")) for name, value in raw]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """The fields as (name, value) pairs; names are lower case."""
@@ -111,15 +110,6 @@ class Fields:
 
     def __contains__(self, name: object) -> bool:
         return any(key == name for key, _ in self._items)
-
-
-def _decode(raw: Headers) -> list[str]:
-    """Decode names and values of header fields like httpx: as ASCII or UTF-8 if all are valid, else as Latin-1."""
-    parts = [part for field in raw for part in field]
-    try:
-        return [part.decode("utf-8") for part in parts]
-    except UnicodeDecodeError:
-        return [part.decode("iso-8859-1") for part in parts]
 
 
 class PoolResponse:

@@ -139,7 +139,10 @@ class ResponseParser:
             self._reuse_prevented = True  # the response is complete, and there is data after it
         if self.is_complete:
             del self._parser  # break the reference cycle at once, without the garbage collector
-        self._limit_overhead(0 if self._pieces or had_head is not self.has_head else len(data))
+        if not self._pieces or self._allowance < 0:
+            self._limit_overhead(0 if had_head is not self.has_head else len(data))
+        else:
+            self._framing_size = 0
 
     def take_body(self) -> bytes:
         """Return the body received since the last call, in one piece."""
