@@ -133,10 +133,13 @@ def to_count(value: Any) -> int | None:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if type(value) is int and 0 <= value < 10**_MAX_DIGITS else None
+    return value if type(value) is int and 0 <= value < MAX_COUNT else None
 
 
 _MAX_DIGITS = 15
+
+#: All token counts are below this number.
+MAX_COUNT = 10**_MAX_DIGITS
 
 
 def replace_lone_surrogates(value: Any, *, keep_edges: bool = False) -> Any:

@@ -66,6 +66,7 @@ class Attempt:
         self.has_pending_frames = False
         self._pending_frames: Iterable[Frame] | None = None
         self._next_index = 0  # of the first pending frame, if these are a list
+        self._is_flushed = False
         decoder = call.dialect.create_decoder()
         self._decoder = call.resume_point.wrap_decoder(decoder) if call.resume_point else decoder
         self._error: MDStreamError | None = None
@@ -194,7 +195,8 @@ class Attempt:
 
         Call it at the end of the body. It never raises: `finish` raises the errors of these frames.
         """
-        decoded = self._decode_pending()
+        self._is_flushed = True
+        decoded = self._decode_pending() if self.has_pending_frames else []
         events: list[Event] = []
         if self._frames is None or self._error or self.should_stop_reading:  # data after the end is ignored
             return decoded
@@ -236,7 +238,7 @@ class Attempt:
         self._trailers = trailers
         if self._error_body is not None:
             raise self._error_response()
-        events = self.flush()
+        events = [] if self._is_flushed else self.flush()
         if self._error:
             raise self._error
         if last := self._finish(trailers):
@@ -264,7 +266,7 @@ class Attempt:
         """Whether reading can stop: an error is known, or the response is complete and no failure can follow."""
         if self._error is not None or self._error_body_size > _MAX_ERROR_BODY:
             return True
-        return bool(self._decoder.is_complete) and not self._call.platform.can_fail_after_output
+        return not self._call.platform.can_fail_after_output and bool(self._decoder.is_complete)
 
     @property
     def is_final(self) -> bool:
@@ -279,7 +281,7 @@ class Attempt:
     @property
     def drain_timeout(self) -> float | None:
         """Seconds to wait for the end of the body once every choice is finished; `None` before."""
-        return self._call.platform.drain_timeout if self.is_finished else None
+        return self._call.platform.drain_timeout if self._decoder.is_finished else None
 
     def response(self) -> ModelResponse:
         """Return the response received so far."""
@@ -363,7 +365,8 @@ class Attempt:
             self.started = True
             self._body_start = b""
             self._call.record_success()
-            self._call.notify(FirstEvent())
+            if self._call.has_hooks:
+                self._call.notify(FirstEvent())
         self._recent_events += events
         if len(self._recent_events) > _MAX_RECENT_EVENTS:
             self._fold_events()

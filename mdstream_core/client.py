@@ -7,7 +7,7 @@ stream, so threads and tasks can share it.
 import inspect
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -132,34 +132,35 @@ class Client(_BaseClient):
             while True:
                 attempt = call.create_attempt()
                 try:
-                    with (
-                        map_exceptions(budget),
-                        rate_limited(attempt, budget),
-                        closing(self._send(attempt, budget)) as response,
-                    ):
-                        _start_attempt(attempt, budget, response)
-                        with IgnoreErrorsWhenFinal(budget, attempt):
-                            for data in attempt.observe_body(response, iter_body(response)):
-                                while True:
-                                    events = attempt.feed(data)
-                                    for event in events:
-                                        yield event
-                                    budget.record_read(
-                                        progress=bool(events) or attempt.is_buffering,
-                                        drain_timeout=attempt.drain_timeout,
-                                    )
-                                    if not attempt.has_pending_frames or attempt.should_stop_reading:
+                    with map_exceptions(budget), rate_limited(attempt, budget):
+                        response = self._send(attempt, budget)
+                        try:
+                            _start_attempt(attempt, budget, response)
+                            with IgnoreErrorsWhenFinal(budget, attempt):
+                                for data in attempt.observe_body(response, iter_body(response)):
+                                    while True:
+                                        events = attempt.feed(data)
+                                        for event in events:
+                                            yield event
+                                        budget.record_read(
+                                            progress=bool(events) or attempt.is_buffering,
+                                            drain_timeout=attempt.drain_timeout,
+                                        )
+                                        is_enough = attempt.should_stop_reading
+                                        if is_enough or not attempt.has_pending_frames:
+                                            break
+                                        data = checkpoint()
+                                    if is_enough:
                                         break
-                                    data = checkpoint()
-                                if attempt.should_stop_reading:
-                                    break
-                        data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
-                        for event in attempt.flush():
-                            yield event
-                        for event in attempt.finish(_decode_trailers(response)):
-                            yield event
-                        self._warn_if_trailers_invisible(attempt, response)
-                        return
+                            data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
+                            for event in attempt.flush():
+                                yield event
+                            for event in attempt.finish(_decode_trailers(response)):
+                                yield event
+                            self._warn_if_trailers_invisible(attempt, response)
+                            return
+                        finally:
+                            response.close()
                 except MDStreamError as error:
                     delay = call.handle_failure(
                         attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
@@ -238,33 +239,35 @@ class AsyncClient(_BaseClient):
                 attempt = call.create_attempt()
                 try:
                     with map_exceptions(budget):
-                        async with (
-                            arate_limited(attempt, budget),
-                            aclosing(await self._send(attempt, budget)) as response,
-                        ):
-                            _start_attempt(attempt, budget, response)
-                            with IgnoreErrorsWhenFinal(budget, attempt):
-                                async for data in attempt.observe_body(response, aiter_body(response)):
-                                    while True:
-                                        events = attempt.feed(data)
-                                        for event in events:
-                                            yield event
-                                        budget.record_read(
-                                            progress=bool(events) or attempt.is_buffering,
-                                            drain_timeout=attempt.drain_timeout,
-                                        )
-                                        if not attempt.has_pending_frames or attempt.should_stop_reading:
+                        async with arate_limited(attempt, budget):
+                            response = await self._send(attempt, budget)
+                            try:
+                                _start_attempt(attempt, budget, response)
+                                with IgnoreErrorsWhenFinal(budget, attempt):
+                                    async for data in attempt.observe_body(response, aiter_body(response)):
+                                        while True:
+                                            events = attempt.feed(data)
+                                            for event in events:
+                                                yield event
+                                            budget.record_read(
+                                                progress=bool(events) or attempt.is_buffering,
+                                                drain_timeout=attempt.drain_timeout,
+                                            )
+                                            is_enough = attempt.should_stop_reading
+                                            if is_enough or not attempt.has_pending_frames:
+                                                break
+                                            data = await acheckpoint()
+                                        if is_enough:
                                             break
-                                        data = await acheckpoint()
-                                    if attempt.should_stop_reading:
-                                        break
-                            data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
-                            for event in attempt.flush():
-                                yield event
-                            for event in attempt.finish(_decode_trailers(response)):
-                                yield event
-                            self._warn_if_trailers_invisible(attempt, response)
-                            return
+                                data = b""  # the body of a redirect repeats its URL, and tracebacks may show locals
+                                for event in attempt.flush():
+                                    yield event
+                                for event in attempt.finish(_decode_trailers(response)):
+                                    yield event
+                                self._warn_if_trailers_invisible(attempt, response)
+                                return
+                            finally:
+                                await response.aclose()
                 except MDStreamError as error:
                     delay = call.handle_failure(
                         attempt, error, can_refresh=self._signer.can_refresh(), remaining=budget.remaining
@@ -363,5 +366,7 @@ def _set_event(call_soon: Callable[[Callable[[], None]], Any], done: anyio.Event
 
 
 def _decode_trailers(response: Any) -> tuple[tuple[str, str], ...]:
-    trailers = response.extensions.get("trailers", ())
+    trailers = response.extensions.get("trailers")
+    if not trailers:
+        return ()
     return ResponseTrailers((name.decode("latin-1"), value.decode("latin-1")) for name, value in trailers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from mdstream_core import _frozen
 from mdstream_core._header_validation import (
     are_sendable,
     are_values_sendable,
@@ -115,11 +116,11 @@ class ResponseHead:
     @classmethod
     def from_fields(cls, status: int, headers: Iterable[tuple[str, str]]) -> "ResponseHead":
         """Build from header fields as they were received; repeated fields are joined."""
-        collected: dict[str, str] = {}
+        collected = ResponseHeaders()
         for name, value in headers:
             name = name.lower()
             collected[name] = f"{collected[name]}, {value}" if name in collected else value
-        return cls(status, collected)
+        return _new_head(status, collected)
 
     @property
     def content_type(self) -> str:
@@ -129,6 +130,8 @@ class ResponseHead:
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status} {redact_headers(self.headers)}>"
 
+
+_new_head = _frozen.fast_constructor(ResponseHead)
 
 #: A timeout in seconds; `None` disables it, and "default" selects the platform's default.
 TimeoutValue = float | None | Literal["default"]

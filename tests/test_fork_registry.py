@@ -41,6 +41,7 @@ ALLOWED = {
     "mdstream_core/rate_limit/_limiter.py": "Limiter.reset_after_fork: the queues of the tasks",
     "mdstream_core/batching/stream.py": "ThreadWorkers.reset_after_fork; and the event of a loop's tasks, which are not in the child",
     "mdstream_core/transport/_cancellation.py": "CancelToken.reset_after_fork",
+    "mdstream_core/transport/_pool.py": "PoolState.reset_after_fork",
     "mdstream_core/transport/_asyncio_backend.py": "Event: one request's wait for a connection, forgotten with its pool",
     "mdstream_core/transport/_socket_backend.py": "Event: the same; the thread that waits is not in the child",
     "mdstream_core/transport/_task_reader.py": "a queue and a semaphore of one stream, which belong to its loop",

@@ -22,7 +22,7 @@ from mdstream_core.errors import (
     quote_payload,
     unexpected_shape,
 )
-from mdstream_core.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
+from mdstream_core.events import Event, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta, new_finish
 
 
 class ChoiceState:
@@ -139,7 +139,7 @@ class ChoiceState:
         if not self._is_reported:
             self._is_reported = True
             has_called_tools = self.reason == "stop" and self.calls
-            events.append(Finish("tool_calls" if has_called_tools else self.reason, self.index))
+            events.append(new_finish("tool_calls" if has_called_tools else self.reason, self.index))
 
 
 def read_index(value: Any) -> int:
@@ -203,7 +203,7 @@ def build_stream_failure(error_body: ErrorBody, raw: str, *, retryable: frozense
 
 def has_output(events: Iterable[Event]) -> bool:
     """Return whether any of these events is output of the model."""
-    return any(isinstance(event, _OUTPUT) for event in events)
+    return any([isinstance(event, _OUTPUT) for event in events])  # noqa: C419  # a generator takes three times as long
 
 
 _OUTPUT = (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)
@@ -220,9 +220,11 @@ def is_error(error: Any) -> bool:
     >>> is_error({"code": 0, "message": "success"}), is_error("null"), is_error({"message": "boom"})
     (False, False, True)
     """
+    if not error:
+        return False
     if isinstance(error, Mapping):
         return any(is_error(value) for value in error.values())
-    return bool(error) and str(error).strip().lower() not in _NOT_ERRORS
+    return str(error).strip().lower() not in _NOT_ERRORS
 
 
 def error_in_choice(error: Any, container: Mapping[str, Any]) -> StreamFailure:

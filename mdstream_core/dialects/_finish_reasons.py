@@ -54,6 +54,8 @@ def read_finish_reason(value: Any) -> str:
     >>> read_finish_reason("Repetition"), read_finish_reason("model_context_window_exceeded")
     ('Repetition', 'length')
     """
+    if type(value) is str and (known := _REASON_NAMES.get(value)) is not None:  # as almost always
+        return known
     word = _word(value).strip()
     name = word.lower()
     return "" if name in _NOT_YET else _REASON_NAMES.get(name, word)

@@ -35,8 +35,8 @@ def read_count(value: Any) -> int | None:
     Raises:
         ValueError: The value is not a number of tokens.
     """
-    if value is None:
-        return None
+    if value is None or (type(value) is int and 0 <= value <= MAX_TOKENS):  # as almost always
+        return value
     count = int(value)
     if abs(count) > MAX_TOKENS:
         raise ValueError(f"{count} is not a number of tokens")

@@ -27,7 +27,16 @@ from mdstream_core.dialects._media import MEDIA
 from mdstream_core.dialects._text_template import TextTemplate, find_template
 from mdstream_core.dialects._whole_message import read_full_message
 from mdstream_core.errors import ErrorBody, StreamFailure, parse_error_object, quote_payload
-from mdstream_core.events import Event, Logprobs, ReasoningDelta, ResponseMetadata, TextDelta, Usage
+from mdstream_core.events import (
+    Event,
+    Logprobs,
+    ReasoningDelta,
+    ResponseMetadata,
+    TextDelta,
+    Usage,
+    new_metadata,
+    new_usage,
+)
 
 #: Exceptions of the fast path for a payload of another shape, which is decoded without it.
 _OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError)
@@ -287,24 +296,32 @@ def _token(token: Any, logprob: Any, top: Any) -> dict[str, Any]:
 
 
 def _usage(value: Mapping[str, Any]) -> Usage:
-    prompt, completion = (read_count(value.get(name)) or 0 for name in ("prompt_tokens", "completion_tokens"))
-    prompt_details = value.get("prompt_tokens_details") or {}
-    completion_details = value.get("completion_tokens_details") or {}
-    return Usage(
-        input=prompt,
-        output=completion,
-        total=read_count(value.get("total_tokens")) or prompt + completion,
-        cached=read_count(prompt_details.get("cached_tokens")),
-        reasoning=read_count(completion_details.get("reasoning_tokens", value.get("reasoning_tokens"))),
-        input_audio=read_count(prompt_details.get("audio_tokens")),
-        output_audio=read_count(completion_details.get("audio_tokens")),
+    prompt = read_count(value.get("prompt_tokens")) or 0
+    completion = read_count(value.get("completion_tokens")) or 0
+    prompt_details = value.get("prompt_tokens_details") or _NO_DETAILS
+    completion_details = value.get("completion_tokens_details") or _NO_DETAILS
+    return new_usage(
+        prompt,
+        completion,
+        read_count(value.get("total_tokens")) or prompt + completion,
+        read_count(prompt_details.get("cached_tokens")),
+        read_count(completion_details.get("reasoning_tokens", value.get("reasoning_tokens"))),
+        read_count(prompt_details.get("audio_tokens")),
+        read_count(completion_details.get("audio_tokens")),
     )
 
 
+_NO_DETAILS: dict[str, Any] = {}
+
+
 def _read_metadata(payload: Mapping[str, Any]) -> ResponseMetadata:
-    values = (payload.get(name) for name in ("model", "id", "system_fingerprint"))
-    model, id, fingerprint = (value if isinstance(value, str) else None for value in values)
-    return ResponseMetadata(model, id, fingerprint)
+    model, id, fingerprint = payload.get("model"), payload.get("id"), payload.get("system_fingerprint")
+    return new_metadata(
+        model if type(model) is str else None,
+        id if type(id) is str else None,
+        fingerprint if type(fingerprint) is str else None,
+        {},
+    )
 
 
 def _failure(payload: dict[str, Any], data: bytes, *, is_error_event: bool) -> StreamFailure | None:

@@ -16,6 +16,9 @@ from mdstream_core.events.event import (
     ToolCallDelta,
     Usage,
     describe_incomplete,
+    new_finish,
+    new_metadata,
+    new_usage,
 )
 from mdstream_core.events.guardrail_pieces import merge_results
 from mdstream_core.events.guardrails import (
@@ -53,4 +56,7 @@ __all__ = [
     "Usage",
     "describe_incomplete",
     "merge_results",
+    "new_finish",
+    "new_metadata",
+    "new_usage",
 ]

@@ -81,6 +81,12 @@ def coerce_usage(usage: Any) -> Any:
     if usage is None:
         return None
     values = _get_counts(usage)
+    for value in values:
+        if value is not None and not (type(value) is int and 0 <= value < _json.MAX_COUNT):
+            break
+    else:
+        if None not in values[:3]:  # there is nothing to convert, as almost always
+            return usage
     counts = tuple(map(_json.to_count, values))
     counts = *(count or 0 for count in counts[:3]), *counts[3:]  # only the details may be `None`
     if all(map(is_, counts, values)):  # nothing was converted
@@ -91,6 +97,12 @@ def coerce_usage(usage: Any) -> Any:
 def coerce_metadata(metadata: Any) -> Any:
     """Convert the fields of a `ResponseMetadata` to strings."""
     values = _get_texts(metadata)
+    for text in values:
+        if text is not None and not (type(text) is str and text.isascii()):
+            break
+    else:
+        if type(metadata.service) is dict:  # there is nothing to convert, as almost always
+            return metadata
     texts = tuple(map(to_optional_text, values))
     is_mapping = isinstance(metadata.service, Mapping)
     if is_mapping and all(map(is_, texts, values)):  # nothing was converted

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mdstream_core._frozen import fast_constructor
+
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
@@ -223,3 +225,8 @@ Event = (
     | Embedding
     | RerankScore
 )
+
+#: Constructors for the hot path. They take all fields, in their order.
+new_usage = fast_constructor(Usage)
+new_metadata = fast_constructor(ResponseMetadata)
+new_finish = fast_constructor(Finish)

@@ -1,13 +1,14 @@
 """`ModelResponse`: a response accumulated from events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from io import StringIO
 from typing import Any
 
-from mdstream_core import _json
+from mdstream_core import _frozen, _json
 from mdstream_core.events import _fields as fields
 from mdstream_core.events.event import (
+    BlockStart,
     Embedding,
     Event,
     Finish,
@@ -151,6 +152,10 @@ class ModelResponse:
         return self.first.finish_reason
 
 
+_new_choice = _frozen.fast_constructor(Choice)
+_new_response = _frozen.fast_constructor(ModelResponse)
+
+
 class _ChoiceBuffer:
     """Buffers of one choice while it is received; appending a token costs a few bytes."""
 
@@ -158,12 +163,22 @@ class _ChoiceBuffer:
 
     def __init__(self) -> None:
         self.text = StringIO()
-        self.reasoning = StringIO()
-        self.refusal = StringIO()
+        self.reasoning: StringIO | None = None  # created when needed, because most responses have none
+        self.refusal: StringIO | None = None
         self.logprobs: list[dict[str, Any]] = []
         self.calls: dict[int, tuple[str, str, StringIO]] = {}
         self.finish_reason: str | None = None
         self.provider_data: dict[str, Any] = {}
+
+    def add_reasoning(self, text: str) -> None:
+        if self.reasoning is None:
+            self.reasoning = StringIO()
+        self.reasoning.write(text)
+
+    def add_refusal(self, text: str) -> None:
+        if self.refusal is None:
+            self.refusal = StringIO()
+        self.refusal.write(text)
 
     def add_call(self, delta: ToolCallDelta) -> None:
         id, name, arguments = self.calls.get(delta.index) or ("", "", StringIO())
@@ -172,18 +187,19 @@ class _ChoiceBuffer:
         self.calls[delta.index] = (id or delta.id or "", name, arguments)
 
     def build(self) -> Choice:
-        calls = (
-            (fields.to_plain_text(id), fields.to_plain_text(name), fields.to_plain_text(parts.getvalue()))
+        calls = [
+            ToolCall(fields.to_plain_text(id), fields.to_plain_text(name), fields.to_plain_text(parts.getvalue()))
             for id, name, parts in self.calls.values()
-        )
-        return Choice(
-            text=fields.to_plain_text(self.text.getvalue()),
-            reasoning=fields.to_plain_text(self.reasoning.getvalue()),
-            refusal=fields.to_plain_text(self.refusal.getvalue()),
-            tool_calls=tuple(ToolCall(*call) for call in calls),
-            logprobs=tuple(self.logprobs),
-            finish_reason=fields.to_optional_text(self.finish_reason),
-            provider_data={fields.to_plain_text(name): value for name, value in self.provider_data.items()},
+        ]
+        data = {fields.to_plain_text(name): value for name, value in self.provider_data.items()}
+        return _new_choice(
+            fields.to_plain_text(self.text.getvalue()),
+            "" if self.reasoning is None else fields.to_plain_text(self.reasoning.getvalue()),
+            "" if self.refusal is None else fields.to_plain_text(self.refusal.getvalue()),
+            tuple(calls),
+            tuple(self.logprobs),
+            fields.to_optional_text(self.finish_reason),
+            data,
         )
 
 
@@ -198,41 +214,15 @@ class ResponseAccumulator:
         self._ranking: list[RerankScore] = []
         self._resumptions: list[StreamResumed] = []
         self._usage: Usage | None = None
-        self._metadata = ResponseMetadata()
+        self._metadata: ResponseMetadata | None = None
 
     def add(self, event: Event) -> None:
         """Add one event. It never raises: a field of an unexpected type is converted to text."""
+        add = _ADDERS.get(type(event)) or _find_adder(event)
         try:
-            self._add(event)
+            add(self, event)
         except fields.TYPE_ERRORS:
-            self._add(fields.coerce(event))
-
-    def _add(self, event: Event) -> None:  # noqa: C901  # a case for each event
-        match event:
-            case TextDelta(text, choice):
-                self._buffer(choice).text.write(text)
-            case ToolCallDelta(choice=choice):
-                self._buffer(choice).add_call(event)
-            case ReasoningDelta(text, choice):
-                self._buffer(choice).reasoning.write(text)
-            case RefusalDelta(text, choice):
-                self._buffer(choice).refusal.write(text)
-            case Logprobs(content, choice):
-                self._buffer(choice).logprobs.extend(fields.to_entries(content))
-            case Finish(reason, choice):
-                self._buffer(choice).finish_reason = reason
-            case Usage():
-                self._usage = event
-            case ResponseMetadata():
-                self._metadata = event
-            case ProviderData(name, value, choice):
-                self._buffer(choice).provider_data[name] = value
-            case StreamResumed():
-                self._resumptions.append(event)
-            case Embedding():
-                self._embeddings.append(event)
-            case RerankScore():
-                self._ranking.append(event)
+            add(self, fields.coerce(event))
 
     def extend(self, events: Iterable[Event]) -> None:
         """Add events; their text is written in one operation."""
@@ -247,15 +237,16 @@ class ResponseAccumulator:
 
     def response(self) -> ModelResponse:
         """Return the response so far."""
-        choices = tuple(self._choices[index].build() for index in sorted(self._choices, key=fields.to_index))
+        indices = self._choices if len(self._choices) < 2 else sorted(self._choices, key=fields.to_index)
+        choices = tuple([self._choices[index].build() for index in indices])
         vectors, ranking = tuple(self._embeddings), tuple(self._ranking)
-        usage, metadata = fields.coerce_usage(self._usage), fields.coerce_metadata(self._metadata)
-        return ModelResponse(choices or (Choice(),), usage, metadata, vectors, ranking, tuple(self._resumptions))
+        usage, metadata = fields.coerce_usage(self._usage), fields.coerce_metadata(self.metadata)
+        return _new_response(choices or (Choice(),), usage, metadata, vectors, ranking, tuple(self._resumptions))
 
     @property
     def metadata(self) -> ResponseMetadata:
         """The last `ResponseMetadata`; an empty one if there was none."""
-        return self._metadata
+        return ResponseMetadata() if self._metadata is None else self._metadata
 
     def __bool__(self) -> bool:
         return bool(self._choices) or self._usage is not None
@@ -265,3 +256,66 @@ class ResponseAccumulator:
         if parts is None:
             parts = self._choices[choice] = _ChoiceBuffer()
         return parts
+
+    # One method for each type of event.
+
+    def _add_text(self, event: TextDelta) -> None:
+        self._buffer(event.choice).text.write(event.text)
+
+    def _add_reasoning(self, event: ReasoningDelta) -> None:
+        self._buffer(event.choice).add_reasoning(event.text)
+
+    def _add_refusal(self, event: RefusalDelta) -> None:
+        self._buffer(event.choice).add_refusal(event.text)
+
+    def _add_call(self, event: ToolCallDelta) -> None:
+        self._buffer(event.choice).add_call(event)
+
+    def _add_logprobs(self, event: Logprobs) -> None:
+        self._buffer(event.choice).logprobs.extend(fields.to_entries(event.content))
+
+    def _add_finish(self, event: Finish) -> None:
+        self._buffer(event.choice).finish_reason = event.reason
+
+    def _add_usage(self, event: Usage) -> None:
+        self._usage = event
+
+    def _add_metadata(self, event: ResponseMetadata) -> None:
+        self._metadata = event
+
+    def _add_provider_data(self, event: ProviderData) -> None:
+        self._buffer(event.choice).provider_data[event.name] = event.value
+
+    def _add_resumption(self, event: StreamResumed) -> None:
+        self._resumptions.append(event)
+
+    def _add_embedding(self, event: Embedding) -> None:
+        self._embeddings.append(event)
+
+    def _add_score(self, event: RerankScore) -> None:
+        self._ranking.append(event)
+
+    def _ignore(self, event: Any) -> None:
+        """Add nothing: the response does not have this event."""
+
+
+_ADDERS: dict[type[Any], Callable[[ResponseAccumulator, Any], None]] = {
+    TextDelta: ResponseAccumulator._add_text,
+    ReasoningDelta: ResponseAccumulator._add_reasoning,
+    RefusalDelta: ResponseAccumulator._add_refusal,
+    ToolCallDelta: ResponseAccumulator._add_call,
+    Logprobs: ResponseAccumulator._add_logprobs,
+    Finish: ResponseAccumulator._add_finish,
+    Usage: ResponseAccumulator._add_usage,
+    ResponseMetadata: ResponseAccumulator._add_metadata,
+    ProviderData: ResponseAccumulator._add_provider_data,
+    StreamResumed: ResponseAccumulator._add_resumption,
+    Embedding: ResponseAccumulator._add_embedding,
+    RerankScore: ResponseAccumulator._add_score,
+    BlockStart: ResponseAccumulator._ignore,
+}
+
+
+def _find_adder(event: Any) -> Callable[[ResponseAccumulator, Any], None]:
+    """Return the method for an event of a subclass; for other events the one that ignores them."""
+    return next((_ADDERS[base] for base in type(event).__mro__ if base in _ADDERS), ResponseAccumulator._ignore)

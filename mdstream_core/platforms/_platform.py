@@ -154,13 +154,14 @@ def create_request_id() -> str:
 
 def create_frame_decoder(head: ResponseHead) -> FrameDecoder:
     """Create the decoder that a content type names; for other types, the one that detects the framing of the body."""
-    if head.content_type == "text/html":
+    content_type = head.content_type
+    if content_type == "text/html":
         raise MalformedStream(
             "the response is a web page: its content type is text/html (hint: check that the endpoint is a model's "
             "URL, and that a proxy does not answer instead)",
             status=head.status,
         )
-    return _DECODERS.get(head.content_type, SniffingDecoder)()
+    return _DECODERS.get(content_type, SniffingDecoder)()
 
 
 def parse_retry_after(head: ResponseHead) -> float | None:

@@ -11,6 +11,7 @@ repository `oracle-samples/oci-data-science-ai-samples`.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from string import ascii_lowercase
 from typing import Any, ClassVar
 
 from mdstream_core import _json
@@ -185,7 +186,7 @@ class OCIModelDeployment:
             StreamFailure: The headers report the failure, because a proxy has merged the trailers into them.
             MalformedStream: The body is an HTML page.
         """
-        if (value := _find_stream_failure(head.headers.items())) is not None:
+        if _has_stream_failure(head.headers) and (value := _find_stream_failure(head.headers.items())) is not None:
             raise parse_stream_failure(value)
         return create_frame_decoder(head)
 
@@ -201,6 +202,8 @@ class OCIModelDeployment:
         Raises:
             StreamFailure: The trailers report a failure.
         """
+        if not trailers:
+            return
         fields = [
             (field, value)
             for name, value in trailers
@@ -231,20 +234,26 @@ class OCIModelDeployment:
         return (route if accepts_route else self.path_suffix), ""
 
 
-_NO_LETTERS = re.compile(r"[^a-z]+")
+#: All bytes but the letters in lower case.
+_NO_LETTERS = bytes({*range(256)} - {*ascii_lowercase.encode()})
+
+
+def _has_stream_failure(names: Iterable[str]) -> bool:
+    """Whether one of these names, or several together, may be `StreamFailure` in any spelling."""
+    return "streamfailure" in _letters_only("".join(names))
 
 
 def _find_stream_failure(trailers: Iterable[tuple[str, str]]) -> str | None:
     """The values of trailers (or headers) named `StreamFailure` in any spelling; `None` if there is none."""
     fields = list(trailers)
-    if "streamfailure" not in _letters_only("".join([name for name, _ in fields])):  # all names at once
+    if not _has_stream_failure([name for name, _ in fields]):
         return None
     values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in values if value.strip()) if values else None
 
 
 def _letters_only(name: str) -> str:
-    return _NO_LETTERS.sub("", name.lower())
+    return name.lower().encode("ascii", "ignore").translate(None, _NO_LETTERS).decode("ascii")
 
 
 def parse_stream_failure(value: str) -> StreamFailure:

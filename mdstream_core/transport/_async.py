@@ -202,7 +202,8 @@ class AsyncPool:
         await acheckpoint()  # a thousand requests that start at once must not block the event loop
         pending = PendingRequest(request.url.origin)
         try:
-            await self._close(self._state.acquire(pending))
+            if closing := self._state.acquire(pending):
+                await self._close(closing)
             if pending.connection is None:
                 await self._wait(pending, request.extensions.get("timeout", {}))
             while True:
@@ -224,7 +225,8 @@ class AsyncPool:
             raise self._core.ConnectError("the client was closed while the request waited for a connection")
 
     async def _release(self, connection: AsyncConnection, *, reusable: bool) -> None:
-        await self._close(self._state.release(connection, reusable=reusable))
+        if closing := self._state.release(connection, reusable=reusable):
+            await self._close(closing)
 
     async def _close(self, connections: list[AsyncConnection]) -> None:
         for connection in connections:

@@ -15,6 +15,7 @@ import anyio
 
 from mdstream_core.transport._asyncio_connect import open_socket
 from mdstream_core.transport._fairness import FairScheduler, get_scheduler, runs_on_trio
+from mdstream_core.transport._socket_backend import create_poll
 from mdstream_core.transport._waiter import Waiter
 
 _MAX_BUFFERED = 262_144  # bytes; reading pauses when the peer has sent more than this
@@ -98,6 +99,7 @@ class AsyncioStream:
         self._core = core
         self._transport = transport
         self._buffer = buffer
+        self._poll: Callable[[int], list[Any]] | None = None  # created for the second request of a connection
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         received = self._buffer
@@ -167,7 +169,14 @@ class AsyncioStream:
         received = self._buffer
         if received.pieces or received.is_eof or received.loop.is_closed():
             return True
-        return _is_readable(self._transport.get_extra_info("socket"))  # the loop may not have polled it recently
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return True
+        if self._poll is None and (poll := create_poll(sock)) is not None:
+            self._poll = poll
+        if self._poll is None:
+            return bool(select.select([sock.fileno()], [], [], 0)[0])
+        return bool(self._poll(0))  # the loop may not have polled it recently
 
 
 class AsyncioBackend:
@@ -276,14 +285,3 @@ def _map_connect_errors(core: Any) -> Iterator[None]:
         raise core.ConnectError(str(error)) from error
     except TypeError as error:  # raised by `loop.start_tls` for a transport that it does not support
         raise core.ConnectError(f"this event loop does not support TLS inside TLS: {error}") from error
-
-
-def _is_readable(sock: Any) -> bool:
-    """Whether a read would return at once; a closed socket would return the end of the stream."""
-    if sock is None or sock.fileno() < 0:
-        return True
-    if not hasattr(select, "poll"):
-        return bool(select.select([sock.fileno()], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(sock.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

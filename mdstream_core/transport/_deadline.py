@@ -15,7 +15,7 @@ def compute_deadline(timeouts: Mapping[str, float | None], step: str) -> float:
     """
     limit, total_deadline = timeouts.get(step), timeouts.get("deadline")
     deadline = inf if limit is None else time.monotonic() + limit
-    return deadline if total_deadline is None else min(deadline, total_deadline)
+    return deadline if total_deadline is None or deadline < total_deadline else total_deadline
 
 
 def remaining_seconds(deadline: float, timeout_error: type[Exception]) -> float | None:

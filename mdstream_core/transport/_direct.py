@@ -170,8 +170,10 @@ class Fields:
     """Header fields of a response, with the methods of `httpx.Headers` that are used here."""
 
     def __init__(self, raw: Headers) -> None:
-        encoding = _encoding(raw)
-        self._items = [(name.decode(encoding).lower(), value.decode(encoding)) for name, value in raw]
+        try:  # like httpx: all fields as UTF-8 if they are valid, else all as Latin-1
+            self._items = [(name.decode().lower(), value.decode()) for name, value in raw]
+        except UnicodeDecodeError:
+            self._items = [(name.decode("iso-8859-1").lower(), value.decode("iso-8859-1")) for name, value in raw]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """The fields as (name, value) pairs; names are lower case."""
@@ -184,20 +186,6 @@ class Fields:
 
     def __contains__(self, name: object) -> bool:
         return any(key == name for key, _ in self._items)
-
-
-def _encoding(raw: Headers) -> str:
-    """Return the encoding of header fields like httpx: ASCII or UTF-8 if all of them are valid, else Latin-1."""
-    data = b"".join([part for field in raw for part in field])
-    if data.isascii():
-        return "ascii"
-    try:
-        for field in raw:
-            for part in field:
-                part.decode("utf-8")
-    except UnicodeDecodeError:
-        return "iso-8859-1"
-    return "utf-8"
 
 
 class PoolResponse:

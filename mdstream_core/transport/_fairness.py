@@ -65,7 +65,9 @@ def get_scheduler(loop: asyncio.AbstractEventLoop) -> FairScheduler:
 
 def runs_on_trio() -> bool:
     """Whether trio runs the calling task."""
-    sniffio = sys.modules.get("sniffio")  # imported by trio: if it is missing, trio is not running
+    if "trio" not in sys.modules:  # then it is not running; sniffio would ask asyncio for its current task first
+        return False
+    sniffio = sys.modules.get("sniffio")  # imported by trio
     return sniffio is not None and sniffio.current_async_library() == "trio"
 
 

@@ -105,20 +105,21 @@ class ResponseParser:
         leading: Bytes after the head of a 101 response; they belong to the other protocol.
     """
 
+    # The state at the start of each response.
+    has_head = is_complete = False
+    status = 0
+    version = reason = leading = b""
+    _keep_alive = _reuse_prevented = False
+    _stored_error: Exception | None = None
+    _allowance = MAX_OVERHEAD
+    _framing_size = 0  # bytes since the last piece of body
+
     def __init__(self, method: bytes, *, error: type[Exception]) -> None:
-        self.has_head = self.is_complete = False
-        self.status = 0
-        self.version = self.reason = self.leading = b""
         self.headers: Headers = []
         self.trailers: Headers = []
         self._has_no_body = method == b"HEAD"
         self._is_tunnel = method == b"CONNECT"
-        self._keep_alive = self._until_eof = False
-        self._reuse_prevented = False
-        self._stored_error: Exception | None = None
         self._error = error
-        self._allowance = MAX_OVERHEAD
-        self._framing_size = 0  # bytes since the last piece of body
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by llhttp directly, without a Python frame in between
         self._parser = HttpResponseParser(self)
@@ -143,7 +144,10 @@ class ResponseParser:
             self._reuse_prevented = True  # the response is complete, and there is data after it
         if self.is_complete:
             del self._parser  # break the reference cycle at once, without the garbage collector
-        self._limit_overhead(0 if self._pieces or had_head is not self.has_head else len(data))
+        if not self._pieces or self._allowance < 0:
+            self._limit_overhead(0 if had_head is not self.has_head else len(data))
+        else:
+            self._framing_size = 0
 
     def take_body(self) -> bytes:
         """Return the body received since the last call, in one piece."""
@@ -182,7 +186,7 @@ class ResponseParser:
     def _eof(self) -> None:
         if not self.has_head:
             raise self._error("Server disconnected without sending a response.")
-        if not (self.is_complete or self._until_eof):
+        if not (self.is_complete or _until_eof(self.headers)):
             raise self._error("peer closed connection without sending complete message body or trailer section")
         self.is_complete = True
         self._keep_alive = False
@@ -207,10 +211,11 @@ class ResponseParser:
         if (100 <= status < 200 and status != 101) or self._allowance < 0:  # a head that is too large is not accepted
             return
         self.status = status
-        self.version = b"HTTP/" + self._parser.get_http_version().encode()
+        self.version = (
+            b"HTTP/1.1" if (version := self._parser.get_http_version()) == "1.1" else f"HTTP/{version}".encode()
+        )
         self.has_head = True
         self._allowance = MAX_OVERHEAD
-        self._until_eof = _until_eof(self.headers)
         # Read now, because llhttp returns False once the message is complete.
         self._keep_alive = self._parser.should_keep_alive() and status != 101
         self.is_complete = self._has_no_body or status == 101 or (self._is_tunnel and 200 <= status < 300)

@@ -1,6 +1,6 @@
 """`HTTPLibrary`: httpx with httpcore, or httpx2 with httpcore2. All their differences are handled here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -52,6 +52,10 @@ class HTTPLibrary:
     """The module that users see: httpx or httpx2."""
     core: ModuleType
     """The module with the network layer: httpcore or httpcore2."""
+    _mapper: ExceptionMapper = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_mapper", ExceptionMapper(self, None))
 
     @classmethod
     def from_name(cls, library: str) -> "HTTPLibrary":
@@ -71,7 +75,7 @@ class HTTPLibrary:
         Args:
             request: A direct request, whose URL the exceptions of the API have; httpx sets it for its own requests.
         """
-        return ExceptionMapper(self, request)
+        return self._mapper if request is None else ExceptionMapper(self, request)
 
     def to_core(self, request: Any) -> Any:
         """Convert a request of the API to one of the core, with the same `timeout` mapping in its extensions."""

@@ -5,6 +5,7 @@ time for a thousand streams. Here each step takes constant time.
 """
 
 import logging
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -112,12 +113,12 @@ class PoolState:
         self._max_connections = inf if max_connections is None else max_connections
         self._max_idle = inf if max_idle is None else max_idle
         self._keepalive_expiry = inf if keepalive_expiry is None else keepalive_expiry
-        self._lock = _fork.Lock()  # held for microseconds, never while waiting
         _fork.register(self)
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
         """Drop all connections: they belong to the parent process, and two readers would get each other's data."""
+        self._lock = threading.Lock()  # held for microseconds, never while waiting
         self._connections: set[Any] = set()
         self._idle: OrderedDict[Any, None] = OrderedDict()  # the longest idle first
         self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}
@@ -127,7 +128,7 @@ class PoolState:
     def acquire(self, pending: PendingRequest) -> list[Any]:
         """Assign a connection to a new request; if there is none, `pending.event` is created to wait for."""
         with self._lock:
-            closing = self._remove_expired()
+            closing = self._remove_expired(time.monotonic()) if self._idle else []
             pending.connection = self._take_idle(pending.key)
             if pending.connection is not None:
                 pass
@@ -139,7 +140,7 @@ class PoolState:
             else:
                 pending.event = self._create_event()
                 self._waiting[pending] = None
-        return closing + self._process_released()
+        return closing + self._process_released() if self._released else closing
 
     def replace(self, pending: PendingRequest) -> list[Any]:
         """Assign another connection to a request, because the server closed its own before anything was sent."""
@@ -187,12 +188,13 @@ class PoolState:
         thread that holds it.
         """
         closing: list[Any] = []
-        while self._released and self._lock.acquire(blocking=False):
+        lock = self._lock  # a forked process gets another one
+        while self._released and lock.acquire(False):
             try:
                 while self._released:
                     closing += self._take_back(*self._released.popleft())
             finally:
-                self._lock.release()
+                lock.release()
         return closing
 
     # The following methods are called with the lock held.
@@ -223,10 +225,13 @@ class PoolState:
         pending.event.set()
 
     def _add_idle(self, connection: Any) -> list[Any]:
-        connection.idle_since = time.monotonic()
+        connection.idle_since = now = time.monotonic()
         self._idle[connection] = None
-        self._idle_by_origin.setdefault(connection.origin, OrderedDict())[connection] = None
-        closing = self._remove_expired()
+        idle = self._idle_by_origin.get(connection.origin)
+        if idle is None:
+            idle = self._idle_by_origin[connection.origin] = OrderedDict()
+        idle[connection] = None
+        closing = self._remove_expired(now)
         while len(self._idle) > self._max_idle:
             closing.append(self._take_oldest())
         return closing
@@ -250,8 +255,8 @@ class PoolState:
             del self._idle_by_origin[connection.origin]
         return connection
 
-    def _remove_expired(self) -> list[Any]:
-        limit = time.monotonic() - self._keepalive_expiry
+    def _remove_expired(self, now: float) -> list[Any]:
+        limit = now - self._keepalive_expiry
         closing = []
         while self._idle and next(iter(self._idle)).idle_since < limit:
             closing.append(self._take_oldest())

@@ -202,7 +202,8 @@ class Pool:
         checkpoint()  # a thousand requests that start at once must not block the event loop
         pending = PendingRequest(request.url.origin)
         try:
-            self._close(self._state.acquire(pending))
+            if closing := self._state.acquire(pending):
+                self._close(closing)
             if pending.connection is None:
                 self._wait(pending, request.extensions.get("timeout", {}))
             while True:
@@ -224,7 +225,8 @@ class Pool:
             raise self._core.ConnectError("the client was closed while the request waited for a connection")
 
     def _release(self, connection: Connection, *, reusable: bool) -> None:
-        self._close(self._state.release(connection, reusable=reusable))
+        if closing := self._state.release(connection, reusable=reusable):
+            self._close(closing)
 
     def _close(self, connections: list[Connection]) -> None:
         for connection in connections:

@@ -44,6 +44,8 @@ def iter_body(response: Any) -> Iterable[bytes]:
     that an event hook has read, and a coding that only the user's client has requested, are left to httpx.
     """
     names = _codings(response)
+    if not (names or response.is_stream_consumed):
+        return response.stream  # type: ignore[no-any-return]
     if response.is_stream_consumed or not _CODINGS.keys() >= set(names):
         return _split_pieces(response.iter_bytes(), DecompressionLimits(", ".join(names)), response)
     pieces: Iterable[bytes] = response.stream
@@ -55,6 +57,8 @@ def iter_body(response: Any) -> Iterable[bytes]:
 def aiter_body(response: Any) -> AsyncIterable[bytes]:
     """Async variant of `iter_body`."""
     names = _codings(response)
+    if not (names or response.is_stream_consumed):
+        return response.stream  # type: ignore[no-any-return]
     if response.is_stream_consumed or not _CODINGS.keys() >= set(names):
         return _asplit_pieces(response.aiter_bytes(), DecompressionLimits(", ".join(names)), response)
     pieces: AsyncIterable[bytes] = response.stream

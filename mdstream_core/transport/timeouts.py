@@ -1,7 +1,6 @@
 """`TimeoutBudget`: the deadlines of one call, and the error messages for those that expire."""
 
 import time
-from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -18,19 +17,39 @@ _MAX_OVERTIME_READS = 100
 class _Seconds(NamedTuple):
     """The timeouts of a call in seconds, with infinity for none, and what follows from them."""
 
+    timeout: Timeout
     read: float
     first_token: float
     total: float
     steps: dict[str, float]
+    longest_step: float
+    step_limits: dict[str, float | None]
     limits: dict[str, float | None]
 
 
-@lru_cache(maxsize=64)
 def _to_all_seconds(timeout: Timeout) -> _Seconds:
+    timeout = timeout.with_defaults(DEFAULT_TIMEOUT)
     steps = {name: _to_seconds(getattr(timeout, name)) for name in ("connect", "write", "pool")}
     read, first_token, total = map(_to_seconds, (timeout.read, timeout.first_token, timeout.total))
-    limits = {name: _to_limit(seconds) for name, seconds in {**steps, "read": read}.items()}
-    return _Seconds(read, first_token, total, steps, limits)
+    step_limits = {name: _to_limit(seconds) for name, seconds in steps.items()}
+    limits = {**step_limits, "read": _to_limit(read), "deadline": None}
+    return _Seconds(timeout, read, first_token, total, steps, max(steps.values()), step_limits, limits)
+
+
+#: Results of `_to_all_seconds` by the identity of the timeout, which all calls of a service share. The timeout is
+#: stored too, so that its id is not reused.
+_known: dict[int, tuple[Timeout, _Seconds]] = {}
+
+_MAX_KNOWN = 256
+
+
+def _find_seconds(timeout: Timeout) -> _Seconds:
+    known = _known.get(id(timeout))
+    if known is None:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        known = _known[id(timeout)] = timeout, _to_all_seconds(timeout)
+    return known[1]
 
 
 class TimeoutBudget:
@@ -42,8 +61,8 @@ class TimeoutBudget:
     """
 
     def __init__(self, timeout: Timeout) -> None:
-        self._timeout = timeout = timeout.with_defaults(DEFAULT_TIMEOUT)
-        self._seconds = seconds = _to_all_seconds(timeout)
+        self._seconds = seconds = _find_seconds(timeout)
+        self._timeout = seconds.timeout
         self._read = seconds.read
         self._deadline = time.monotonic() + seconds.total
         self._first_token_deadline = self._idle_deadline = self._read_deadline = inf
@@ -51,7 +70,7 @@ class TimeoutBudget:
         self._overtime = 0
         #: Whether the head of the response was received.
         self.has_head = False
-        self.limits: dict[str, float | None] = {**seconds.limits, "deadline": None}
+        self.limits: dict[str, float | None] = seconds.limits.copy()
 
     def extend(self, seconds: float) -> None:
         """Move the total deadline: this time is not part of the call."""
@@ -66,8 +85,11 @@ class TimeoutBudget:
         self._first_token_deadline = now + self._seconds.first_token
         self._set_limit(now)
         remaining = self._deadline - now
-        for step, seconds in self._seconds.steps.items():
-            self.limits[step] = self._seconds.limits[step] if seconds <= remaining else _to_limit(remaining)
+        if self._seconds.longest_step <= remaining:
+            self.limits.update(self._seconds.step_limits)
+        else:
+            for step, seconds in self._seconds.steps.items():
+                self.limits[step] = self._seconds.limits[step] if seconds <= remaining else _to_limit(remaining)
         # The read timeout of the head starts after the request was sent, so the transport applies it.
         self.limits["deadline"] = None if self._deadline == inf else self._deadline
 
@@ -128,15 +150,27 @@ class TimeoutBudget:
 
     def _set_limit(self, now: float) -> bool:
         """Set the timeout of the next read, and return whether any time remains for it."""
-        self._read_deadline = end = min(self._idle_deadline, self._first_token_deadline, self._deadline)
-        self.limits["read"] = _to_limit(end - now)
-        self.limits["deadline"] = None if end == inf else end
+        end = self._idle_deadline
+        if self._first_token_deadline < end:  # noqa: PLR1730  # a call of `min` takes longer
+            end = self._first_token_deadline
+        if self._deadline < end:  # noqa: PLR1730
+            end = self._deadline
+        self._read_deadline = end
+        limits = self.limits
+        if end == inf:
+            limits["read"] = limits["deadline"] = None
+            return True
+        # Usually the deadline is that of a read timeout that starts now.
+        limits["read"] = self._seconds.limits["read"] if end == now + self._read else _to_limit(end - now)
+        limits["deadline"] = end
         return end > now
 
 
 def _to_limit(seconds: float) -> float | None:
     """Round to milliseconds, so that equal timeouts are not set on the socket again."""
-    return None if seconds == inf else max(round(seconds, 3), _MIN_TIMEOUT)
+    if seconds == inf:
+        return None
+    return int(seconds * 1000 + 0.5) / 1000 if seconds > _MIN_TIMEOUT else _MIN_TIMEOUT  # faster than `round`
 
 
 def _to_seconds(limit: TimeoutValue) -> float:

@@ -64,7 +64,8 @@ class DocumentDecoder(JSONLinesDecoder):
     is_document = True
 
     def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
-        super().__init__(max_size)
+        self._max_size = max_size
+        self._buffered = bytearray()
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -86,7 +87,7 @@ class DocumentDecoder(JSONLinesDecoder):
         self._pieces.clear()
         self._buffered.clear()
         self._size = 0
-        return [Frame(document)] if document else []
+        return [_new(Frame, (document, ""))] if document else []
 
 
 class SniffingDecoder:
@@ -131,6 +132,8 @@ class SniffingDecoder:
     def _choose(self, data: bytes) -> FrameDecoder:
         if not data.startswith((b"{", b"[")):
             return SSEDecoder(self._max_size)
+        if self._json is DocumentDecoder:
+            return DocumentDecoder(self._max_size)
         opening = data[:3].removeprefix(b"[")[:2]
         return DocumentDecoder(self._max_size) if b"\n" in opening or b"\r" in opening else self._json(self._max_size)
 
