@@ -7,7 +7,7 @@ The events and their order are those of LlamaIndex's own decorators, with these 
 | a call or stream fails | the error only | the error and the partial response |
 | the consumer stops early | an exception, `GeneratorExit` | the end event with the partial response |
 | the inner stream of a closed stream | closed by garbage collection | closed at once |
-| a call without listeners | event objects are built | none is built |
+| a call without listeners | event objects and spans are built | none is built |
 | no credential | a `ValueError`, which engines turn into an empty response | `RequestNotSent`, which they raise |
 
 Decorate public methods only: each decorated method on the call path sends events of its own.
@@ -16,10 +16,9 @@ Decorate public methods only: each decorated method on the call path sends event
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing, closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, aclosing, closing
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
@@ -35,6 +34,7 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import NullEventHandler
 from llama_index_instrumentation.span import active_span_id
+from llama_index_instrumentation.span_handlers import NullSpanHandler
 
 from llamaindex_mdstream._errors import map_value_errors
 from llamaindex_mdstream._requests import hide_headers, with_signature
@@ -46,9 +46,11 @@ T = TypeVar("T")
 #: The dispatcher of LlamaIndex's own decorators, so that handlers on any of its parents receive these events.
 _dispatcher = get_dispatcher("llama_index.core.llms.callbacks")
 
+#: The dispatcher of the spans of calls: the one that LlamaIndex creates for the module of the base class.
+_span_dispatcher = get_dispatcher("llamaindex_mdstream._base")
 
-@dataclass(frozen=True, slots=True)
-class _CallKind:
+
+class _CallKind(NamedTuple):
     """Names and event classes of chats or of completions."""
 
     trace: str
@@ -83,13 +85,35 @@ _COMPLETION = _CallKind(
 )
 
 
+class _SilentTrace:
+    """The trace of a callback manager without handlers, whose `as_trace` takes as long as the rest of a call."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Exception) and not hasattr(error, "event_added"):
+            vars(error)["event_added"] = True  # as `as_trace` does, so that outer traces report no error twice
+
+
+_silent_trace = _SilentTrace()
+
+
 class _CallObserver:
-    """Sends the events of one call."""
+    """Sends the events of one call. As a context it lasts until the call's method returns.
+
+    An error in it sends no `ExceptionEvent`: in LlamaIndex's decorators only errors of a stream do.
+    """
+
+    __slots__ = ("_event_id", "_llm", "_options", "_reports", "inputs", "kind", "last", "manager", "span_id")
 
     def __init__(self, kind: _CallKind, llm: Any, inputs: Any, options: dict[str, Any]) -> None:
-        if not isinstance(llm.callback_manager, CallbackManager):
-            llm.callback_manager = CallbackManager()
-        self.manager: CallbackManager = llm.callback_manager
+        manager = llm.callback_manager
+        if type(manager) is not CallbackManager and not isinstance(manager, CallbackManager):
+            manager = llm.callback_manager = CallbackManager()
+        self.manager: CallbackManager = manager
         self.kind = kind
         self.inputs = inputs
         self.span_id = active_span_id.get()
@@ -97,22 +121,33 @@ class _CallObserver:
         self._llm = llm
         self._options = options
         self._event_id = ""
+        #: Whether anybody sees what is sent to the manager. A subclass of the manager may have a method of its own.
+        self._reports = type(manager) is not CallbackManager or bool(manager.handlers)
 
-    def on_start(self) -> None:
+    def trace(self) -> AbstractContextManager[None]:
+        """The trace of the call."""
+        return self.manager.as_trace(self.kind.trace) if self._reports else _silent_trace
+
+    def __enter__(self) -> None:
         """Send the start events, before the request."""
-        payload: dict[str, Any] | None = None
-        if (listens := has_listeners()) or self.manager.handlers:
-            model, options = self._llm.to_payload(), self._options
+        if not (listens := has_listeners()) and not self._reports:
+            return
+        model, options = self._llm.to_payload(), self._options
+        if listens:
+            _dispatcher.event(
+                self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=options, span_id=self.span_id)
+            )
+        if self._reports:
             payload = {
                 self.kind.input_key: self.inputs,
                 EventPayload.ADDITIONAL_KWARGS: options,
                 EventPayload.SERIALIZED: model,
             }
-        if listens:
-            _dispatcher.event(
-                self.kind.start(**self._input_kwargs, model_dict=model, additional_kwargs=options, span_id=self.span_id)
-            )
-        self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
+            self._event_id = self.manager.on_event_start(CBEventType.LLM, payload=payload)
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.on_error(error)
 
     @property
     def _input_kwargs(self) -> dict[str, Any]:
@@ -126,8 +161,7 @@ class _CallObserver:
 
     def on_end(self, response: Any) -> None:
         """Send the end events: the response is complete, or its consumer stopped early."""
-        payload = {self.kind.input_key: self.inputs, self.kind.output_key: response}
-        self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
+        self._report_end({self.kind.input_key: self.inputs, self.kind.output_key: response})
         if has_listeners():
             response = self.kind.empty_response() if response is None else response
             _dispatcher.event(self.kind.end(**self._input_kwargs, response=response, span_id=self.span_id))
@@ -138,52 +172,52 @@ class _CallObserver:
         partial = getattr(error, "partial_response", None) or self.last
         if partial is not None:
             payload |= {self.kind.input_key: self.inputs, self.kind.output_key: partial}
-        self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
+        self._report_end(payload)
+
+    def _report_end(self, payload: dict[str, Any]) -> None:
+        """Send the end event to the callback manager, also to handlers that were added during the call."""
+        if self._reports or self.manager.handlers:
+            self.manager.on_event_end(CBEventType.LLM, payload=payload, event_id=self._event_id)
 
 
-@dataclass(frozen=True, slots=True)
-class _RequestScope:
-    """Context of a call until its method returns.
-
-    An error in it sends no `ExceptionEvent`: in LlamaIndex's decorators only errors of a stream do.
-    """
-
-    observer: _CallObserver
-
-    def __enter__(self) -> None:
-        self.observer.on_start()
-
-    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None:
-            self.observer.on_error(error)
-
-
-@dataclass(frozen=True, slots=True)
 class _StreamScope:
     """Context of a stream until it ends, fails or is closed."""
 
-    observer: _CallObserver
+    __slots__ = ("_observer",)
+
+    def __init__(self, observer: _CallObserver) -> None:
+        self._observer = observer
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None or isinstance(error, GeneratorExit):
-            self.observer.on_end(self.observer.last)
+            self._observer.on_end(self._observer.last)
             return
-        self.observer.on_error(error)
-        _dispatcher.event(ExceptionEvent(exception=error, span_id=self.observer.span_id))
+        self._observer.on_error(error)
+        _dispatcher.event(ExceptionEvent(exception=error, span_id=self._observer.span_id))
 
 
-def has_listeners() -> bool:
-    """Return whether the dispatcher has an event handler other than LlamaIndex's initial one, which does nothing."""
-    dispatcher: Any = _dispatcher
+def has_listeners(dispatcher: Any = _dispatcher) -> bool:
+    """Return whether a dispatcher has an event handler other than LlamaIndex's initial one, which does nothing."""
     while dispatcher is not None:
         for handler in dispatcher.event_handlers:
             if type(handler) is not NullEventHandler:
                 return True
         dispatcher = dispatcher.parent if dispatcher.propagate else None
     return False
+
+
+def has_span_observers() -> bool:
+    """Return whether anything receives the span of a call, or an event with its id."""
+    dispatcher: Any = _span_dispatcher
+    while dispatcher is not None:
+        for handler in dispatcher.span_handlers:
+            if type(handler) is not NullSpanHandler:
+                return True
+        dispatcher = dispatcher.parent if dispatcher.propagate else None
+    return has_listeners(_span_dispatcher) or has_listeners()
 
 
 def observe_chat(method: Callable[P, T]) -> Callable[P, T]:
@@ -210,34 +244,50 @@ def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., 
     get_inputs = _input_getter(kind, method)
 
     @functools.wraps(method)
-    def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+    def observed(llm: Any, *args: Any, **kwargs: Any) -> Any:
         observer = _CallObserver(kind, llm, *get_inputs(llm, *args, **kwargs))
-        with observer.manager.as_trace(kind.trace):
-            with _RequestScope(observer), map_value_errors():
+        with observer.trace():
+            with observer, map_value_errors:
                 result = method(llm, *args, **kwargs)
             if isinstance(result, Generator):
                 return start_generator(_observe_stream(observer, result))
             observer.on_end(result)
             return result
 
-    return with_signature(call, method)
+    spanned: Any = _span_dispatcher.span(with_signature(observed, method))
+
+    @functools.wraps(spanned)
+    def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+        if has_span_observers():
+            return spanned.__get__(llm, type(llm))(*args, **kwargs)
+        return observed(llm, *args, **kwargs)
+
+    return call
 
 
 def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     get_inputs = _input_getter(kind, method)
 
     @functools.wraps(method)
-    async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+    async def observed(llm: Any, *args: Any, **kwargs: Any) -> Any:
         observer = _CallObserver(kind, llm, *get_inputs(llm, *args, **kwargs))
-        with observer.manager.as_trace(kind.trace):
-            with _RequestScope(observer), map_value_errors():
+        with observer.trace():
+            with observer, map_value_errors:
                 result = await method(llm, *args, **kwargs)
             if isinstance(result, AsyncGenerator):
                 return await astart_generator(_observe_astream(observer, result))
             observer.on_end(result)
             return result
 
-    return with_signature(call, method)
+    spanned: Any = _span_dispatcher.span(with_signature(observed, method))
+
+    @functools.wraps(spanned)
+    async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
+        if has_span_observers():
+            return await spanned.__get__(llm, type(llm))(*args, **kwargs)
+        return await observed(llm, *args, **kwargs)
+
+    return call
 
 
 def _observe_stream(observer: _CallObserver, responses: Generator[T]) -> Generator[T | None]:
@@ -260,8 +310,11 @@ async def _observe_astream(observer: _CallObserver, responses: AsyncGenerator[T]
 def _input_getter(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """Create a function that returns the inputs (messages or prompt) and the options of a call."""
     signature = inspect.signature(method)
+    named = signature.parameters.keys() - {"kwargs"}
 
     def get_inputs(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if len(args) == 2 and named.isdisjoint(kwargs):  # the LLM and the input, as in almost all calls
+            return args[1], hide_headers(kwargs)
         arguments = signature.bind(*args, **kwargs).arguments
         return arguments[kind.input_field], hide_headers(arguments.get("kwargs", {}))
 

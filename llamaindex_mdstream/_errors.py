@@ -1,7 +1,7 @@
 """Errors for LlamaIndex, whose engines log every `ValueError` and `TypeError` and return "Empty Response"."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
 
 from mdstream_core import MDStreamError
 
@@ -18,12 +18,21 @@ class StructuredOutputError(MDStreamError):
     """
 
 
-@contextmanager
-def map_value_errors() -> Iterator[None]:
-    """Map `ValueError` and `TypeError` to their `MDStreamError` base class, or else to `RequestNotSent`."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
+class _ValueErrorMapper:
+    """Maps `ValueError` and `TypeError` to their `MDStreamError` base class, or else to `RequestNotSent`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not isinstance(error, ValueError | TypeError):
+            return
         bases = (base for base in type(error).__mro__ if issubclass(base, MDStreamError))
         error_class = next((base for base in bases if not issubclass(base, ValueError)), RequestNotSent)
         raise error_class(str(error)) from error
+
+
+#: The context in which these errors are mapped. It has no state: a context manager of `contextlib` costs more.
+map_value_errors = _ValueErrorMapper()

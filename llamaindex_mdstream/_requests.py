@@ -67,9 +67,9 @@ def _wrap_headers(name: str, headers: Any) -> SecretHeaders:
 def with_hidden_headers(cls: T) -> T:
     """Decorate an LLM class, so that LlamaIndex's spans receive the arguments of its methods with wrapped headers."""
     for name in _METHODS:
-        setattr(cls, name, _wrap_method(getattr(cls, name), hide_headers))
+        setattr(cls, name, _wrap_method(inspect.getattr_static(cls, name), hide_headers))
     for name in _PREDICT_METHODS:
-        setattr(cls, name, _wrap_method(getattr(cls, name), _hide_llm_kwargs_headers))
+        setattr(cls, name, _wrap_method(inspect.getattr_static(cls, name), _hide_llm_kwargs_headers))
     return cls
 
 
@@ -86,9 +86,9 @@ def _wrap_method(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]],
 def _wrap_sync(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
-        with map_value_errors():
+        with map_value_errors:
             args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
-        return method(llm, *args, **kwargs)
+        return method.__get__(llm, type(llm))(*args, **kwargs)
 
     return with_signature(call, method)
 
@@ -96,9 +96,9 @@ def _wrap_sync(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], d
 def _wrap_async(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
     @functools.wraps(method)
     async def call(llm: Any, /, *args: Any, **kwargs: Any) -> Any:
-        with map_value_errors():
+        with map_value_errors:
             args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
-        return await method(llm, *args, **kwargs)
+        return await method.__get__(llm, type(llm))(*args, **kwargs)
 
     return with_signature(call, method)
 

@@ -1,8 +1,9 @@
 """Response streams that are returned after their first event, so that error responses are raised by the call itself."""
 
-from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import aclosing, closing, contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 
@@ -16,15 +17,24 @@ R = TypeVar("R", ChatResponse, CompletionResponse)
 T = TypeVar("T")
 
 
-@contextmanager
-def attach_partial_response(builder: "ResponseBuilder[R]") -> Iterator[None]:
-    """Attach the partial response to an error, as `partial_response`."""
-    try:
-        yield
-    except MDStreamError as error:
-        if error.partial is not None:
-            vars(error)["partial_response"] = builder.partial_response(error.partial, error)
-        raise
+class attach_partial_response:  # noqa: N801  # a context manager, named like a function as those of `contextlib`
+    """Attach the partial response to an error, as `partial_response`.
+
+    Args:
+        builder: Builds the partial response.
+    """
+
+    __slots__ = ("_builder",)
+
+    def __init__(self, builder: "ResponseBuilder[Any]") -> None:
+        self._builder = builder
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, MDStreamError) and error.partial is not None:
+            vars(error)["partial_response"] = self._builder.partial_response(error.partial, error)
 
 
 def stream_responses(events: "Generator[Event]", builder: "ResponseBuilder[R]") -> Generator[R]:

@@ -43,7 +43,7 @@ class StructuredOutput(GenerationFields):
         """
         method = self._method(output_cls)
         if method is None:
-            with map_value_errors():
+            with map_value_errors:
                 return super().structured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
         send = self.chat if method.is_chat else self.complete
@@ -57,7 +57,7 @@ class StructuredOutput(GenerationFields):
         """Async variant of `structured_predict`."""
         method = self._method(output_cls)
         if method is None:
-            with map_value_errors():
+            with map_value_errors:
                 return await super().astructured_predict(output_cls, prompt, llm_kwargs=llm_kwargs, **prompt_args)
         _notify_start(output_cls, prompt, prompt_args)
         send = self.achat if method.is_chat else self.acomplete
@@ -70,7 +70,7 @@ class StructuredOutput(GenerationFields):
     ) -> Generator[Any]:
         method = self._method(output_cls)
         if method is None:
-            with map_value_errors():
+            with map_value_errors:
                 return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         return self._stream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 
@@ -79,7 +79,7 @@ class StructuredOutput(GenerationFields):
     ) -> AsyncGenerator[Any]:
         method = self._method(output_cls)
         if method is None:
-            with map_value_errors():
+            with map_value_errors:
                 return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         return self._astream_objects(method, method.build_request(prompt, llm_kwargs, prompt_args))
 

@@ -104,7 +104,7 @@ def _variants() -> dict[str, tuple[ast.AST, ast.AST]]:
         pairs |= {
             f"{path.name}: {n}": (functions.get(_to_sync_name(n), node), node)
             for n, node in coroutines.items()
-            if n not in {"call", "_prepare_service"} and path.name not in _ASYNC_ONLY
+            if n not in {"call", "observed", "_prepare_service"} and path.name not in _ASYNC_ONLY
         }
     return pairs
 
