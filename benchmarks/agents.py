@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.contenders import NotInstalled
 from benchmarks.measure import Incomplete
-from benchmarks.server import Source
-from benchmarks.wire_formats import token, word
+from benchmarks.source import Source, token
+from benchmarks.wire_formats import word
 
 #: 25 KB of arguments.
 PIECES = 5000

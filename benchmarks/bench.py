@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import Track, acheck, aread, check, cpu, read
-from benchmarks.server import ROOT, Server, Source
-from benchmarks.table import Row, Table
+from benchmarks.server import Server
+from benchmarks.source import ROOT, Source
+from benchmarks.table import Row, Table, Target
 
 
 class Bench:
@@ -69,7 +70,7 @@ class Bench:
         tracks = [self.track(contender, source, awaited=awaited) for contender in contenders.values()]
         costs = cpu(tracks, rounds)
         rows = [
-            Row(entry.name, (cost, cost / costs[0]), 1 if entry in targets else None, targets.get(entry, 0.0))
+            Row(entry.name, (cost, cost / costs[0]), (Target(1, targets[entry]),) if entry in targets else ())
             for entry, cost in zip(contenders, costs, strict=True)
         ]
         return Table(title, ("µs", "x floor"), rows, key)

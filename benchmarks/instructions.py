@@ -19,7 +19,8 @@ from benchmarks import contenders, startup
 from benchmarks.contenders import Entry
 from benchmarks.instructions_job import SHORT
 from benchmarks.logging_removed import copy_without_logging
-from benchmarks.server import ROOT, Server
+from benchmarks.server import Server
+from benchmarks.source import ROOT
 from benchmarks.table import Row, Table
 
 #: Groups of contenders: the first of each is the one that the others are compared with.

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.callgrind import InstructionCounter
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import acheck, aread, check, ignore_unclosed, open_stream, read
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 #: Texts of a short call and of a long one: their difference is the cost of a chunk.
 SHORT, LONG = 20, 1020

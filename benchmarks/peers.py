@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks.contenders import Contender
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 #: The compartment of the emulator; the benchmark's server accepts any.
 COMPARTMENT = "ocid1.compartment.oc1..emulated"

@@ -18,7 +18,8 @@ from benchmarks.chart import Panel, render
 from benchmarks.contenders import Entry
 from benchmarks.pages import Machine
 from benchmarks.scaling_jobs import DIMENSIONS, RATE, TOKENS
-from benchmarks.server import ROOT, Server
+from benchmarks.server import Server
+from benchmarks.source import ROOT
 
 FIGURES = ROOT / "benchmarks/scaling.json"
 PAGE = ROOT / "docs/performance.md"

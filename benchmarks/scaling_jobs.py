@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks import embedders
 from benchmarks.contenders import Contender, Entry
 from benchmarks.measure import acheck, aread, check, ignore_unclosed, peak_memory, read
-from benchmarks.server import Source, raise_file_limit
+from benchmarks.server import raise_file_limit
+from benchmarks.source import Source
 
 #: Tokens of a stream, where the number of streams grows.
 TOKENS = 10
