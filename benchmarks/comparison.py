@@ -125,8 +125,8 @@ def render(figures: Figures) -> str:
     rough = " These are rough figures of `--quick`." if figures.quick else ""
     caption = f"Measured on {figures.machine.date}: {figures.machine.description}.{rough}"
     tables = [_framework(framework, figures) for framework in _ROWS]
-    tables += [_platforms(figures), _first_tokens(figures), _embeddings(figures)]
-    return "\n\n".join([caption, *filter(None, tables), targets.render(figures.tables)])
+    tables += [_platforms(figures), _first_tokens(figures), _embeddings(figures), targets.render(figures.tables)]
+    return "\n\n".join([caption, *filter(None, tables)])
 
 
 def _framework(framework: str, figures: Figures) -> str:

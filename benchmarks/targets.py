@@ -6,14 +6,16 @@ from typing import Any
 
 _VARIANTS = (" sync", " async")
 
+_MANY = 3  # more rows with one maximum are one line
+
 
 @dataclass(frozen=True, slots=True)
 class _Goal:
-    """A target of a table: of its rows that have it, the worst one counts.
+    """A target of a table. If many rows have it, the worst one counts.
 
     Attributes:
         what: What is measured, without the variant.
-        name: The row, or how many there are.
+        name: The row, or how many rows there are.
         unit: The unit of the figure: the title of its column.
         figure: The figure.
         max_value: Its maximum.
@@ -42,22 +44,24 @@ def render(tables: dict[str, dict[str, Any]]) -> str:
         cells = " / ".join(_number(goal.figure) for goal in goals)
         lines.append(f"| {what} | {name} | {_in_unit(cells, unit)} | {_number(max_value)} | {_verdict(goals)} |")
     goals = [goal for variants in merged.values() for goal in variants]
+    if not goals:
+        return ""
     lines[0] = lines[0].replace("| |", f"| {sum(goal.is_met for goal in goals)} of {len(goals)} met |")
     return "\n".join(lines)
 
 
 def _goals(table: dict[str, Any]) -> Iterator[_Goal]:
-    """The targets of one table; those of several rows with the same maximum are one, of the worst row."""
+    """The targets of one table; those of many rows with the same maximum are one, of the worst row."""
     rows: dict[tuple[int, float], list[tuple[float, str]]] = {}
     for row in table["rows"]:
         for column, max_value in row.get("targets", ()):
             if (figure := row["figures"][column]) is not None:
                 rows.setdefault((column, max_value), []).append((figure, row["name"]))
     for (column, max_value), found in rows.items():
-        figure, name = max(found)
-        if len(found) > 1:
-            name = f"the worst of {len(found)}"
-        yield _Goal(_without_variant(table["title"]), name, table["columns"][column], figure, max_value)
+        if len(found) > _MANY:
+            found = [(max(found)[0], f"the worst of {len(found)}")]
+        for figure, name in found:
+            yield _Goal(_without_variant(table["title"]), name, table["columns"][column], figure, max_value)
 
 
 def _without_variant(title: str) -> str:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import chart, comparison, pages, scaling
+from benchmarks import chart, comparison, pages, scaling_page
 
 
 def test_the_tables_of_the_comparison() -> None:
@@ -20,19 +20,19 @@ def test_the_tables_of_the_comparison() -> None:
 
 def test_the_tables_of_the_curves() -> None:
     """`python -m benchmarks.scaling --table-only` writes them."""
-    recorded = json.loads(scaling.FIGURES.read_text(encoding="utf-8"))
-    text = scaling.PAGE.read_text(encoding="utf-8")
+    recorded = json.loads(scaling_page.FIGURES.read_text(encoding="utf-8"))
+    text = scaling_page.PAGE.read_text(encoding="utf-8")
 
-    assert pages.replace(text, scaling.tables(recorded)) == text
+    assert pages.replace(text, scaling_page.tables(recorded), scaling_page.BEGIN) == text
 
 
-@pytest.mark.parametrize("framework", scaling.FRAMEWORKS)
+@pytest.mark.parametrize("framework", scaling_page.FRAMEWORKS)
 def test_the_pictures_of_the_curves(framework: str) -> None:
     """Each is drawn from the figures, and is well-formed."""
-    recorded = json.loads(scaling.FIGURES.read_text(encoding="utf-8"))
-    drawn = scaling.picture(framework, recorded["curves"][framework])
+    recorded = json.loads(scaling_page.FIGURES.read_text(encoding="utf-8"))
+    drawn = scaling_page.picture(framework, recorded["curves"][framework])
 
-    assert drawn == (scaling.PICTURES / f"scaling-{framework}.svg").read_text(encoding="utf-8")
+    assert drawn == (scaling_page.PICTURES / f"scaling-{framework}.svg").read_text(encoding="utf-8")
     assert ET.fromstring(drawn).tag.endswith("svg")
 
 
