@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import pages
@@ -30,28 +31,28 @@ _TITLES = {"core": "No framework", "langchain": "LangChain", "llamaindex": "Llam
 _BASES = "bases of "
 
 
-def merge(group: str, counts: Counts, names: Sequence[str]) -> Counts:
+def merge(group: str, counts: Counts, names: Sequence[str], path: Path = FIGURES) -> Counts:
     """Add the stored counts of the contenders that were not counted now; all of them in the order of `names`."""
-    known = load()["groups"].get(group, {}) | counts
+    known = load(path)["groups"].get(group, {}) | counts
     return {name: known[name] for name in names if name in known}
 
 
-def record(group: str, counts: Counts, machine: Machine) -> None:
+def record(group: str, counts: Counts, machine: Machine, path: Path = FIGURES) -> None:
     """Write the counts of a group to the file; those of other groups stay."""
-    recorded = load()
+    recorded = load(path)
     recorded["groups"][group] = {
         name: figures if isinstance(figures, str) else {key: round(count) for key, count in figures.items()}
         for name, figures in counts.items()
     }
     recorded["machine"] = machine.as_dict()
-    FIGURES.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
-def load() -> dict[str, Any]:
+def load(path: Path = FIGURES) -> dict[str, Any]:
     """The recorded counts, by group."""
     recorded: dict[str, Any] = {"groups": {}}
-    if FIGURES.exists():
-        recorded = json.loads(FIGURES.read_text(encoding="utf-8"))
+    if path.exists():
+        recorded = json.loads(path.read_text(encoding="utf-8"))
     return recorded
 
 
@@ -97,8 +98,10 @@ def _base(figures: dict[str, float]) -> float:
 
 
 def write_page() -> None:
-    """Write the counts into the page."""
-    PAGE.write_text(pages.replace(PAGE.read_text(encoding="utf-8"), render(load()), BEGIN), encoding="utf-8")
+    """Write the counts into the page, if there are any."""
+    if "machine" in (recorded := load()):
+        page = pages.replace(PAGE.read_text(encoding="utf-8"), render(recorded), BEGIN)
+        PAGE.write_text(page, encoding="utf-8")
 
 
 def render(recorded: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 
 from benchmarks import scaling_page
@@ -51,6 +52,8 @@ def main() -> None:
     if not options.table_only:
         started = perf_counter()
         for framework, curve, name, line in _measure(options):
+            for count, point in line.items():
+                print(f"{name}: {int(count):,} {curve.title}: {scaling_page.cell(point)}", flush=True)
             if options.write and line:  # after each line, so that an interrupted run loses nothing
                 _record(framework, curve, name, line, quick=options.quick)
         print(f"measured in {perf_counter() - started:.0f} s", flush=True)
@@ -69,8 +72,8 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[str, Curve, str, Lin
                     is_peer = number >= 2
                     if not (options.without_peers and is_peer) and not (options.peers and not is_peer):
                         limit = options.limit if is_peer else float("inf")
-                        line = dict(_line(curve, entry, server.port, limit, quick=options.quick))
-                        yield framework, curve, entry.name, line
+                        run = partial(_run, curve, _job_entry(curve, entry), server.port, limit)
+                        yield framework, curve, entry.name, dict(_line(curve, run, limit, quick=options.quick))
 
 
 def _record(framework: str, curve: Curve, name: str, line: Line, *, quick: bool) -> None:
@@ -81,8 +84,21 @@ def _record(framework: str, curve: Curve, name: str, line: Line, *, quick: bool)
     FIGURES.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
-def _line(curve: Curve, entry: Entry, port: int, limit: float, *, quick: bool) -> Iterator[tuple[str, Point]]:
-    """Measure one contender at all sizes, up to one at which it takes too long or fails."""
+def _job_entry(curve: Curve, entry: Entry) -> Entry:
+    return WITH_LARGE_POOLS.get(entry, entry) if curve.job in {"streams", "threads"} else entry
+
+
+def _line(
+    curve: Curve, run: Callable[[int, int], Point | None], limit: float, *, quick: bool
+) -> Iterator[tuple[str, Point]]:
+    """Measure one contender at all sizes, up to one at which it takes too long or fails.
+
+    Args:
+        curve: The sizes.
+        run: Measures one figure, given the size and the number of rounds.
+        limit: The maximum of its CPU time in seconds.
+        quick: Whether to use smaller sizes and one round.
+    """
     cost = 0.0
     for count in _QUICK_COUNTS[curve.job] if quick else curve.counts:
         rounds = 1 if quick or cost * count / 1e6 > _SLOW_SECONDS else 3
@@ -90,18 +106,16 @@ def _line(curve: Curve, entry: Entry, port: int, limit: float, *, quick: bool) -
         if seconds > limit:
             result: Point | None = {"reason": f"would take {seconds:.0f} s"}
         else:
-            job_entry = WITH_LARGE_POOLS.get(entry, entry) if curve.job in {"streams", "threads"} else entry
-            result = _run(curve, job_entry, port, count, rounds, limit)
+            result = run(count, rounds)
         if not result:  # the package is missing
             return
         cost = result.get("cpu", 0.0)
-        print(f"{entry.name}: {count:,} {curve.title}: {scaling_page.cell(result)}", flush=True)
         yield str(count), result
         if "reason" in result:
             return
 
 
-def _run(curve: Curve, entry: Entry, port: int, count: int, rounds: int, limit: float) -> Point | None:
+def _run(curve: Curve, entry: Entry, port: int, limit: float, count: int, rounds: int) -> Point | None:
     """Measure one figure; the result has a reason instead of figures if that is not possible."""
     command = [sys.executable, "-m", "benchmarks.isolated", curve.job, entry.name, entry.factory]
     command += map(str, (port, count, rounds))
