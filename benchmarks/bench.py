@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -78,6 +79,15 @@ class Bench:
     def run_isolated(self, job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
         """Run a job of `benchmarks.isolated` for a contender in its own process."""
         return run_isolated(job, entry, *arguments)
+
+
+#: Return codes of a process that was ended by the limit of its CPU time.
+CPU_LIMIT_CODES = (-signal.SIGXCPU, -signal.SIGKILL, 128 + signal.SIGXCPU, 128 + signal.SIGKILL)
+
+
+def limit_cpu(seconds: float) -> tuple[str, ...]:
+    """The beginning of a command whose CPU time is limited: unlike wall time, it does not depend on other processes."""
+    return ("sh", "-c", 'ulimit -t "$0"; exec "$@"', f"{seconds:.0f}")
 
 
 def run_isolated(job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:

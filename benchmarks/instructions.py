@@ -14,10 +14,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 from benchmarks import contenders, instructions_page, startup
+from benchmarks.bench import CPU_LIMIT_CODES, limit_cpu
 from benchmarks.contenders import Entry
 from benchmarks.instructions_page import Counts
 from benchmarks.logging_removed import copy_without_logging
@@ -58,11 +60,19 @@ _IMPORTS = {
 
 _VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet")
 
-_SECONDS = 900  # of one contender; one that needs longer is skipped
+_SECONDS = 900  # CPU time of one contender; one that needs more is skipped
+
+
+#: Counts one contender.
+Job = Callable[[], dict[str, float]]
 
 
 class Skipped(Exception):
     """A contender was not counted; the message is the reason."""
+
+
+class Missing(Skipped):
+    """The package of a contender is not installed."""
 
 
 def main() -> None:
@@ -76,7 +86,8 @@ def main() -> None:
     which.add_argument("--peers", action="store_true", help="count floors and peers only")
     parser.add_argument("--write", action="store_true", help="write benchmarks/instructions.json and the page")
     parser.add_argument("--table-only", action="store_true", help="write the page from the figures of the last run")
-    parser.add_argument("--limit", type=float, default=_SECONDS, metavar="SECONDS", help="of one contender")
+    parser.add_argument("--match", default="", metavar="TEXT", help="count contenders whose names contain it")
+    parser.add_argument("--limit", type=int, default=_SECONDS, metavar="SECONDS", help="CPU time of one contender")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="contenders at once")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to FILE")
     options = parser.parse_args()
@@ -106,57 +117,58 @@ def _count(options: argparse.Namespace) -> Iterator[Table]:
             if group == "logging":
                 yield count_logging(server.port)
                 continue
-            counts = _count_imports(options) if group == "imports" else _count_group(group, options, server.port)
-            counts = instructions_page.merge(group, counts, _names(group))
-            if options.write:
-                instructions_page.record(group, counts, Machine.current())
-            yield from instructions_page.tables(group, counts)
+            known: Counts = {}
+            for known in _count_group(group, options, server.port):
+                if options.write:  # after each contender, so that an interrupted run loses nothing
+                    instructions_page.record(group, known, Machine.current())
+            yield from instructions_page.tables(group, known)
 
 
-def _names(group: str) -> list[str]:
-    """The names of all contenders of a group, in the order of the tables."""
-    entries = _GROUPS.get(group) or [entry for _, entries in _IMPORTS.values() for entry in entries]
-    return [entry.name for entry in entries]
-
-
-def _count_group(group: str, options: argparse.Namespace, port: int) -> Counts:
-    entries = [entry for entry in _GROUPS[group] if _is_wanted(entry, options)]
-
-    def count(entry: Entry) -> Counts:
-        return _or_reason(entry, lambda: _run_entry(entry, port, limit=options.limit))
-
+def _count_group(group: str, options: argparse.Namespace, port: int) -> Iterator[Counts]:
+    """Count the contenders of a group; yield the known counts after each."""
+    jobs = _import_jobs(options.limit) if group == "imports" else _call_jobs(group, port, options.limit)
+    names = [entry.name for entry in jobs]
     with ThreadPoolExecutor(options.jobs) as pool:
-        return {name: figures for counts in pool.map(count, entries) for name, figures in counts.items()}
+        wanted = [(entry, job) for entry, job in jobs.items() if _is_wanted(entry, options)]
+        counts: Counts = {}
+        for counted in pool.map(lambda pair: _or_reason(*pair), wanted):
+            counts |= counted
+            yield instructions_page.merge(group, counts, names)
+
+
+def _call_jobs(group: str, port: int, limit: int) -> dict[Entry, Job]:
+    return {entry: partial(_run_entry, entry, port, limit=limit) for entry in _GROUPS[group]}
+
+
+def _import_jobs(limit: int) -> dict[Entry, Job]:
+    return {
+        entry: partial(_count_import, framework, bases, entry, limit)
+        for framework, (bases, entries) in _IMPORTS.items()
+        for entry in entries
+    }
 
 
 def _is_wanted(entry: Entry, options: argparse.Namespace) -> bool:
+    if options.match not in entry.name:
+        return False
     if options.ours:
         return entry in _OURS
     return not (options.without_peers and entry in _PEERS) and not (options.peers and entry in _OURS)
 
 
-def _count_imports(options: argparse.Namespace) -> Counts:
-    counts: Counts = {}
-    for framework, (bases, entries) in _IMPORTS.items():
-        for entry in entries:
-            if _is_wanted(entry, options):
-                counts |= _or_reason(entry, lambda: _count_import(framework, bases, entry, options.limit))  # noqa: B023
-    return counts
-
-
-def _count_import(framework: str, bases: str, entry: Entry, limit: float) -> dict[str, float]:
+def _count_import(framework: str, bases: str, entry: Entry, limit: int) -> dict[str, float]:
     result = _run("import", bases, startup.STATEMENTS[entry], limit=limit)
     return {f"bases of {framework}": result["base"], "import": result["import"]}
 
 
-def _or_reason(entry: Entry, count: Callable[[], dict[str, float]]) -> Counts:
+def _or_reason(entry: Entry, count: Job) -> Counts:
     """The figures of an entry, or the reason why there are none; none of both if its package is missing."""
     started = perf_counter()
     try:
         figures = count()
     except Skipped as skipped:
         print(f"{entry.name}: {skipped}", flush=True)
-        return {} if "installed" in str(skipped) else {entry.name: str(skipped)}
+        return {} if isinstance(skipped, Missing) else {entry.name: str(skipped)}
     print(f"{entry.name}: counted in {perf_counter() - started:.0f} s", flush=True)
     return {entry.name: figures}
 
@@ -185,19 +197,21 @@ def _added(result: dict[str, float], baseline: dict[str, float], variant: str) -
         yield (count / without - 1) * 100
 
 
-def _run_entry(entry: Entry, port: int, root: Path = ROOT, limit: float = _SECONDS) -> dict[str, float]:
+def _run_entry(entry: Entry, port: int, root: Path = ROOT, limit: int = _SECONDS) -> dict[str, float]:
     return _run("calls", entry.name, entry.factory, str(port), root=root, limit=limit)
 
 
-def _run(*arguments: str, limit: float, root: Path = ROOT) -> dict[str, float]:
+def _run(*arguments: str, limit: int, root: Path = ROOT) -> dict[str, float]:
     """Run a job under callgrind with the packages in a directory.
 
     Raises:
-        Skipped: A package is missing, or the job failed or took too long.
+        Missing: A package is not installed.
+        Skipped: The job failed or took too long.
     """
     with tempfile.TemporaryDirectory() as directory:
         dumps = Path(directory) / "dump"
         command = [
+            *limit_cpu(limit),
             *_VALGRIND,
             f"--callgrind-out-file={dumps}",
             sys.executable,
@@ -207,17 +221,14 @@ def _run(*arguments: str, limit: float, root: Path = ROOT) -> dict[str, float]:
             *arguments,
         ]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        try:
-            process = subprocess.run(
-                command, cwd=root, stdout=subprocess.PIPE, text=True, check=True, env=environment, timeout=limit
-            )
-        except subprocess.TimeoutExpired:
-            raise Skipped(f"not counted, it takes longer than {limit:.0f} s") from None
-        except subprocess.CalledProcessError:
-            raise Skipped("not counted, it failed (see the error above)") from None
+        process = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=False, env=environment)
+    if process.returncode in CPU_LIMIT_CODES:
+        raise Skipped(f"not counted, it takes more than {limit} s")
+    if process.returncode:
+        raise Skipped("not counted, it failed (see the error above)")
     result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
     if "missing" in result:
-        raise Skipped(str(result["missing"]))
+        raise Missing(str(result["missing"]))
     return result
 
 

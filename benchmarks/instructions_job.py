@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from benchmarks.callgrind import InstructionCounter
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import acheck, aread, check, ignore_unclosed, open_stream, read
+from benchmarks.peers import without_ads
 from benchmarks.source import Source
 
 #: Texts of a short call.
@@ -166,6 +168,8 @@ async def _afirst(counter: InstructionCounter, contender: Contender, sizes: _Siz
 
 def count_import(counter: InstructionCounter, before: str, statement: str) -> Figures:
     """Count the instructions of an import, with those of the imports before it as `base`."""
+    without_ads()
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download
     base = counter.count(lambda: [import_module(name) for name in before.split()])
     return {"base": base, "import": counter.count(lambda: exec(statement, {}))}
 

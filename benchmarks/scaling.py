@@ -13,6 +13,7 @@ from functools import partial
 from time import perf_counter
 
 from benchmarks import scaling_page
+from benchmarks.bench import CPU_LIMIT_CODES, limit_cpu
 from benchmarks.contenders import Entry
 from benchmarks.pages import Machine
 from benchmarks.scaling_page import CURVES, EMBEDDERS, FIGURES, FRAMEWORKS, WITH_LARGE_POOLS, Curve, Point
@@ -28,6 +29,7 @@ _QUICK_COUNTS = {
 
 _SECONDS = 40.0  # a peer that would need more CPU time at the next size is not measured there
 _SLOW_SECONDS = 4.0  # what takes longer is measured once, without a best of several rounds
+_HANGING_SECONDS = 900  # of a process
 
 Line = dict[str, Point]
 
@@ -119,14 +121,19 @@ def _run(curve: Curve, entry: Entry, port: int, limit: float, count: int, rounds
     """Measure one figure; the result has a reason instead of figures if that is not possible."""
     command = [sys.executable, "-m", "benchmarks.isolated", curve.job, entry.name, entry.factory]
     command += map(str, (port, count, rounds))
-    timeout = None if limit == float("inf") else 4 * limit  # wall time, with imports and paced responses
+    if limit != float("inf"):
+        command = [*limit_cpu(2 * limit), *command]  # with imports; the cost may be above that at the size before
     try:
-        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=timeout)
+        process = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_HANGING_SECONDS
+        )
     except subprocess.TimeoutExpired:
-        return {"reason": f"takes more than {timeout:.0f} s"}
-    except subprocess.CalledProcessError as error:
-        print(error.stderr[-2000:], flush=True)
-        return {"reason": f"fails: `{_exception_name(error.stderr)}`"}
+        return {"reason": f"no end after {_HANGING_SECONDS} s"}
+    if process.returncode in CPU_LIMIT_CODES:
+        return {"reason": f"takes more than {2 * limit:.0f} s"}
+    if process.returncode:
+        print(process.stderr[-2000:], flush=True)
+        return {"reason": f"fails: `{_exception_name(process.stderr)}`"}
     result: Point = json.loads(process.stdout.splitlines()[-1])
     if "missing" in result:
         print(result["missing"], flush=True)

@@ -107,24 +107,28 @@ def picture(framework: str, curves: Figures) -> str:
     names = [entry.name for entry in FRAMEWORKS[framework]]
     panels = []
     for curve in CURVES:
-        for figure, unit, label in (("cpu", curve.unit, _time), ("memory", curve.memory_unit, _size)):
-            lines = {
-                name: {int(count): max(point[figure], _SMALLEST[figure]) for count, point in points.items()}
-                for name, line in curves.get(curve.job, {}).items()
-                if (points := _measured(line))
-            }
-            if not lines:
-                continue
-            title = f"CPU of a {unit}" if figure == "cpu" else f"memory of a {unit}"
-            panels.append(Panel(title, curve.title, label, lines))
+        measured = {name: _measured(line) for name, line in curves.get(curve.job, {}).items()}
+        counts = tuple(sorted({count for points in measured.values() for count in points}))
+        for figure, unit, label in (("cpu", curve.unit, _time), ("memory", curve.memory_unit, _decimal_size)):
+            lines = {name: drawn for name, points in measured.items() if (drawn := _drawn(points, figure))}
+            if lines:
+                title = f"CPU of a {unit}" if figure == "cpu" else f"memory of a {unit}"
+                panels.append(Panel(title, curve.title, label, lines, counts))
     return render(f"Cost and memory against size, {framework}", names, panels)
 
 
-def _measured(line: dict[str, Point]) -> dict[str, Point]:
-    return {count: point for count, point in line.items() if "reason" not in point}
+def _measured(line: dict[str, Point]) -> dict[int, Point]:
+    return {int(count): point for count, point in line.items() if "reason" not in point}
 
 
-_SMALLEST = {"cpu": 0.1, "memory": 1.0}  # a logarithmic axis has no zero; a page of memory is 4 KiB
+def _drawn(points: dict[int, Point], figure: str) -> dict[int, float]:
+    """The values of a line; not of memory below 1 KiB, which the process had before: a logarithmic axis has no zero."""
+    factor = 1.024 if figure == "memory" else 1.0  # kB, so that powers of ten are round numbers
+    return {count: point[figure] * factor for count, point in points.items() if figure == "cpu" or point[figure] >= 1}
+
+
+def _decimal_size(kilobytes: float) -> str:
+    return _scaled(kilobytes, ("kB", "MB", "GB"), 1000)
 
 
 def tables(recorded: Figures) -> str:
@@ -211,6 +215,6 @@ def _size(kibibytes: float) -> str:
 
 
 def _scaled(value: float, units: tuple[str, ...], step: int) -> str:
-    power = min(len(units) - 1, max(0, int(log(max(value, 1), step))))
+    power = min(len(units) - 1, max(0, int(log(max(value, 1), step) + 1e-9)))
     scaled = value / step**power
     return f"{scaled:,.0f} {units[power]}" if scaled >= 100 else f"{scaled:.3g} {units[power]}"

@@ -128,6 +128,6 @@ def _cold_run(entry: Entry, port: int) -> tuple[float, float] | None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        wall = time.perf_counter() - started
+        elapsed = time.perf_counter() - started
     result = json.loads(line)
-    return None if result is None else (wall, result)
+    return None if result is None else (elapsed, result)
