@@ -62,18 +62,24 @@ def imports(bench: Bench) -> Iterator[Table]:
     """CPU time of an import in a fresh interpreter, beyond that of the framework."""
     rows = []
     for framework, (bases, entries, max_ratio) in _FRAMEWORKS.items():
-        alone = _import_time("", f"import {bases.replace(' ', ', ')}", bench.quick)
+        alone = _import_time("", f"import {bases.replace(' ', ', ')}", _runs(bench, entries[0]))
         rows.append(Row(f"{framework}: bases of its models, and httpx", (alone, None, None)))
         for entry in entries:
-            added = _import_time(bases, STATEMENTS[entry], bench.quick)
+            added = _import_time(bases, STATEMENTS[entry], _runs(bench, entry))
             is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
             rows.append(Row(entry.name, (None, added, added / alone), (Target(2, max_ratio),) if is_ours else ()))
     yield Table("Import, seconds of CPU", ("alone", "added", "x bases"), rows, "imports")
 
 
-def _import_time(before: str, statement: str, quick: bool) -> float:
+def _runs(bench: Bench, entry: Entry) -> int:
+    """The number of processes of which the best one counts: fewer for peers, whose imports take the most time."""
+    is_peer = entry in {*all_contenders.LANGCHAIN_PEERS, *all_contenders.LLAMAINDEX_PEERS}
+    return 1 if bench.quick else 3 if is_peer else 5
+
+
+def _import_time(before: str, statement: str, runs: int) -> float:
     command = [sys.executable, "-c", _SCRIPT.format(before=before, statement=statement)]
-    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(2 if quick else 5)]
+    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(runs)]
     return min(float(time) for time in times)
 
 
@@ -103,7 +109,7 @@ def cold(bench: Bench) -> Iterator[Table]:
     """A fresh process up to its first token: the interpreter's start, imports, a model object, and the request."""
     rows = []
     for entry in _COLD:
-        runs = [_cold_run(entry, bench.server.port) for _ in range(1 if bench.quick else 5)]
+        runs = [_cold_run(entry, bench.server.port) for _ in range(_runs(bench, entry))]
         if measured := [run for run in runs if run is not None]:
             rows.append(Row(entry.name, tuple(min(times) for times in zip(*measured, strict=True))))
     yield Table("A cold process to its first token, seconds", ("wall", "CPU"), rows, "cold")
