@@ -45,25 +45,25 @@ audit:  ## Look for known vulnerabilities in the locked versions, in a separate 
 	.audit/bin/pip install -q pip-audit
 	.audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
-bench:  ## Measure performance beside other packages, in a separate environment
+bench:  ## Measure performance beside other packages, in a separate environment; ARGS="--quick --only burst" for some
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
-	.bench/bin/python -m benchmarks
+	.bench/bin/python -m benchmarks $(ARGS)
 
-bench-instructions:  ## Count instructions with valgrind, which other processes do not change; GROUP=core for one
+bench-instructions:  ## Count instructions with valgrind, which other processes do not change; GROUP=core for one, ARGS=--ours for mdstream only
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
-	.bench/bin/python -m benchmarks.instructions $(addprefix --only ,$(GROUP))
+	.bench/bin/python -m benchmarks.instructions --write $(addprefix --only ,$(GROUP)) $(ARGS)
 
 comparison:  ## Measure performance beside other packages, and write the tables of docs/comparison.md
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
-	.bench/bin/python -m benchmarks --write
+	.bench/bin/python -m benchmarks --write $(ARGS)
 
-scaling:  ## Measure how costs grow, and write docs/performance.md and its pictures
+scaling:  ## Measure how costs grow, and write docs/performance.md and its pictures; ARGS="--only streams" for one curve
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
-	.bench/bin/python -m benchmarks.scaling --write
+	.bench/bin/python -m benchmarks.scaling --write $(ARGS)
 
 conformance:  ## Run the conformance suite on LlamaIndex packages, in a separate environment
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench

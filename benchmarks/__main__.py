@@ -5,6 +5,7 @@ import asyncio
 import gc
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def _measure(options: argparse.Namespace) -> None:
         tables += section_tables
         if options.write:  # after each section, so that a failure of a later one loses nothing
             comparison.record(section_tables, machine, quick=options.quick)
-    verdicts = [row.verdict for table in tables for row in table.rows if row.verdict]
-    print(f"{verdicts.count('ok')} of {len(verdicts)} targets met")
+    verdicts = [verdict for table in tables for row in table.rows for verdict in row.verdicts]
+    print(f"{verdicts.count('met')} of {len(verdicts)} targets met")
     if options.json:
         dumped = {"machine": machine.as_dict(), "tables": [table.as_dict() for table in tables]}
         options.json.write_text(json.dumps(dumped, indent=1))
@@ -56,9 +57,11 @@ def _run(sections: list[str], *, quick: bool) -> Iterator[list[Table]]:
         bench = Bench(server, runner, quick=quick)
         for section in sections:
             tables = []
+            started = time.perf_counter()
             for table in SECTIONS[section](bench):
                 print(table, flush=True)
                 tables.append(table)
+            print(f"({section}: {time.perf_counter() - started:.0f} s)\n", flush=True)
             yield tables
 
 

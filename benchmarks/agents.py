@@ -7,8 +7,8 @@ from typing import Any
 
 from benchmarks.contenders import NotInstalled
 from benchmarks.measure import Incomplete
-from benchmarks.server import Source
-from benchmarks.wire_formats import token, word
+from benchmarks.source import Source, token
+from benchmarks.wire_formats import word
 
 #: 25 KB of arguments.
 PIECES = 5000
@@ -23,9 +23,9 @@ def ours(url: str) -> Any:
 
 def llamaindex_oci(url: str) -> Any:
     """On httpx without a custom transport."""
-    from benchmarks.peers import _signer, _without_ads
+    from benchmarks.peers import _signer, without_ads
 
-    _without_ads()
+    without_ads()
     from llama_index.llms.oci_data_science import OCIDataScience
 
     return OCIDataScience(endpoint=f"{url}/predict", auth={"signer": _signer(None)})

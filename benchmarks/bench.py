@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ from typing import Any
 
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import Track, acheck, aread, check, cpu, read
-from benchmarks.server import ROOT, Server, Source
-from benchmarks.table import Row, Table
+from benchmarks.server import Server
+from benchmarks.source import ROOT, Source
+from benchmarks.table import Row, Table, Target
 
 
 class Bench:
@@ -69,7 +71,7 @@ class Bench:
         tracks = [self.track(contender, source, awaited=awaited) for contender in contenders.values()]
         costs = cpu(tracks, rounds)
         rows = [
-            Row(entry.name, (cost, cost / costs[0]), 1 if entry in targets else None, targets.get(entry, 0.0))
+            Row(entry.name, (cost, cost / costs[0]), (Target(1, targets[entry]),) if entry in targets else ())
             for entry, cost in zip(contenders, costs, strict=True)
         ]
         return Table(title, ("µs", "x floor"), rows, key)
@@ -77,6 +79,15 @@ class Bench:
     def run_isolated(self, job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:
         """Run a job of `benchmarks.isolated` for a contender in its own process."""
         return run_isolated(job, entry, *arguments)
+
+
+#: Return codes of a process that was ended by the limit of its CPU time.
+CPU_LIMIT_CODES = (-signal.SIGXCPU, -signal.SIGKILL, 128 + signal.SIGXCPU, 128 + signal.SIGKILL)
+
+
+def limit_cpu(seconds: float) -> tuple[str, ...]:
+    """The beginning of a command whose CPU time is limited: unlike wall time, it does not depend on other processes."""
+    return ("sh", "-c", 'ulimit -t "$0"; exec "$@"', f"{seconds:.0f}")
 
 
 def run_isolated(job: str, entry: Entry, *arguments: Any) -> dict[str, float] | None:

@@ -41,12 +41,14 @@ class Panel:
         x_title: What the horizontal axis counts.
         unit: Returns the label of a value of the vertical axis.
         lines: The points of each line, by its name: value by count.
+        counts: The counts of the horizontal axis. Default: those of the points.
     """
 
     title: str
     x_title: str
     unit: Callable[[float], str]
     lines: dict[str, dict[int, float]]
+    counts: tuple[int, ...] = ()
 
 
 def render(title: str, names: Sequence[str], panels: Sequence[Panel]) -> str:
@@ -75,7 +77,7 @@ def _legend(index: int, name: str, style: tuple[str, str, float]) -> str:
 
 def _panel(panel: Panel, styles: dict[str, tuple[str, str, float]]) -> Iterator[str]:
     points = [point for line in panel.lines.values() for point in line.items()]
-    counts = sorted({count for count, _ in points})
+    counts = panel.counts or sorted({count for count, _ in points})
     low = floor(log10(min(value for _, value in points)))
     high = max(ceil(log10(max(value for _, value in points))), low + 1)
     width, height = _WIDTH // 2 - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM

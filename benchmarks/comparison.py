@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import contenders as all_contenders
-from benchmarks import embedders, pages
+from benchmarks import embedders, first_token, pages, targets
 from benchmarks.calls import SHORT
 from benchmarks.contenders import Entry
 from benchmarks.pages import Machine
-from benchmarks.server import ROOT
+from benchmarks.source import ROOT
 from benchmarks.table import Table
 
 FIGURES = ROOT / "benchmarks/comparison.json"
@@ -61,6 +61,7 @@ _COLUMNS = (
     _Column("256 streams, MB", "many memory"),
     _Column("import, s", "imports", 1),
     _Column("model object, ms", "constructor"),
+    _Column("cold process to its first token, s (wall / CPU)", "cold", 0, 1),
 )
 
 
@@ -74,13 +75,12 @@ class Figures:
     def __init__(self, recorded: dict[str, Any]) -> None:
         self.machine = Machine(**recorded["machine"])
         self.quick: bool = recorded["quick"]
-        self._tables = {
-            key: {row["name"]: row["figures"] for row in table["rows"]} for key, table in recorded["tables"].items()
-        }
+        self.tables: dict[str, dict[str, Any]] = recorded["tables"]
+        self._rows = {key: {row["name"]: row["figures"] for row in table["rows"]} for key, table in self.tables.items()}
 
     def rows(self, key: str) -> dict[str, list[float | None]]:
         """The rows of a table; none if it was not measured."""
-        return self._tables.get(key, {})
+        return self._rows.get(key, {})
 
     def figure(self, key: str, name: str, index: int) -> str:
         """One figure as text; `-` if it was not measured."""
@@ -101,7 +101,11 @@ def record(tables: Sequence[Table], machine: Machine, *, quick: bool) -> None:
 
 
 def _rounded(table: Table) -> dict[str, Any]:
-    rows = [{"name": row.name, "figures": [_round(figure) for figure in row.figures]} for row in table.rows]
+    rows: list[dict[str, Any]] = []
+    for row in table.rows:
+        rows.append({"name": row.name, "figures": [_round(figure) for figure in row.figures]})
+        if row.targets:
+            rows[-1]["targets"] = [[target.column, _round(target.max_value)] for target in row.targets]
     return {"title": table.title, "columns": list(table.columns), "rows": rows}
 
 
@@ -121,7 +125,8 @@ def render(figures: Figures) -> str:
     rough = " These are rough figures of `--quick`." if figures.quick else ""
     caption = f"Measured on {figures.machine.date}: {figures.machine.description}.{rough}"
     tables = [_framework(framework, figures) for framework in _ROWS]
-    return "\n\n".join([caption, *tables, _platforms(figures), _embeddings(figures)])
+    tables += [_platforms(figures), _first_tokens(figures), _embeddings(figures), targets.render(figures.tables)]
+    return "\n\n".join([caption, *filter(None, tables)])
 
 
 def _framework(framework: str, figures: Figures) -> str:
@@ -160,6 +165,19 @@ def _platforms(figures: Figures) -> str:
             cells.append("" if sync == "-" else f"{sync} / {awaited} ({ratio} ×)")
         rows.append([pages.title(name), *cells])
     return _table(["a chunk in a burst, µs, sync / async (× a model deployment's)", *kinds], rows)
+
+
+def _first_tokens(figures: Figures) -> str:
+    """What of the first token of ours is the signature of the request."""
+    signed = {bearer.name: ours.name for ours, bearer in first_token.BEARER.items()}
+    rows = []
+    for name, figure in figures.rows("first token").items():
+        package, _, variant = name.partition(", ")
+        title = f"{pages.title(package)}, {variant}" if name in signed else pages.title(name)
+        title += ", signed" if name in signed.values() else ""
+        if name in {*signed, *signed.values(), first_token.WARM, first_token.PAUSED}:
+            rows.append([title, " / ".join(_text(value) for value in figure[:2] if value is not None)])
+    return _table(["first token and signatures, sync / async", "ms (wall)"], rows) if rows else ""
 
 
 def _embeddings(figures: Figures) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 #: The prompt of all contenders.
 PROMPT = "Name three rivers."
@@ -74,6 +74,8 @@ HTTPX = Entry("stock httpx + json, no framework", "benchmarks.floors_plain:stock
 CORE = Entry("mdstream_core: events, no framework", "benchmarks.ours:core")
 LANGCHAIN = Entry("langchain_mdstream", "benchmarks.ours:langchain")
 LLAMAINDEX = Entry("llamaindex_mdstream", "benchmarks.ours:llamaindex")
+LANGCHAIN_BEARER = Entry("langchain_mdstream, bearer token", "benchmarks.ours:langchain_bearer")
+LLAMAINDEX_BEARER = Entry("llamaindex_mdstream, bearer token", "benchmarks.ours:llamaindex_bearer")
 
 _PLATFORMS = {
     "OCI Generative AI, GENERIC": "generic",

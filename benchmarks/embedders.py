@@ -112,9 +112,9 @@ def langchain_openai(port: int) -> Embed:
 
 def langchain_oci(port: int) -> Embed:
     """On requests."""
-    from benchmarks.peers import _basic_auth, _without_ads
+    from benchmarks.peers import _basic_auth, without_ads
 
-    _without_ads()
+    without_ads()
     utils = sys.modules.setdefault("ads.model.common.utils", ModuleType("ads.model.common.utils"))
     vars(utils).setdefault("_is_json_serializable", lambda value: True)  # all that it uses of ads besides the signer
     sys.modules.setdefault("ads.model", ModuleType("ads.model"))
@@ -127,9 +127,9 @@ def langchain_oci(port: int) -> Embed:
 
 def llamaindex_oci(port: int) -> Embed:
     """On httpx, with 128 texts a request instead of its default of ten."""
-    from benchmarks.peers import _basic_auth, _without_ads
+    from benchmarks.peers import _basic_auth, without_ads
 
-    _without_ads()
+    without_ads()
     from llama_index.embeddings.oci_data_science import OCIDataScienceEmbedding
 
     auth = {"signer": _basic_auth()}

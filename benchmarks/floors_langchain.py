@@ -9,7 +9,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from benchmarks.contenders import PROMPT, Contender
 from benchmarks.floors_plain import AsyncSocket, Socket
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 
 class _Floor(BaseChatModel):

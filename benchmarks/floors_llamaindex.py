@@ -20,7 +20,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback
 
 from benchmarks.contenders import PROMPT, Contender
 from benchmarks.floors_plain import AsyncSocket, Socket
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 
 class _Floor(CustomLLM):

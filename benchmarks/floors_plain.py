@@ -6,10 +6,8 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
-import httpx
-
 from benchmarks.contenders import Contender
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 _END = b"0\r\n\r\n"
 _SIZE = 65_536
@@ -102,6 +100,8 @@ def raw_socket(source: Source, pem: bytes | None) -> Contender:
 
 def stock_httpx(source: Source, pem: bytes | None) -> Contender:
     """`iter_lines` and `json.loads`, as most users would write."""
+    import httpx  # noqa: PLC0415  (the other floors do not import it)
+
     client, async_client = httpx.Client(timeout=300), httpx.AsyncClient(timeout=300)
 
     def stream() -> Iterator[str]:

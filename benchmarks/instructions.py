@@ -12,15 +12,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 
-from benchmarks import contenders, startup
+from benchmarks import contenders, instructions_page, startup
+from benchmarks.bench import CPU_LIMIT_CODES, limit_cpu
 from benchmarks.contenders import Entry
-from benchmarks.instructions_job import SHORT
+from benchmarks.instructions_page import Counts
 from benchmarks.logging_removed import copy_without_logging
-from benchmarks.server import ROOT, Server
-from benchmarks.table import Row, Table
+from benchmarks.pages import Machine
+from benchmarks.server import Server
+from benchmarks.source import ROOT
+from benchmarks.table import Row, Table, Target
 
 #: Groups of contenders: the first of each is the one that the others are compared with.
 _GROUPS = {
@@ -37,26 +43,36 @@ _GROUPS = {
         contenders.LLAMAINDEX,
         *contenders.LLAMAINDEX_PEERS,
     ),
+    "platforms": (contenders.CORE, *contenders.CORE_PLATFORMS),
 }
+
+_OURS = {contenders.CORE, contenders.LANGCHAIN, contenders.LLAMAINDEX, *contenders.CORE_PLATFORMS}
+_PEERS = {*contenders.LANGCHAIN_PEERS, *contenders.LLAMAINDEX_PEERS, contenders.HTTPX}
 
 #: The contenders whose logging is measured.
 _LOGGED = (contenders.CORE, contenders.LANGCHAIN, contenders.LLAMAINDEX)
 
-#: The figures of `benchmarks.instructions_job`, and what they are.
-_FIGURES = {
-    "call": f"a streamed call of {SHORT} chunks",
-    "whole": "a call that is not streamed",
-    "first": "from the call to the first text",
-    "chunk": "a chunk of a long stream",
-}
-
-#: Imports of each framework, and of one of our classes after them.
+#: Imports of each framework, and of a class of each package after them.
 _IMPORTS = {
-    "langchain": (startup.LANGCHAIN_BASES, startup.STATEMENTS[contenders.LANGCHAIN]),
-    "llamaindex": (startup.LLAMAINDEX_BASES, startup.STATEMENTS[contenders.LLAMAINDEX]),
+    "langchain": (startup.LANGCHAIN_BASES, (contenders.LANGCHAIN, *contenders.LANGCHAIN_PEERS)),
+    "llamaindex": (startup.LLAMAINDEX_BASES, (contenders.LLAMAINDEX, *contenders.LLAMAINDEX_PEERS)),
 }
 
 _VALGRIND = ("valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet")
+
+_SECONDS = 900  # CPU time of one contender; one that needs more is skipped
+
+
+#: Counts one contender.
+Job = Callable[[], dict[str, float]]
+
+
+class Skipped(Exception):
+    """A contender was not counted; the message is the reason."""
+
+
+class Missing(Skipped):
+    """The package of a contender is not installed."""
 
 
 def main() -> None:
@@ -64,51 +80,97 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.instructions", description=__doc__)
     groups = [*_GROUPS, "imports", "logging"]
     parser.add_argument("--only", nargs="+", choices=groups, default=groups, metavar="GROUP", help=", ".join(groups))
-    parser.add_argument("--without-peers", action="store_true", help="count floors and mdstream only")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--without-peers", action="store_true", help="count floors and mdstream only")
+    which.add_argument("--ours", action="store_true", help="count mdstream only, beside the stored figures of the rest")
+    which.add_argument("--peers", action="store_true", help="count floors and peers only")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/instructions.json and the page")
+    parser.add_argument("--table-only", action="store_true", help="write the page from the figures of the last run")
+    parser.add_argument("--match", default="", metavar="TEXT", help="count contenders whose names contain it")
+    parser.add_argument("--limit", type=int, default=_SECONDS, metavar="SECONDS", help="CPU time of one contender")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="contenders at once")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the tables to FILE")
     options = parser.parse_args()
+    if options.table_only:
+        instructions_page.write_page()
+        return
     if not is_available():
         parser.exit(1, "valgrind is not installed (hint: install the package valgrind of your system)\n")
     tables = []
-    for table in _count(options.only, peers=not options.without_peers):
+    for table in _count(options):
         print(table, flush=True)
         tables.append(table.as_dict())
     if options.json:
-        options.json.write_text(json.dumps(tables, indent=1))
+        options.json.write_text(json.dumps({"tables": tables}, indent=1))
+    if options.write:
+        instructions_page.write_page()
 
 
 def is_available() -> bool:
     """Whether valgrind is installed."""
-    return shutil.which(_VALGRIND[0]) is not None
+    return shutil.which("valgrind") is not None
 
 
-def _count(groups: Iterable[str], *, peers: bool) -> Iterator[Table]:
+def _count(options: argparse.Namespace) -> Iterator[Table]:
     with Server() as server:
-        for group in groups:
-            if group == "imports":
-                yield _count_imports()
-            elif group == "logging":
+        for group in options.only:
+            if group == "logging":
                 yield count_logging(server.port)
-            else:
-                yield from _count_group(group, server.port, peers=peers)
+                continue
+            known: Counts = {}
+            for known in _count_group(group, options, server.port):
+                if options.write:  # after each contender, so that an interrupted run loses nothing
+                    instructions_page.record(group, known, Machine.current())
+            yield from instructions_page.tables(group, known)
 
 
-def _count_group(group: str, port: int, *, peers: bool) -> Iterator[Table]:
-    others = {*contenders.LANGCHAIN_PEERS, *contenders.LLAMAINDEX_PEERS, contenders.HTTPX}
-    entries = [entry for entry in _GROUPS[group] if peers or entry not in others]
-    results = {entry: result for entry in entries if (result := _run_entry(entry, port))}
-    floor = results[entries[0]]
-    for variant in ("", "async "):
-        columns = [column for figure in _FIGURES for column in (figure, "x floor")]
-        rows = [Row(entry.name, tuple(_cells(result, floor, variant))) for entry, result in results.items()]
-        yield Table(f"{group} {variant or 'sync'}: thousands of instructions", tuple(columns), rows)
+def _count_group(group: str, options: argparse.Namespace, port: int) -> Iterator[Counts]:
+    """Count the contenders of a group; yield the known counts after each."""
+    jobs = _import_jobs(options.limit) if group == "imports" else _call_jobs(group, port, options.limit)
+    names = [entry.name for entry in jobs]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        wanted = [(entry, job) for entry, job in jobs.items() if _is_wanted(entry, options)]
+        counts: Counts = {}
+        for counted in pool.map(lambda pair: _or_reason(*pair), wanted):
+            counts |= counted
+            yield instructions_page.merge(group, counts, names)
 
 
-def _cells(result: dict[str, float], floor: dict[str, float], variant: str) -> Iterator[float | None]:
-    for figure in _FIGURES:
-        count = result.get(variant + figure)
-        yield None if count is None else count / 1e3
-        yield None if count is None else count / floor[variant + figure]
+def _call_jobs(group: str, port: int, limit: int) -> dict[Entry, Job]:
+    return {entry: partial(_run_entry, entry, port, limit=limit) for entry in _GROUPS[group]}
+
+
+def _import_jobs(limit: int) -> dict[Entry, Job]:
+    return {
+        entry: partial(_count_import, framework, bases, entry, limit)
+        for framework, (bases, entries) in _IMPORTS.items()
+        for entry in entries
+    }
+
+
+def _is_wanted(entry: Entry, options: argparse.Namespace) -> bool:
+    if options.match not in entry.name:
+        return False
+    if options.ours:
+        return entry in _OURS
+    return not (options.without_peers and entry in _PEERS) and not (options.peers and entry in _OURS)
+
+
+def _count_import(framework: str, bases: str, entry: Entry, limit: int) -> dict[str, float]:
+    result = _run("import", bases, startup.STATEMENTS[entry], limit=limit)
+    return {f"bases of {framework}": result["base"], "import": result["import"]}
+
+
+def _or_reason(entry: Entry, count: Job) -> Counts:
+    """The figures of an entry, or the reason why there are none; none of both if its package is missing."""
+    started = perf_counter()
+    try:
+        figures = count()
+    except Skipped as skipped:
+        print(f"{entry.name}: {skipped}", flush=True)
+        return {} if isinstance(skipped, Missing) else {entry.name: str(skipped)}
+    print(f"{entry.name}: counted in {perf_counter() - started:.0f} s", flush=True)
+    return {entry.name: figures}
 
 
 def count_logging(port: int, entries: Iterable[Entry] = _LOGGED) -> Table:
@@ -123,10 +185,8 @@ def count_logging(port: int, entries: Iterable[Entry] = _LOGGED) -> Table:
         copy = copy_without_logging(Path(directory))
         for entry in entries:
             result, baseline = _run_entry(entry, port), _run_entry(entry, port, copy)
-            if result is None or baseline is None:
-                continue
             for variant, name in (("", "sync"), ("async ", "async")):
-                rows.append(Row(f"{entry.name}, {name}", tuple(_added(result, baseline, variant)), 3, 1.0))
+                rows.append(Row(f"{entry.name}, {name}", tuple(_added(result, baseline, variant)), (Target(3, 1.0),)))
     return Table("Logging that is off: thousands of instructions", ("call", "call +%", "chunk", "chunk +%"), rows)
 
 
@@ -137,28 +197,21 @@ def _added(result: dict[str, float], baseline: dict[str, float], variant: str) -
         yield (count / without - 1) * 100
 
 
-def _count_imports() -> Table:
-    rows = []
-    for framework, (before, statement) in _IMPORTS.items():
-        result = _run("import", before, statement)
-        if result is not None:
-            base, added = result["base"], result["import"]
-            rows += [
-                Row(f"{framework}: bases and httpx", (base / 1e6, None)),
-                Row(statement, (added / 1e6, added / base)),
-            ]
-    return Table("Imports: millions of instructions", ("alone", "x bases"), rows)
+def _run_entry(entry: Entry, port: int, root: Path = ROOT, limit: int = _SECONDS) -> dict[str, float]:
+    return _run("calls", entry.name, entry.factory, str(port), root=root, limit=limit)
 
 
-def _run_entry(entry: Entry, port: int, root: Path = ROOT) -> dict[str, float] | None:
-    return _run("calls", entry.name, entry.factory, str(port), root=root)
+def _run(*arguments: str, limit: int, root: Path = ROOT) -> dict[str, float]:
+    """Run a job under callgrind with the packages in a directory.
 
-
-def _run(*arguments: str, root: Path = ROOT) -> dict[str, float] | None:
-    """Run a job under callgrind with the packages in a directory; `None` if a package is missing."""
+    Raises:
+        Missing: A package is not installed.
+        Skipped: The job failed or took too long.
+    """
     with tempfile.TemporaryDirectory() as directory:
         dumps = Path(directory) / "dump"
         command = [
+            *limit_cpu(limit),
             *_VALGRIND,
             f"--callgrind-out-file={dumps}",
             sys.executable,
@@ -168,11 +221,14 @@ def _run(*arguments: str, root: Path = ROOT) -> dict[str, float] | None:
             *arguments,
         ]
         environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        process = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+        process = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=False, env=environment)
+    if process.returncode in CPU_LIMIT_CODES:
+        raise Skipped(f"not counted, it takes more than {limit} s")
+    if process.returncode:
+        raise Skipped("not counted, it failed (see the error above)")
     result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
     if "missing" in result:
-        print(result["missing"], flush=True)
-        return None
+        raise Missing(str(result["missing"]))
     return result
 
 

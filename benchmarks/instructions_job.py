@@ -3,67 +3,113 @@
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 from benchmarks.callgrind import InstructionCounter
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import acheck, aread, check, ignore_unclosed, open_stream, read
-from benchmarks.server import Source
+from benchmarks.peers import without_ads
+from benchmarks.source import Source
 
-#: Texts of a short call and of a long one: their difference is the cost of a chunk.
-SHORT, LONG = 20, 1020
+#: Texts of a short call.
+SHORT = 20
 
-#: Calls before the first count, because the interpreter specializes code that has run often, and the two numbers of
-#: calls whose difference is the cost of one.
-_WARM_UP, _FEW, _MANY = 20, 4, 14
+#: Calls before the first count, because the interpreter specializes code that has run often.
+_WARM_UP = 20
 
-_LONG_CALLS = 3
+_SLOW_SECONDS = 0.1  # a short call that takes longer, under valgrind, is one of a slow contender
 
 Figures = dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """How many calls are counted.
+
+    Attributes:
+        long: Texts of a long call; its difference to a short one is the cost of its additional chunks.
+        long_calls: Number of long calls.
+        few: Number of calls, and
+        many: another one: their difference is the cost of the calls between.
+    """
+
+    long: int
+    long_calls: int
+    few: int
+    many: int
+
+
+_USUAL = _Sizes(1020, 3, 4, 14)
+_SLOW = _Sizes(220, 1, 1, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contenders:
+    """A contender for each kind of response."""
+
+    short: Contender
+    long: Contender
+    whole: Contender
+    sizes: _Sizes
+
+
 def count_calls(entry: Entry, counter: InstructionCounter, port: int) -> Figures:
-    """Count the instructions of each kind of call, sync and async, of a contender."""
+    """Count the instructions of each kind of call, sync and async, of a contender.
+
+    All calls that are not counted are before the first count: they are many times as fast, as callgrind is still off.
+    """
     short = entry.open(Source(port, "burst", SHORT))
-    long = entry.open(Source(port, "burst", LONG))
-    whole = entry.open(Source(port, "whole", SHORT))
-    figures = dict(_count_sync(counter, port, short, long, whole))
-    if short.astream is not None:
-        with asyncio.Runner() as runner:
-            runner.get_loop().set_exception_handler(ignore_unclosed)
-            figures |= _count_async(counter, port, runner, short, long, whole)
+    check(short, Source(port, "burst", SHORT).texts)
+    for _ in range(_WARM_UP):
+        read(short)
+    started = process_time()
+    read(short)
+    sizes = _SLOW if process_time() - started > _SLOW_SECONDS else _USUAL
+    long = entry.open(Source(port, "burst", sizes.long))
+    opened = _Contenders(short, long, entry.open(Source(port, "whole", SHORT)), sizes)
+    check(long, Source(port, "burst", sizes.long).texts)
+    if (complete := opened.whole.complete) is not None:
+        for _ in range(_WARM_UP):
+            complete()
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(ignore_unclosed)
+        if short.astream is not None:
+            runner.run(_warm_up_async(opened, port))
+        figures = dict(_count_sync(counter, opened))
+        if short.astream is not None:
+            figures |= _count_async(counter, opened, runner)
     return figures
 
 
-def _count_sync(
-    counter: InstructionCounter, port: int, short: Contender, long: Contender, whole: Contender
-) -> Iterator[tuple[str, float]]:
-    for contender, texts in ((short, SHORT), (long, LONG)):
-        check(contender, Source(port, "burst", texts).texts)
-    short_call = _per_call(counter, lambda calls: [read(short) for _ in range(calls)])
+async def _warm_up_async(opened: _Contenders, port: int) -> None:
+    for contender, texts in ((opened.short, SHORT), (opened.long, opened.sizes.long)):
+        await acheck(contender, Source(port, "burst", texts).texts)
+    for _ in range(_WARM_UP):
+        await aread(opened.short)
+        if opened.whole.acomplete is not None:
+            await opened.whole.acomplete()
+
+
+def _count_sync(counter: InstructionCounter, opened: _Contenders) -> Iterator[tuple[str, float]]:
+    short, long, sizes = opened.short, opened.long, opened.sizes
+    short_call = _per_call(counter, lambda calls: [read(short) for _ in range(calls)], sizes)
     yield "call", short_call
     read(long)
-    yield (
-        "chunk",
-        (counter.count(lambda: [read(long) for _ in range(_LONG_CALLS)]) / _LONG_CALLS - short_call) / (LONG - SHORT),
-    )
-    yield "first", _first(counter, short)
-    if (complete := whole.complete) is not None:
-        yield "whole", _per_call(counter, lambda calls: [complete() for _ in range(calls)])
+    long_call = counter.count(lambda: [read(long) for _ in range(sizes.long_calls)]) / sizes.long_calls
+    yield "chunk", (long_call - short_call) / (sizes.long - SHORT)
+    yield "first", _first(counter, short, sizes)
+    if (complete := opened.whole.complete) is not None:
+        yield "whole", _per_call(counter, lambda calls: [complete() for _ in range(calls)], sizes)
 
 
-def _count_async(
-    counter: InstructionCounter,
-    port: int,
-    runner: asyncio.Runner,
-    short: Contender,
-    long: Contender,
-    whole: Contender,
-) -> Figures:
+def _count_async(counter: InstructionCounter, opened: _Contenders, runner: asyncio.Runner) -> Figures:
     def repeat(function: Callable[[], Awaitable[Any]]) -> Callable[[int], Any]:
         async def run(calls: int) -> None:
             for _ in range(calls):
@@ -71,30 +117,32 @@ def _count_async(
 
         return lambda calls: runner.run(run(calls))
 
-    for contender, texts in ((short, SHORT), (long, LONG)):
-        runner.run(acheck(contender, Source(port, "burst", texts).texts))
-    short_call = _per_call(counter, repeat(lambda: aread(short)))
+    short, long, sizes = opened.short, opened.long, opened.sizes
+    short_call = _per_call(counter, repeat(lambda: aread(short)), sizes)
     figures = {"async call": short_call}
     read_long = repeat(lambda: aread(long))
-    long_call = counter.count(lambda: read_long(_LONG_CALLS)) / _LONG_CALLS
-    figures["async chunk"] = (long_call - short_call) / (LONG - SHORT)
-    figures["async first"] = runner.run(_afirst(counter, short))
-    if whole.acomplete is not None:
-        figures["async whole"] = _per_call(counter, repeat(whole.acomplete))
+    long_call = counter.count(lambda: read_long(sizes.long_calls)) / sizes.long_calls
+    figures["async chunk"] = (long_call - short_call) / (sizes.long - SHORT)
+    figures["async first"] = runner.run(_afirst(counter, short, sizes))
+    if opened.whole.acomplete is not None:
+        figures["async whole"] = _per_call(counter, repeat(opened.whole.acomplete), sizes)
     return figures
 
 
-def _per_call(counter: InstructionCounter, run: Callable[[int], Any]) -> float:
+def _per_call(counter: InstructionCounter, run: Callable[[int], Any], sizes: _Sizes) -> float:
     """Count the instructions of one warm call. The first count includes costs that occur once."""
-    run(_WARM_UP)
-    few, many = (min(counter.count(lambda: run(calls)) for _ in range(2)) for calls in (_FEW, _MANY))  # noqa: B023
-    return (many - few) / (_MANY - _FEW)
+    run(sizes.few)
+    few, many = (
+        min(counter.count(lambda: run(calls)) for _ in range(2))  # noqa: B023
+        for calls in (sizes.few, sizes.many)
+    )
+    return (many - few) / (sizes.many - sizes.few)
 
 
-def _first(counter: InstructionCounter, contender: Contender) -> float:
+def _first(counter: InstructionCounter, contender: Contender, sizes: _Sizes) -> float:
     """Count the instructions from the call to the first text."""
     counts = []
-    for _ in range(_MANY):
+    for _ in range(sizes.many):
         counter.start()
         stream = iter(contender.stream())
         while not contender.text(next(stream)):
@@ -105,9 +153,9 @@ def _first(counter: InstructionCounter, contender: Contender) -> float:
     return min(counts)
 
 
-async def _afirst(counter: InstructionCounter, contender: Contender) -> float:
+async def _afirst(counter: InstructionCounter, contender: Contender, sizes: _Sizes) -> float:
     counts = []
-    for _ in range(_MANY):
+    for _ in range(sizes.many):
         counter.start()
         stream = aiter(await open_stream(contender))
         while not contender.text(await anext(stream)):
@@ -120,6 +168,8 @@ async def _afirst(counter: InstructionCounter, contender: Contender) -> float:
 
 def count_import(counter: InstructionCounter, before: str, statement: str) -> Figures:
     """Count the instructions of an import, with those of the imports before it as `base`."""
+    without_ads()
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download
     base = counter.count(lambda: [import_module(name) for name in before.split()])
     return {"base": base, "import": counter.count(lambda: exec(statement, {}))}
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import scaling_jobs
 from benchmarks.contenders import Contender, Entry, NotInstalled
 from benchmarks.measure import Lag, acheck, aread, check, ignore_unclosed, peak_memory
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 _WARMUP_CHUNKS = 2000  # after these, buffers and caches have their final size
 

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks.server import ROOT
+from benchmarks.source import ROOT
 
 _PACKAGES = ("mdstream_core", "langchain_mdstream", "llamaindex_mdstream", "benchmarks")
 

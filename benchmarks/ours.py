@@ -4,7 +4,7 @@
 from typing import Any
 
 from benchmarks.contenders import PROMPT, Contender
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 _KEY_ID = "ocid1.tenancy.oc1..b/ocid1.user.oc1..b/00:11"
 
@@ -44,6 +44,22 @@ def llamaindex(source: Source, pem: bytes | None) -> Contender:
     return contender(OCIDataScience(endpoint=_endpoint(source), **_auth(pem)))
 
 
+def langchain_bearer(source: Source, pem: bytes | None) -> Contender:
+    """`ChatOCIModelDeployment` with a token instead of a signature, as OpenAI's clients have."""
+    from benchmarks.floors_langchain import contender
+    from langchain_mdstream import ChatOCIModelDeployment
+
+    return contender(ChatOCIModelDeployment(endpoint=_endpoint(source), auth=_bearer()))
+
+
+def llamaindex_bearer(source: Source, pem: bytes | None) -> Contender:
+    """`OCIDataScience` with a token instead of a signature."""
+    from benchmarks.floors_llamaindex import contender
+    from llamaindex_mdstream import OCIDataScience
+
+    return contender(OCIDataScience(endpoint=_endpoint(source), auth=_bearer()))
+
+
 def langchain_many(source: Source, pem: bytes | None) -> Contender:
     """`ChatOCIModelDeployment` with more connections than by default, for thousands of streams at once."""
     from benchmarks.floors_langchain import contender
@@ -75,6 +91,12 @@ def _endpoint(source: Source) -> str:
 
 def _auth(pem: bytes | None) -> dict[str, Any]:
     return {"auth": _signer(pem)} if pem else {"auth_type": "none"}
+
+
+def _bearer() -> Any:
+    from mdstream_core.auth import BearerSigner
+
+    return BearerSigner("none")
 
 
 def _signer(pem: bytes | None) -> Any:

@@ -62,8 +62,12 @@ class Machine:
     @property
     def description(self) -> str:
         """The machine and the versions."""
-        packages = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return f"{self.cores} cores of {self.processor}, {self.python}, {packages}"
+        return f"{self.cores} cores of {self.processor}, {self.python}, {self.packages}"
+
+    @property
+    def packages(self) -> str:
+        """The versions."""
+        return ", ".join(f"{name} {number}" for name, number in self.versions.items())
 
     def as_dict(self) -> dict[str, Any]:
         """Return a dict for JSON."""
@@ -88,11 +92,17 @@ def _versions() -> list[tuple[str, str]]:
     return found
 
 
-def replace(page: str, figures: str) -> str:
-    """Return a page with other figures between its markers."""
-    before, _, rest = page.partition(BEGIN)
+def replace(page: str, figures: str, begin: str = BEGIN) -> str:
+    """Return a page with other figures between a marker and the end.
+
+    Raises:
+        ValueError: The page has no such marker.
+    """
+    before, marker, rest = page.partition(begin)
+    if not marker:
+        raise ValueError(f"the page has no marker {begin}")
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{figures}\n\n{END}{after}"
 
 
 def title(name: str) -> str:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks.contenders import Contender
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 #: The compartment of the emulator; the benchmark's server accepts any.
 COMPARTMENT = "ocid1.compartment.oc1..emulated"
@@ -26,7 +26,7 @@ _IDENTITY = {
 
 def langchain_oci_deployment(source: Source, pem: bytes | None) -> Contender:
     """On `requests` and aiohttp. A signed `astream` cannot run, because aiohttp rejects the signer."""
-    _without_ads()
+    without_ads()
     from langchain_oci import ChatOCIModelDeployment
 
     from benchmarks.floors_langchain import contender
@@ -107,7 +107,7 @@ def _litellm(**fields: Any) -> Contender:
 
 def llamaindex_oci(source: Source, pem: bytes | None) -> Contender:
     """On httpx without a custom transport."""
-    _without_ads()
+    without_ads()
     from llama_index.llms.oci_data_science import OCIDataScience
 
     from benchmarks.floors_llamaindex import contender
@@ -150,7 +150,8 @@ def _basic_auth() -> Any:
     return NoAuth("nobody")
 
 
-def _without_ads() -> None:
+def without_ads() -> None:
+    """Replace `oracle-ads` by an empty module if it is not installed."""
     try:
         import ads  # noqa: F401
     except ImportError:

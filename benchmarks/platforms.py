@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.contenders import PROMPT, Contender
-from benchmarks.server import Source
+from benchmarks.source import Source
 
 _COMPARTMENT = "ocid1.compartment.oc1..b"
 _GROK, _COMMAND = "xai.grok-4", "cohere.command-a-03-2025"

@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks import embedders
 from benchmarks.contenders import Contender, Entry
 from benchmarks.measure import acheck, aread, check, ignore_unclosed, peak_memory, read
-from benchmarks.server import Source, raise_file_limit
+from benchmarks.server import raise_file_limit
+from benchmarks.source import Source
 
 #: Tokens of a stream, where the number of streams grows.
 TOKENS = 10
@@ -29,7 +30,7 @@ RATE = 5000
 #: Numbers of a vector: 100,000 vectors of 1,024 Python numbers would be 3 GB.
 DIMENSIONS = 128
 
-Figures = dict[str, float]
+Figures = dict[str, Any]
 
 
 def chunks(entry: Entry, port: int, count: int, rounds: int) -> Figures:
@@ -48,6 +49,8 @@ def streams(entry: Entry, port: int, count: int, rounds: int) -> Figures:
     """Read `count` paced async streams at once; a unit is a stream."""
     raise_file_limit()
     contender = _paced(entry, port, count)
+    if contender.astream is None:
+        return {"reason": "no async streams"}
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(ignore_unclosed)
 

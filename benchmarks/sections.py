@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks import agents, embedders, instructions, vector_formats
+from benchmarks import agents, embedders, vector_formats
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
-from benchmarks.calls import calls, first_tokens
+from benchmarks.calls import calls
 from benchmarks.contenders import Entry
+from benchmarks.first_token import first_tokens
 from benchmarks.measure import Track, cpu
-from benchmarks.startup import constructor, imports
+from benchmarks.startup import cold, constructor, imports
 from benchmarks.stream_failures import count_reported, outcomes
-from benchmarks.table import Row, Table
+from benchmarks.table import Row, Table, Target
 
 _FLOORS = (
     (None, all_contenders.CORE),
@@ -39,7 +40,20 @@ def burst(bench: Bench) -> Iterator[Table]:
         rounds = 3 if bench.quick else 12
         targets = {all_contenders.LANGCHAIN: 0.8}
         key = f"langchain chunk {variant}"
-        yield bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets, key=key)
+        table = bench.race(title, entries, source, awaited=awaited, rounds=rounds, targets=targets, key=key)
+        yield table
+        yield _compare_core(table, variant)
+
+
+def _compare_core(table: Table, variant: str) -> Table:
+    """The rows without a framework again, compared with a raw socket and `json`."""
+    plain = (all_contenders.SOCKET, all_contenders.CORE, all_contenders.HTTPX)
+    costs = {row.name: row.figures[0] or 0.0 for row in table.rows}
+    rows = []
+    for entry in plain:
+        targets = (Target(1, 0.7),) if entry is all_contenders.CORE else ()
+        rows.append(Row(entry.name, (costs[entry.name], costs[entry.name] / costs[plain[0].name]), targets))
+    return Table(table.title.replace("LangChain", "Core"), ("µs", "x socket + json"), rows, f"core chunk {variant}")
 
 
 def paced(bench: Bench) -> Iterator[Table]:
@@ -110,13 +124,15 @@ def flat(bench: Bench) -> Iterator[Table]:
             if floor and floor_costs:
                 rows.append(Row(floor.name, (*floor_costs, 1.0)))
             ratio = costs[-1] / floor_costs[-1] if floor_costs else None
-            rows.append(Row(entry.name, (*costs, ratio), 4 if entry is all_contenders.LANGCHAIN else 3, 1.1))
-        yield Table(f"Flat cost, {variant}: a chunk of a stream of {short} and of {long:,}", columns, rows)
+            column = 4 if entry is all_contenders.LANGCHAIN else 3
+            rows.append(Row(entry.name, (*costs, ratio), (Target(column, 1.1),)))
+        title = f"Flat cost, {variant}: a chunk of a stream of {short} and of {long:,}"
+        yield Table(title, columns, rows, f"flat {variant}")
 
 
 def _flat(bench: Bench, entry: Entry, short: int, long: int, *, awaited: bool) -> tuple[float, ...]:
     """Costs of a call, of a chunk of a short stream and of a long one, and the ratio of the last two."""
-    lengths = {1: 50, short: 50, long: 1}
+    lengths = {1: 100, short: 50, long: 1}
     call, *costs = cpu(list(_tracks(bench, entry, lengths, awaited=awaited)), 2 if bench.quick else 6)
     short_cost, long_cost = ((cost * n - call) / (n - 1) for cost, n in zip(costs, (short, long), strict=True))
     return call, short_cost, long_cost, long_cost / short_cost
@@ -146,9 +162,9 @@ def memory(bench: Bench) -> Iterator[Table]:
     ):
         if result := bench.run_isolated("growth", entry, bench.server.port, count):
             bytes_each = result["growth"] * 1024 / result["chunks"]
-            target_column = 1 if entry in targets else None
-            rows.append(Row(entry.name, (result["growth"], bytes_each), target_column, targets.get(entry, 0.0)))
-    yield Table(f"Memory from chunk 2,000 to chunk {count:,}", ("growth, kB", "bytes each"), rows)
+            target = (Target(1, targets[entry]),) if entry in targets else ()
+            rows.append(Row(entry.name, (result["growth"], bytes_each), target))
+    yield Table(f"Memory from chunk 2,000 to chunk {count:,}", ("growth, kB", "bytes each"), rows, "memory")
 
 
 def concurrent(bench: Bench) -> Iterator[Table]:
@@ -165,8 +181,9 @@ def concurrent(bench: Bench) -> Iterator[Table]:
     ):
         if result := bench.run_isolated("concurrent_streams", entry, bench.server.port, streams, count):
             figures = (result["lag"], result["median"], result["cost"])
-            by_lag.append(Row(entry.name, figures, 0 if entry in ours else None, 200.0))
-            by_memory.append(Row(entry.name, (result["peak"],), 0 if entry in ours else None, 200.0))
+            target = (Target(0, 200.0),) if entry in ours else ()
+            by_lag.append(Row(entry.name, figures, target))
+            by_memory.append(Row(entry.name, (result["peak"],), target))
     title = f"{streams} streams of {count} chunks at once, async, in a burst"
     columns = ("worst, ms", "median, ms", "µs per chunk")
     yield Table(f"{title}: lag of the event loop", columns, by_lag, "many lag")
@@ -194,12 +211,17 @@ def embeddings(bench: Bench) -> Iterator[Table]:
     rows = []
     for name, cost in costs.items():
         figures = (cost / 1e3, cost / openai if openai else None, slowest / cost)
-        target = (1, 0.5) if name in embedders.OURS else (2, 1 / 3) if name in embedders.OCI_PEERS else ()
-        rows.append(Row(name, figures, *target))
+        rows.append(Row(name, figures, _embedder_targets(name)))
     columns = ("ms", "x OpenAI's", "ours / its")
     title = f"{len(texts):,} texts embedded in {embedders.SIZE:,} dimensions: CPU"
     yield Table(title, columns, rows, "embeddings")
     yield _embed_stream(bench)
+
+
+def _embedder_targets(name: str) -> tuple[Target, ...]:
+    if name in embedders.OURS:
+        return (Target(1, 0.5),)
+    return (Target(2, 1 / 3),) if name in embedders.OCI_PEERS else ()
 
 
 def _embed_stream(bench: Bench) -> Table:
@@ -212,12 +234,13 @@ def _embed_stream(bench: Bench) -> Table:
             job = bench.run_isolated("embed_stream", all_contenders.LANGCHAIN, bench.server.port, count, as_array)
             if job:
                 growth = None if base is None else job["peak"] / base
-                target = () if base is None else (3, 1.3)
+                target = () if base is None else (Target(3, 1.3),)
                 base = base or job["peak"]
                 figures = (job["rate"], job["cost"], job["peak"], growth)
-                rows.append(Row(f"{count:,} texts, {name}", figures, *target))
+                rows.append(Row(f"{count:,} texts, {name}", figures, target))
     columns = ("texts/s", "µs CPU a text", "peak KiB", "x the shorter")
-    return Table(f"embed_stream over a generator, {embedders.SIZE:,} dimensions, one process", columns, rows)
+    title = f"embed_stream over a generator, {embedders.SIZE:,} dimensions, one process"
+    return Table(title, columns, rows, "embed_stream")
 
 
 def agent(bench: Bench) -> Iterator[Table]:
@@ -228,27 +251,18 @@ def agent(bench: Bench) -> Iterator[Table]:
         for name, factory in agents.FACTORIES.items()
         if (run := agents.create_agent_run(factory, source, bench.runner))
     }
-    costs = cpu([Track(run, 1) for run in runs.values()], 1 if bench.quick else 3)
+    costs = cpu([Track(run, 1) for run in runs.values()], 1 if bench.quick else 5)
     rows = [
-        Row(name, (cost / 1e3, cost / agents.PIECES), *((0, 500.0) if name == agents.OURS else ()))
+        Row(name, (cost / 1e3, cost / agents.PIECES), (Target(0, 500.0),) if name == agents.OURS else ())
         for name, cost in zip(runs, costs, strict=True)
     ]
-    yield Table(f"A tool call in {agents.PIECES:,} pieces with FunctionAgent: CPU", ("ms", "µs a piece"), rows)
+    yield Table(f"A tool call in {agents.PIECES:,} pieces with FunctionAgent: CPU", ("ms", "µs a piece"), rows, "agent")
 
 
 def failures(bench: Bench) -> Iterator[Table]:
     """The number of failed streams that each contender reports, of those that its service can have."""
     rows = [Row(name, count_reported(column)) for name, column in outcomes().items()]
     yield Table("Failed streams, each with another fault", ("reported", "of"), rows, "failures")
-
-
-def logging(bench: Bench) -> Iterator[Table]:
-    """The cost of logging that is off, in instructions: it is below what a measurement of CPU time can show."""
-    if instructions.is_available():
-        entries = {"entries": (all_contenders.CORE,)} if bench.quick else {}
-        yield instructions.count_logging(bench.server.port, **entries)
-    else:
-        print("logging: not measured, as valgrind is not installed\n", flush=True)
 
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
@@ -266,6 +280,6 @@ SECTIONS: dict[str, Callable[[Bench], Iterator[Table]]] = {
     "agent": agent,
     "imports": imports,
     "constructor": constructor,
+    "cold": cold,
     "failures": failures,
-    "logging": logging,
 }

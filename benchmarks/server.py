@@ -12,44 +12,16 @@ import resource
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Self
 
 from benchmarks import vectors
-from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, handshake, token
-
-ROOT = Path(__file__).parents[1]
+from benchmarks.source import ROOT, Source
+from benchmarks.wire_formats import OPENAI, WireFormat, choose_wire_format, handshake
 
 _PACE = 1  # milliseconds between two tokens
 _PIECE = 65_536  # bytes written at once in a burst
 _BACKLOG = 4096  # thousands of streams start at the same time; a full backlog would cost each a second
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A response of the server.
-
-    Attributes:
-        port: Port of the server.
-        mode: `burst`, `paced`, `paced-<milliseconds>` or `whole`.
-        count: Number of tokens.
-    """
-
-    port: int
-    mode: str
-    count: int
-
-    @property
-    def url(self) -> str:
-        """The base URL; every client appends its own path."""
-        return f"http://127.0.0.1:{self.port}/{self.mode}/{self.count}"
-
-    @property
-    def texts(self) -> list[str]:
-        """The texts of the tokens."""
-        return [token(i) for i in range(self.count)]
 
 
 class Server:

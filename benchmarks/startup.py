@@ -1,15 +1,17 @@
-"""Sections about the start of a program: imports, and the creation of a model object."""
+"""Sections about the start of a program: imports, the creation of a model object, a process up to its first token."""
 
+import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
 from benchmarks.contenders import Entry
 from benchmarks.measure import Track, check, cpu
-from benchmarks.server import ROOT, Source
-from benchmarks.table import Row, Table
+from benchmarks.source import ROOT, Source
+from benchmarks.table import Row, Table, Target
 
 #: What an app has imported before: the framework's bases of models, and httpx.
 LANGCHAIN_BASES = (
@@ -60,18 +62,24 @@ def imports(bench: Bench) -> Iterator[Table]:
     """CPU time of an import in a fresh interpreter, beyond that of the framework."""
     rows = []
     for framework, (bases, entries, max_ratio) in _FRAMEWORKS.items():
-        alone = _import_time("", f"import {bases.replace(' ', ', ')}", bench.quick)
+        alone = _import_time("", f"import {bases.replace(' ', ', ')}", _runs(bench, entries[0]))
         rows.append(Row(f"{framework}: bases of its models, and httpx", (alone, None, None)))
         for entry in entries:
-            added = _import_time(bases, STATEMENTS[entry], bench.quick)
+            added = _import_time(bases, STATEMENTS[entry], _runs(bench, entry))
             is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
-            rows.append(Row(entry.name, (None, added, added / alone), 2 if is_ours else None, max_ratio))
+            rows.append(Row(entry.name, (None, added, added / alone), (Target(2, max_ratio),) if is_ours else ()))
     yield Table("Import, seconds of CPU", ("alone", "added", "x bases"), rows, "imports")
 
 
-def _import_time(before: str, statement: str, quick: bool) -> float:
+def _runs(bench: Bench, entry: Entry) -> int:
+    """The number of processes of which the best one counts: fewer for peers, whose imports take the most time."""
+    is_peer = entry in {*all_contenders.LANGCHAIN_PEERS, *all_contenders.LLAMAINDEX_PEERS}
+    return 1 if bench.quick else 3 if is_peer else 5
+
+
+def _import_time(before: str, statement: str, runs: int) -> float:
     command = [sys.executable, "-c", _SCRIPT.format(before=before, statement=statement)]
-    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(2 if quick else 5)]
+    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(runs)]
     return min(float(time) for time in times)
 
 
@@ -93,5 +101,39 @@ def constructor(bench: Bench) -> Iterator[Table]:
             check(contender, source.texts)
             costs = tuple(cost / 1e3 for cost in cpu([create, create_and_read], 3 if bench.quick else 10))
             is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
-            rows.append(Row(entry.name, costs, 0 if is_ours else None, 0.25))
+            rows.append(Row(entry.name, costs, (Target(0, 0.25),) if is_ours else ()))
     yield Table("Constructor, ms of CPU", ("created", "+ 1 response"), rows, "constructor")
+
+
+def cold(bench: Bench) -> Iterator[Table]:
+    """A fresh process up to its first token: the interpreter's start, imports, a model object, and the request."""
+    rows = []
+    for entry in _COLD:
+        runs = [_cold_run(entry, bench.server.port) for _ in range(_runs(bench, entry))]
+        if measured := [run for run in runs if run is not None]:
+            rows.append(Row(entry.name, tuple(min(times) for times in zip(*measured, strict=True))))
+    yield Table("A cold process to its first token, seconds", ("wall", "CPU"), rows, "cold")
+
+
+_COLD = (
+    all_contenders.SOCKET,
+    all_contenders.CORE,
+    all_contenders.LANGCHAIN_SOCKET,
+    all_contenders.LANGCHAIN,
+    *all_contenders.LANGCHAIN_PEERS,
+    all_contenders.LLAMAINDEX_SOCKET,
+    all_contenders.LLAMAINDEX,
+    *all_contenders.LLAMAINDEX_PEERS,
+)
+
+
+def _cold_run(entry: Entry, port: int) -> tuple[float, float] | None:
+    """Wall time and CPU time in seconds; `None` if the package is missing."""
+    command = [sys.executable, "-m", "benchmarks.cold_job", entry.name, entry.factory, str(port)]
+    started = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        elapsed = time.perf_counter() - started
+    result = json.loads(line)
+    return None if result is None else (elapsed, result)

@@ -1,8 +1,21 @@
-"""Tables of the output, with the target of each figure that has one."""
+"""Tables of the output, with the targets of the figures that have one."""
 
 from dataclasses import asdict, dataclass
 from math import isnan
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The maximum of a figure.
+
+    Attributes:
+        column: Index of the figure in its row.
+        max_value: The maximum.
+    """
+
+    column: int
+    max_value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,22 +25,24 @@ class Row:
     Attributes:
         name: Title of the row.
         figures: Its figures, one for each column.
-        target_column: Index of the figure that has a target; `None` if none has.
-        max_value: The target: the maximum of that figure.
+        targets: The targets of its figures.
     """
 
     name: str
     figures: tuple[float | None, ...]
-    target_column: int | None = None
-    max_value: float = 0.0
+    targets: tuple[Target, ...] = ()
+
+    def verdict(self, target: Target) -> str:
+        """`met`, `not met`, or empty if the figure was not measured."""
+        figure = self.figures[target.column]
+        if figure is None or isnan(figure):
+            return ""
+        return "met" if figure <= target.max_value else "not met"
 
     @property
-    def verdict(self) -> str:
-        """`ok`, `over`, or empty without a target."""
-        figure = None if self.target_column is None else self.figures[self.target_column]
-        if figure is None:
-            return ""
-        return "ok" if figure <= self.max_value else "over"
+    def verdicts(self) -> list[str]:
+        """The verdicts of all targets whose figures were measured."""
+        return [verdict for target in self.targets if (verdict := self.verdict(target))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,8 @@ class Table:
         title: Its title.
         columns: Titles of the columns of figures.
         rows: Its rows.
-        key: The name by which `benchmarks.comparison` finds it; empty for a table that is not on the page.
+        key: The name by which `benchmarks.comparison` finds it; empty for a table that is not on the page. The tables
+            of the sync and the async variant have keys that end with these words.
     """
 
     title: str
@@ -53,15 +69,16 @@ class Table:
 
     def as_dict(self) -> dict[str, Any]:
         """Return a dict for `--json`."""
-        rows = [{**asdict(row), "verdict": row.verdict} for row in self.rows]
+        rows = [{**asdict(row), "verdicts": row.verdicts} for row in self.rows]
         return {"key": self.key, "title": self.title, "columns": self.columns, "rows": rows}
 
 
 def _line(row: Row, width: int, columns: tuple[str, ...]) -> str:
     figures = "".join(f"{_number(figure):>14}" for figure in row.figures)
-    if row.target_column is None:
-        return f"{row.name:{width}}{figures}"
-    return f"{row.name:{width}}{figures}   {columns[row.target_column]} <= {row.max_value:g}  {row.verdict}"
+    targets = (
+        f"   {columns[target.column]} <= {target.max_value:.3g}  {row.verdict(target)}" for target in row.targets
+    )
+    return f"{row.name:{width}}{figures}{''.join(targets)}"
 
 
 def _number(figure: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.bench import Bench
 from benchmarks.embedders import SIZE
 from benchmarks.measure import Track, cpu
-from benchmarks.table import Row, Table
+from benchmarks.table import Row, Table, Target
 
 #: Texts of one call, and of one request: the same for all formats, so that only these differ.
 TEXTS, BATCH_SIZE = 1024, 128
@@ -89,10 +89,11 @@ def compare(bench: Bench) -> Iterator[Table]:
         by_key = dict(zip(embed, costs, strict=True))
         rows = []
         for (name, kind), cost, peak in zip(embed, costs, peaks, strict=True):
-            target = (1, _TARGET) if name != "base64" and kind.startswith("lists") else ()
-            rows.append(Row(f"{name}, {kind}", (cost, cost / by_key["base64", kind], cost / costs[0], peak), *target))
+            target = (Target(1, _TARGET),) if name != "base64" and kind.startswith("lists") else ()
+            rows.append(Row(f"{name}, {kind}", (cost, cost / by_key["base64", kind], cost / costs[0], peak), target))
         columns = ("µs a text", "x its base64", "x base64 lists", "peak MiB")
-        yield Table(f"{package}: {TEXTS:,} vectors of {SIZE:,} numbers, by format", columns, rows)
+        title = f"{package}: {TEXTS:,} vectors of {SIZE:,} numbers, by format"
+        yield Table(title, columns, rows, f"{package} vector formats")
 
 
 def _check(embed: Embed, texts: list[str]) -> float:

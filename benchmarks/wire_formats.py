@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.source import token
 from mdstream_core.wire.eventstream import encode
 from mdstream_core.wire.websocket import NORMAL, TEXT, close_data, encode_frame
 
@@ -19,11 +20,6 @@ _PART = {":event-type": "PayloadPart", ":content-type": "application/octet-strea
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 Json = dict[str, Any]
-
-
-def token(i: int) -> str:
-    """Return the text of the `i`-th chunk."""
-    return f"tok{i} "
 
 
 def _openai(i: int) -> Json:

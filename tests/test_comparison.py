@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import chart, comparison, pages, scaling
+from benchmarks import chart, comparison, first_token, pages, scaling_page
 
 
 def test_the_tables_of_the_comparison() -> None:
@@ -20,19 +20,19 @@ def test_the_tables_of_the_comparison() -> None:
 
 def test_the_tables_of_the_curves() -> None:
     """`python -m benchmarks.scaling --table-only` writes them."""
-    recorded = json.loads(scaling.FIGURES.read_text(encoding="utf-8"))
-    text = scaling.PAGE.read_text(encoding="utf-8")
+    recorded = json.loads(scaling_page.FIGURES.read_text(encoding="utf-8"))
+    text = scaling_page.PAGE.read_text(encoding="utf-8")
 
-    assert pages.replace(text, scaling.tables(recorded)) == text
+    assert pages.replace(text, scaling_page.tables(recorded), scaling_page.BEGIN) == text
 
 
-@pytest.mark.parametrize("framework", scaling.FRAMEWORKS)
+@pytest.mark.parametrize("framework", scaling_page.FRAMEWORKS)
 def test_the_pictures_of_the_curves(framework: str) -> None:
     """Each is drawn from the figures, and is well-formed."""
-    recorded = json.loads(scaling.FIGURES.read_text(encoding="utf-8"))
-    drawn = scaling.picture(framework, recorded["curves"][framework])
+    recorded = json.loads(scaling_page.FIGURES.read_text(encoding="utf-8"))
+    drawn = scaling_page.picture(framework, recorded["curves"][framework])
 
-    assert drawn == (scaling.PICTURES / f"scaling-{framework}.svg").read_text(encoding="utf-8")
+    assert drawn == (scaling_page.PICTURES / f"scaling-{framework}.svg").read_text(encoding="utf-8")
     assert ET.fromstring(drawn).tag.endswith("svg")
 
 
@@ -47,6 +47,24 @@ def test_every_contender_has_a_row() -> None:
 
     assert "| **`langchain_mdstream`** | 7.00 / - | 6 of 6 |" in rendered
     assert "| langchain-openai `ChatOpenAI` |  |  |" in rendered
+
+
+def test_what_of_the_first_token_is_the_signature() -> None:
+    """Ours with and without a signature, and the signature alone; the other contenders are in their framework's table."""
+    tables: dict[str, dict[str, list[float]]] = {
+        "first token": {
+            "langchain_mdstream": [1.5, 1.6, 3.0, 3.1],
+            "langchain_mdstream, bearer token": [1.0, 1.1, 2.0, 2.1],
+            "langchain-openai ChatOpenAI": [2.5, 3.6, 7.0, 13.0],
+            first_token.WARM: [0.35],
+        }
+    }
+    rendered = comparison.render(comparison.Figures(_recorded(tables)))
+
+    assert "| **`langchain_mdstream`**, signed | 1.50 / 1.60 |" in rendered
+    assert "| **`langchain_mdstream`**, bearer token | 1.00 / 1.10 |" in rendered
+    assert "| an RSA signature alone, in a loop | 0.35 |" in rendered
+    assert rendered.count("2.50 / 3.60") == 1
 
 
 def _recorded(tables: Mapping[str, Mapping[str, list[float]]]) -> dict[str, Any]:
