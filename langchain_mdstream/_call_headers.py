@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 
-from langchain_mdstream._call_arguments import reject_connection_options
+from langchain_mdstream._call_arguments import CONNECTION_OPTIONS, reject_connection_options
 from langchain_mdstream._errors import InvalidRequest
 from mdstream_core._lazy import LazyModule
 from mdstream_core.http import SecretHeaders
@@ -26,6 +26,9 @@ T = TypeVar("T", bound=type)
 
 #: The argument of a call that holds headers.
 NAME = "extra_headers"
+
+#: Arguments of a call that are rejected or wrapped. Most calls have none of them.
+_HANDLED = CONNECTION_OPTIONS | {NAME}
 
 #: Methods of LangChain's base classes that pass on the arguments of a call.
 _METHODS = (
@@ -65,8 +68,9 @@ def _with_hidden_headers(method: Callable[..., Any]) -> Callable[..., Any]:
 def _wrap_sync(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        reject_connection_options(kwargs)  # before a tracer receives them
-        kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
+        if not _HANDLED.isdisjoint(kwargs):
+            reject_connection_options(kwargs)  # before a tracer receives them
+            kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
         return method(model, *args, **kwargs)
 
     return call
@@ -75,8 +79,9 @@ def _wrap_sync(method: Callable[..., Any]) -> Callable[..., Any]:
 def _wrap_async(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     async def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
-        reject_connection_options(kwargs)  # before a tracer receives them
-        kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
+        if not _HANDLED.isdisjoint(kwargs):
+            reject_connection_options(kwargs)  # before a tracer receives them
+            kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
         return await method(model, *args, **kwargs)
 
     return call

@@ -1,9 +1,10 @@
 """Base class of the chat models."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -60,6 +61,14 @@ else:
 
 _PARAMETERS = (*CHAT_PARAMETERS, *RESPONSES_PARAMETERS)
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def store_signature(function: F) -> F:
+    """Decorate a method whose signature LangChain reads in each call: `inspect` then does not build it again."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
+
 
 @hide_call_headers
 class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, BaseChatModel):
@@ -79,6 +88,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
     missing is retried with it, and so are later requests. Reasoning of other providers is never sent.
     """
 
+    @store_signature
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -91,6 +101,7 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
             response = self.service.client.complete(call)
         return _responses.build_result(response, self.provider_name, self._model_name(kwargs))
 
+    @store_signature
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -114,9 +125,10 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         # LangChain itself calls `on_llm_new_token` for each chunk, and `on_llm_error` for an exception.
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
         chunks = self._create_chunk_builder(kwargs)
+        convert = chunks.convert
         with map_errors(), closing(self.service.client.stream(call)) as events:
             for event in events:
-                if chunk := chunks.convert(event):
+                if (chunk := convert(event)) is not None:
                     yield chunk
         yield chunks.finish()
 
@@ -130,10 +142,11 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         await self._prepare_service()
         call = self._create_chat_call(messages, stop, kwargs, stream=True)
         chunks = self._create_chunk_builder(kwargs)
+        convert = chunks.convert
         with map_errors():
             async with aclosing(self.service.async_client.stream(call)) as events:
                 async for event in events:
-                    if chunk := chunks.convert(event):
+                    if (chunk := convert(event)) is not None:
                         yield chunk
         yield chunks.finish()
 
@@ -270,12 +283,14 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
     def _create_chat_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> "Call":
-        default = None if "tool_choice" in self.model_kwargs else self.tool_choice
-        choice = kwargs.get("tool_choice", default)
-        if choice is not None and (tools := kwargs.get("tools")):
-            kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
-        inputs = self._responses_inputs(messages, kwargs) if self._uses_responses_api(kwargs) else None
-        inputs = inputs or {"messages": _messages.openai_messages(messages, reasoning=True)}
+        if tools := kwargs.get("tools"):
+            default = None if "tool_choice" in self.model_kwargs else self.tool_choice
+            if (choice := kwargs.get("tool_choice", default)) is not None:
+                kwargs = {**kwargs, "tool_choice": _tool_choice(choice, tools)}
+        if self._uses_responses_api(kwargs):
+            inputs = self._responses_inputs(messages, kwargs)
+        else:
+            inputs = {"messages": _messages.openai_messages(messages, reasoning=True)}
         return self._build_call(inputs, stop, kwargs, stream=stream)
 
     def _uses_responses_api(self, kwargs: Mapping[str, Any]) -> bool:
@@ -299,8 +314,11 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
 
     def _parameters(self) -> dict[str, Any]:
         fields = self.__dict__
-        values = {name: value for name in _PARAMETERS if (value := fields[name]) is not None}
-        return {**super()._parameters(), **values}
+        parameters = super()._parameters()
+        for name in _PARAMETERS:
+            if (value := fields[name]) is not None:
+                parameters[name] = value
+        return parameters
 
     def _with_history(self, dialect: "Dialect", params: Mapping[str, Any]) -> "Dialect":
         if not mdstream_core.has_assistant_messages(params.get("messages")):

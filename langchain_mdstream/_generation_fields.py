@@ -158,16 +158,17 @@ class GenerationFields(LangChainSerialization, GenerationAliases, SamplingParame
         self, inputs: Mapping[str, Any], stop: list[str] | None, kwargs: dict[str, Any], *, stream: bool
     ) -> "Call":
         """Create a call from the fields, the arguments of the call, and `extra_body`; later ones override."""
-        not_sent = _NOT_SENT | self.header_arguments
-        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in not_sent}
-        reject_connection_options(arguments)
-        params = {**self._parameters(), **self.model_kwargs, **inputs, **arguments}
-        if self.model_kwargs.get("parallel_tool_calls", "") is None:  # overrides what agents and structured output set
+        own = self.model_kwargs
+        params = {**self._parameters(), **own, **inputs}
+        if kwargs:
+            params.update(self._sent_arguments(kwargs))
+        if own and own.get("parallel_tool_calls", "") is None:  # overrides what agents and structured output set
             del params["parallel_tool_calls"]
         if stop:
             params["stop"] = stop
-        params.update(self.extra_body or {})
-        if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in (None, "auto"):
+        if self.extra_body:
+            params.update(self.extra_body)
+        if params.get("tools") and self.tool_call_parser and params.get("tool_choice") in (None, "auto"):
             params |= {"tool_choice": "none", "skip_special_tokens": False}
         if stream and not self.stream_usage:
             params.setdefault("stream_options", {"include_usage": False})
@@ -175,8 +176,17 @@ class GenerationFields(LangChainSerialization, GenerationAliases, SamplingParame
             params["n"] = 1
         return self._create_call(params, self._extra_headers(kwargs), stream=stream)
 
+    def _sent_arguments(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call that are part of the payload, under the names of the fields."""
+        not_sent = _NOT_SENT | self.header_arguments
+        arguments = {self.aliases.get(name, name): value for name, value in kwargs.items() if name not in not_sent}
+        reject_connection_options(arguments)
+        return arguments
+
     def _extra_headers(self, kwargs: Mapping[str, Any]) -> SecretHeaders | None:
         """Return the additional headers of one call."""
+        if not kwargs:
+            return None
         extra = kwargs.get("extra_headers")
         if not extra and self.header_arguments.isdisjoint(kwargs):
             return None
@@ -193,8 +203,12 @@ class GenerationFields(LangChainSerialization, GenerationAliases, SamplingParame
         return mdstream_core.recover_tool_calls(resolved, params) if recovers else resolved
 
     def _parameters(self) -> dict[str, Any]:
-        fields = self.__dict__  # each call reads all of them, and pydantic's `__getattr__` is slow
-        return {name: value for name in _PARAMETERS if (value := fields[name]) is not None and value not in _UNSET}
+        fields = self.__dict__  # each call reads all of them, and attributes of pydantic's objects are slower
+        return {
+            name: value
+            for name in _PARAMETERS
+            if (value := fields[name]) is not None and (value or value not in _UNSET)  # comparing costs more than truth
+        }
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -202,15 +216,17 @@ class GenerationFields(LangChainSerialization, GenerationAliases, SamplingParame
 
         Headers are represented by their names and a keyed digest of their values.
         """
-        return {
-            "provider": self.provider_name,
-            **{name: getattr(self, name) for name in self.address_fields},
-            "model_name": self.model,
-            "dialect": self.dialect,
-            **self._parameters(),
-            "parsers": [self.tool_call_parser, self.reasoning_parser, self.recover_tool_calls],
-            "model_kwargs": self.model_kwargs,
-            "extra_body": self.extra_body,
-            "headers": fingerprint(self.default_headers),
-            **({"guardrails": self.guardrails.identifying_params} if self.guardrails else {}),
-        }
+        fields = self.__dict__
+        params: dict[str, Any] = {"provider": self.provider_name}
+        for name in self.address_fields:
+            params[name] = getattr(self, name)
+        params["model_name"] = fields["model"]
+        params["dialect"] = fields["dialect"]
+        params.update(self._parameters())
+        params["parsers"] = [fields["tool_call_parser"], fields["reasoning_parser"], fields["recover_tool_calls"]]
+        params["model_kwargs"] = fields["model_kwargs"]
+        params["extra_body"] = fields["extra_body"]
+        params["headers"] = fingerprint(fields["default_headers"])
+        if guardrails := fields["guardrails"]:
+            params["guardrails"] = guardrails.identifying_params
+        return params

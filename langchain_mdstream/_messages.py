@@ -64,15 +64,16 @@ def openai_messages(
         ValueError: A content block is not supported; the message names its type.
     """
     conversation = list(messages)
-    pairs = (
-        (message, converted)
-        for index, message in enumerate(conversation)
-        for converted in _message(message, islice(conversation, index + 1, None))
-    )
-    with_reasoning = [(message, _with_reasoning(message, one) if reasoning else one) for message, one in pairs]
-    if find_items is None:
-        return [converted for _, converted in with_reasoning]
-    return [_with_items(message, converted, find_items) for message, converted in with_reasoning]
+    converted: list[dict[str, Any]] = []
+    for index, message in enumerate(conversation):
+        if type(message) is HumanMessage:  # before the comparisons of `match`, which cost more for pydantic's classes
+            converted += _human(message)
+            continue
+        for one in _message(message, islice(conversation, index + 1, None)):
+            if reasoning and one["role"] == "assistant":
+                one = _with_reasoning(message, one)
+            converted.append(one if find_items is None else _with_items(message, one, find_items))
+    return converted
 
 
 def _with_reasoning(message: BaseMessage, converted: dict[str, Any]) -> dict[str, Any]:

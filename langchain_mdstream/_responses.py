@@ -1,6 +1,6 @@
 """Convert events and responses to LangChain's chunks, messages and results."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_mdstream._content_handler_dialect import HandlerMessage
-from langchain_mdstream._unvalidated import last_chunk, text_chunk
+from langchain_mdstream._unvalidated import chat_result, last_chunk, text_chunk, whole_generation
 from mdstream_core import (
     Choice,
     Event,
@@ -36,6 +36,9 @@ from mdstream_core import (
 )
 from mdstream_core import ToolCall as CoreToolCall
 
+#: The metadata of a response whose service sends none.
+_NO_METADATA = ResponseMetadata()
+
 
 class ChunkBuilder:
     """Convert the events of one stream to chunks.
@@ -52,7 +55,7 @@ class ChunkBuilder:
     def __init__(self, provider: str, model: str = "") -> None:
         self._provider = provider
         self._model = model
-        self._metadata = ResponseMetadata()
+        self._metadata = _NO_METADATA
         self._usage: Usage | None = None
         self._reason: str | None = None
         self._provider_data: dict[str, Any] = {}
@@ -112,28 +115,32 @@ def build_result(response: ModelResponse, provider: str, model: str = "") -> Cha
     if isinstance(response.metadata, HandlerMessage) and response.metadata.message is not None:
         generations = [_handler_generation(response, response.metadata, response.metadata.message, provider, model)]
         return ChatResult(generations=generations)
-    usage = usage_metadata(response.usage) if response.usage else None
-    metadata = replace(response.metadata, model=response.metadata.model or model)
-    generations = [_generation(choice, metadata, provider, usage) for choice in response.choices]
-    llm_output = {"model_name": metadata.model, "token_usage": token_usage(response.usage)}
-    return ChatResult(generations=generations, llm_output={name: value for name, value in llm_output.items() if value})
+    model = response.metadata.model or model
+    generations = [_generation(choice, response, provider, model) for choice in response.choices]
+    output: dict[str, Any] = {"model_name": model} if model else {}
+    if usage := token_usage(response.usage):
+        output["token_usage"] = usage
+    return chat_result(generations, output)
 
 
-def _generation(
-    choice: Choice, metadata: ResponseMetadata, provider: str, usage: UsageMetadata | None
-) -> ChatGeneration:
-    calls, invalid = _calls(choice.tool_calls)
-    extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal, **choice.provider_data}
-    info = _response_metadata(metadata, choice.finish_reason, "")
+def _generation(choice: Choice, response: ModelResponse, provider: str, model: str) -> ChatGeneration:
+    info = _response_metadata(response.metadata, choice.finish_reason, model)
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
+    extra = {"reasoning_content": choice.reasoning, "refusal": choice.refusal, **choice.provider_data}
+    extra = {name: value for name, value in extra.items() if value}
+    usage = usage_metadata(response.usage) if response.usage else None
+    metadata = {"model_provider": provider}
+    calls, invalid = _calls(choice.tool_calls) if choice.tool_calls else ([], [])
+    if not invalid and "tool_calls" not in extra:  # which LangChain's constructor would read
+        return whole_generation(choice.text, extra=extra, calls=calls, usage=usage, metadata=metadata, info=info)
     message = AIMessage(
         content=choice.text,
-        additional_kwargs={name: value for name, value in extra.items() if value},
+        additional_kwargs=extra,
         tool_calls=calls,
         invalid_tool_calls=invalid,
         usage_metadata=usage,
-        response_metadata={"model_provider": provider},
+        response_metadata=metadata,
     )
     return ChatGeneration(message=message, generation_info=info)
 
@@ -162,7 +169,7 @@ def _calls(calls: Iterable[CoreToolCall]) -> tuple[list[ToolCall], list[InvalidT
 
 
 def _response_metadata(
-    metadata: ResponseMetadata, reason: str | None, model: str, resumed: Iterable[StreamResumed] = ()
+    metadata: ResponseMetadata, reason: str | None, model: str, resumed: Sequence[StreamResumed] = ()
 ) -> dict[str, Any]:
     # The server's id is not the message's: LangGraph overwrites messages with equal ids, and some servers repeat them.
     values = {
@@ -170,7 +177,7 @@ def _response_metadata(
         "model_name": metadata.model or model,
         "id": metadata.id,
         "system_fingerprint": metadata.fingerprint,
-        "resumed": [asdict(resumption) for resumption in resumed],
+        "resumed": [asdict(resumption) for resumption in resumed] if resumed else None,
         **metadata.service,
     }
     return {name: value for name, value in values.items() if value}
@@ -178,14 +185,16 @@ def _response_metadata(
 
 def usage_metadata(usage: Usage) -> UsageMetadata:
     """Return LangChain's token usage, with the details that the server reported."""
-    input_details = {"cache_read": usage.cached, "audio": usage.input_audio}
-    output_details = {"reasoning": usage.reasoning, "audio": usage.output_audio}
     metadata = UsageMetadata(input_tokens=usage.input, output_tokens=usage.output, total_tokens=usage.total)
-    if known := {name: count for name, count in input_details.items() if count is not None}:
+    if known := _known_details({"audio": usage.input_audio, "cache_read": usage.cached}):
         metadata["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
-    if known := {name: count for name, count in output_details.items() if count is not None}:
+    if known := _known_details({"audio": usage.output_audio, "reasoning": usage.reasoning}):
         metadata["output_token_details"] = OutputTokenDetails(**known)  # type: ignore[typeddict-item]
     return metadata
+
+
+def _known_details(details: dict[str, int | None]) -> dict[str, int]:
+    return {name: count for name, count in details.items() if count is not None}
 
 
 def token_usage(usage: Usage | None) -> dict[str, int]:
