@@ -49,6 +49,22 @@ _dispatcher = get_dispatcher("llama_index.core.llms.callbacks")
 #: The dispatcher of the spans of calls: the one that LlamaIndex creates for the module of the base class.
 _span_dispatcher = get_dispatcher("llamaindex_mdstream._base")
 
+#: LlamaIndex's initial handlers, which do nothing.
+_null_handlers = frozenset({NullEventHandler, NullSpanHandler})
+
+
+def _with_parents(dispatcher: Any) -> tuple[Any, ...]:
+    """Return a dispatcher and its parents, which never change, up to the root, which has none."""
+    parents = [dispatcher]
+    while dispatcher.manager is not None:
+        dispatcher = dispatcher.parent
+        parents.append(dispatcher)
+    return tuple(parents)
+
+
+_dispatchers = _with_parents(_dispatcher)
+_span_dispatchers = _with_parents(_span_dispatcher)
+
 
 class _CallKind(NamedTuple):
     """Names and event classes of chats or of completions."""
@@ -199,25 +215,28 @@ class _StreamScope:
         _dispatcher.event(ExceptionEvent(exception=error, span_id=self._observer.span_id))
 
 
-def has_listeners(dispatcher: Any = _dispatcher) -> bool:
-    """Return whether a dispatcher has an event handler other than LlamaIndex's initial one, which does nothing."""
-    while dispatcher is not None:
-        for handler in dispatcher.event_handlers:
-            if type(handler) is not NullEventHandler:
-                return True
-        dispatcher = dispatcher.parent if dispatcher.propagate else None
+def has_listeners() -> bool:
+    """Return whether the dispatcher has an event handler other than LlamaIndex's initial one, which does nothing."""
+    for dispatcher in _dispatchers:
+        fields = vars(dispatcher)  # reading attributes of a pydantic model takes ten times as long
+        if not _null_handlers.issuperset(map(type, fields["event_handlers"])):
+            return True
+        if not fields["propagate"]:
+            break
     return False
 
 
 def has_span_observers() -> bool:
     """Return whether anything receives the span of a call, or an event with its id."""
-    dispatcher: Any = _span_dispatcher
-    while dispatcher is not None:
-        for handler in dispatcher.span_handlers:
-            if type(handler) is not NullSpanHandler:
-                return True
-        dispatcher = dispatcher.parent if dispatcher.propagate else None
-    return has_listeners(_span_dispatcher) or has_listeners()
+    for dispatcher in _span_dispatchers:
+        fields = vars(dispatcher)
+        if not _null_handlers.issuperset(map(type, fields["span_handlers"])):
+            return True
+        if not _null_handlers.issuperset(map(type, fields["event_handlers"])):
+            return True
+        if not fields["propagate"]:
+            break
+    return has_listeners()
 
 
 def observe_chat(method: Callable[P, T]) -> Callable[P, T]:

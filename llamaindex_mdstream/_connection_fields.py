@@ -1,6 +1,6 @@
 """Constructor fields of every class that sends requests, and the service object behind them."""
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
     ConfigDict,
@@ -34,6 +34,8 @@ from mdstream_core.options import AsyncHTTPClient, HookOption, HTTPClient, RateL
 
 if TYPE_CHECKING:
     from mdstream_core import Service
+
+_NO_HEADERS = SecretHeaders({})
 
 
 class ConnectionFields(ConnectionAliases, PlatformFields):
@@ -119,6 +121,12 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
 
     _services: ServiceCache = PrivateAttr(default_factory=ServiceCache)
 
+    #: What a service depends on beside the address, the proxy and the headers.
+    _connection_fields: ClassVar[tuple[str, ...]] = (
+        *("http_client", "http_async_client", "verify", "trust_env", "timeout", "max_retries", "hooks"),
+        *("rate_limit", "rate_limiter"),
+    )
+
     if not TYPE_CHECKING:  # type checkers derive the signature from the fields
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -168,13 +176,17 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
 
     def _get_service(self) -> "Service":
         proxy = self.proxy and SecretText(self.proxy)
-        connection = (self.http_client, self.http_async_client, self.verify, proxy, self.trust_env)
-        limits = (self.rate_limit, self.rate_limiter)
-        policy = (self.timeout, self.max_retries, SecretHeaders(self.default_headers or {}), self.hooks, *limits)
-        # A generator and no list: tracebacks may show local variables.
-        address = (getattr(self, name) for name in self._address_fields)
-        key = ServiceKey((*address, *connection, *policy, *self._guardrails_key))
-        return self._services.get(key, self._build_service)
+        headers = SecretHeaders(self.default_headers) if self.default_headers else _NO_HEADERS
+        # No variable has the values of the fields: tracebacks may show local variables.
+        key = ServiceKey((*self._read_connection(self.__dict__), proxy, headers, *self._guardrails_key))
+        return self._service_cache.get(key, self._build_service)
+
+    @property
+    def _service_cache(self) -> ServiceCache:
+        """`_services` without pydantic's search for a field of this name, which takes longer than the cache."""
+        private: Any = self.__pydantic_private__
+        cache: ServiceCache = private["_services"]
+        return cache
 
     @property
     def _guardrails_key(self) -> tuple[Any, ...]:
@@ -183,7 +195,7 @@ class ConnectionFields(ConnectionAliases, PlatformFields):
 
     async def _prepare_service(self) -> None:
         """Build the service in a thread if building it blocks for long."""
-        if self.connects_in_thread and not self._services:
+        if self.connects_in_thread and not self._service_cache:
             from anyio import to_thread  # noqa: PLC0415  # imported only where it is needed
 
             await to_thread.run_sync(self._get_service, abandon_on_cancel=True)

@@ -29,7 +29,7 @@ from pydantic import BaseModel
 Part = dict[str, Any]
 
 #: Roles of other APIs, and their OpenAI role.
-_ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
+_ROLES = {MessageRole.CHATBOT.value: "assistant", MessageRole.MODEL.value: "assistant"}
 
 #: Fields of a tool's result in OpenAI's Responses API, in the `additional_kwargs` of its message.
 _RESULT_FIELDS = ("type", "acknowledged_safety_checks")
@@ -62,14 +62,14 @@ def openai_messages(
     """
     if find_items is not None:
         return [_message_with_items(message, find_items, reasoning=reasoning) for message in messages]
-    return [_message(message) | (_reasoning(message) if reasoning else {}) for message in messages]
+    return [_message(message, reasoning=reasoning) for message in messages]
 
 
 def _message_with_items(
     message: ChatMessage, find_items: Callable[[ChatMessage], list[dict[str, Any]]], *, reasoning: bool
 ) -> dict[str, Any]:
     """Convert a message for OpenAI's Responses API."""
-    converted = _message(message) | (_reasoning(message) if reasoning else {})
+    converted = _message(message, reasoning=reasoning)
     if converted["role"] == "tool":
         known = {name: message.additional_kwargs.get(name) for name in _RESULT_FIELDS}
         return {**converted, **{name: value for name, value in known.items() if value is not None}}
@@ -95,9 +95,7 @@ def read_tool_calls(message: ChatMessage) -> list[tuple[str, str, dict[str, Any]
 
 
 def _reasoning(message: ChatMessage) -> dict[str, Any]:
-    """Return the reasoning of a message, without signed blocks, which belong to another provider."""
-    if _ROLES.get(message.role, message.role.value) != "assistant":
-        return {}
+    """Return the reasoning of an assistant message, without signed blocks, which belong to another provider."""
     is_own = "output_items" in message.additional_kwargs
     blocks = [
         block
@@ -108,8 +106,9 @@ def _reasoning(message: ChatMessage) -> dict[str, Any]:
     return {"reasoning_content": text} if isinstance(text, str) and text else {}
 
 
-def _message(message: ChatMessage) -> dict[str, Any]:
-    role = _ROLES.get(message.role, message.role.value)
+def _message(message: ChatMessage, *, reasoning: bool) -> dict[str, Any]:
+    role = message.role._value_  # `value` is a property of Python code
+    role = _ROLES.get(role, role)
     converted: dict[str, Any] = {"role": role, "content": _content(role, message)}
     if refusal := message.additional_kwargs.get("refusal"):
         converted["content"] = converted["content"] or refusal
@@ -120,10 +119,15 @@ def _message(message: ChatMessage) -> dict[str, Any]:
         converted["tool_call_id"] = _tool_call_id(message)
     if name := message.additional_kwargs.get("name"):
         converted["name"] = name
+    if reasoning and role == "assistant":
+        converted |= _reasoning(message)
     return converted
 
 
 def _content(role: str, message: ChatMessage) -> str | list[Part]:
+    blocks = message.blocks
+    if len(blocks) == 1 and type(blocks[0]) is TextBlock:  # as in almost all messages
+        return blocks[0].text
     if role == "assistant":
         return "\n".join(_assistant_texts(message.blocks))
     parts = _parts(message)

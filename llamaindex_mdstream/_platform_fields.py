@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Set
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from llama_index.core.schema import BaseComponent
@@ -59,8 +60,11 @@ class PlatformFields(BaseModel):
     #: Arguments of a call that the platform sends as headers and not in the payload.
     header_arguments: ClassVar[Set[str]] = frozenset()
 
-    #: Names of the fields that the platform and its signer are built from.
+    #: Names of the fields that the platform and its signer are built from, and a function that reads what a service
+    #: depends on from the model's `__dict__`: their values and those of `_connection_fields`, in one operation.
     _address_fields: ClassVar[tuple[str, ...]] = ()
+    _connection_fields: ClassVar[tuple[str, ...]] = ()
+    _read_connection: ClassVar[Any]
 
     #: Fields that are left out of serialized models and not of pickles.
     _pickled_fields: ClassVar[tuple[str, ...]] = ()
@@ -85,6 +89,7 @@ class PlatformFields(BaseModel):
             base for base in cls.__mro__ if base.__module__ in _MIXIN_MODULES and issubclass(base, PlatformFields)
         ]
         cls._address_fields = tuple({name: None for mixin in mixins for name in mixin.model_fields})
+        cls._read_connection = itemgetter(*cls._address_fields, *cls._connection_fields)
         if issubclass(cls, BaseComponent) and mixins != [PlatformFields]:  # of LlamaIndex, and of a platform
             cls.model_rebuild(raise_errors=False)
 

@@ -42,8 +42,12 @@ def merge_headers(*options: Mapping[str, Any]) -> SecretHeaders:
     >>> merge_headers({"headers": {"x-a": "1"}}, {"extra_headers": {"x-a": "2"}, "seed": 1}).get_secret_values()["x-a"]
     '2'
     """
-    found = [headers for option in options for name in _HEADER_OPTIONS if (headers := option.get(name))]
-    return functools.reduce(lambda before, after: before | after, found, _NO_HEADERS)
+    merged = _NO_HEADERS
+    for option in options:
+        for name in _HEADER_OPTIONS:
+            if headers := option.get(name):
+                merged |= headers  # a new object
+    return merged
 
 
 def hide_headers(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +169,8 @@ def build_params(
         if params["tool_choice"] == "auto" and additional.get("tool_choice", "") is None:
             del params["tool_choice"]
     else:
-        params = {name: value for name, value in params.items() if name not in {"tools", "tool_choice"}}
+        params.pop("tools", None)
+        params.pop("tool_choice", None)
     if isinstance(params.get("response_format"), type):
         params["response_format"] = _structured_methods.response_format(params["response_format"], strict=strict)
     return {**params, **inputs, **(merged.get("extra_body") or {})}
@@ -184,9 +189,7 @@ def _drop_suppressed(options: Mapping[str, Any], additional: Mapping[str, Any]) 
 
 def is_parallel(params: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
     """Return whether the model may call several tools at once, by the parameters sent or else by the options."""
-    values = (
-        params.get("parallel_tool_calls"),
-        options.get("parallel_tool_calls"),
-        options.get("allow_parallel_tool_calls"),
-    )
-    return next((value for value in values if value is not None), None) is not False
+    parallel = params.get("parallel_tool_calls")
+    for name in _PARALLEL[::-1]:
+        parallel = options.get(name) if parallel is None else parallel
+    return parallel is not False

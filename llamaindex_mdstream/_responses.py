@@ -194,7 +194,7 @@ class ResponseBuilder(Generic[R]):
         }
 
     def _document(self, response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
-        return raw_response(replace(response, metadata=self._with_model_name(response.metadata)), calls)
+        return raw_response(response, calls, response.metadata.model or self._model)
 
     def _with_model_name(self, metadata: ResponseMetadata) -> ResponseMetadata:
         return metadata if metadata.model else replace(metadata, model=self._model)
@@ -230,17 +230,20 @@ class ChatResponseBuilder(ResponseBuilder[ChatResponse]):
         delta: str | None,
         kwargs: dict[str, Any],
     ) -> ChatResponse:
-        items = read_items(model_response.first.provider_data)
-        blocks = _blocks(model_response.text, model_response.reasoning)
+        choice = model_response.first
+        items = read_items(choice.provider_data)
         if items:
-            blocks = [*thinking_blocks(model_response.reasoning, items), _unvalidated.text_block(model_response.text)]
-        blocks += [_unvalidated.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
-        message_kwargs = _message_kwargs(list(map(_wire_call, calls)), model_response.refusal)
-        message = _unvalidated.chat_message(
-            blocks, {**message_kwargs, **item_kwargs(items, model_response.metadata.id)}
-        )
+            blocks = [*thinking_blocks(choice.reasoning, items), _unvalidated.text_block(choice.text)]
+        else:
+            blocks = _blocks(choice.text, choice.reasoning)
+        if calls:
+            blocks += [_unvalidated.tool_call_block(call.id, call.name, _arguments(call)) for call in calls]
+        message_kwargs = _message_kwargs([_wire_call(call) for call in calls], choice.refusal)
+        if items:
+            message_kwargs |= item_kwargs(items, model_response.metadata.id)
+        message = _unvalidated.chat_message(blocks, message_kwargs)
         response = _unvalidated.chat_response(message, self._document(model_response, calls), delta, kwargs)
-        if model_response.first.logprobs:
+        if choice.logprobs:
             response.logprobs = _logprobs(model_response)
         return response
 
@@ -268,42 +271,59 @@ class CompletionResponseBuilder(ResponseBuilder[CompletionResponse]):
 
 def response_kwargs(response: ModelResponse) -> dict[str, Any]:
     """Return `additional_kwargs` of a response: finish reason and usage, as LlamaIndex and OpenInference read them."""
-    usage = _usage(response.usage) if response.usage else {}
-    names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    resumed = {"resumed": [asdict(resumption) for resumption in response.resumptions]} if response.resumptions else {}
-    data = {**response.first.provider_data, **response.metadata.service}
-    return {**data, "finish_reason": response.finish_reason, **resumed} | {name: usage[name] for name in names if usage}
+    choice, usage = response.first, response.usage
+    kwargs = {**choice.provider_data, **response.metadata.service, "finish_reason": choice.finish_reason}
+    if response.resumptions:
+        kwargs["resumed"] = [asdict(resumption) for resumption in response.resumptions]
+    if usage:
+        kwargs["prompt_tokens"] = usage.input
+        kwargs["completion_tokens"] = usage.output
+        kwargs["total_tokens"] = usage.total
+    return kwargs
 
 
-def raw_response(response: ModelResponse, calls: tuple[ToolCall, ...]) -> dict[str, Any]:
-    """Return `raw` of a response, in the OpenAI format for every dialect."""
-    message: dict[str, Any] = {"role": "assistant", "content": response.text}
-    if response.reasoning:
-        message["reasoning_content"] = response.reasoning
-    message |= _message_kwargs(list(map(_wire_call, calls)), response.refusal)
-    metadata = response.metadata
-    document = {
+def raw_response(response: ModelResponse, calls: tuple[ToolCall, ...], model: str | None) -> dict[str, Any]:
+    """Return `raw` of a response, in the OpenAI format for every dialect.
+
+    Args:
+        response: The response.
+        calls: Its tool calls, of which it may have more.
+        model: Name of the model.
+    """
+    choice, metadata = response.first, response.metadata
+    message: dict[str, Any] = {"role": "assistant", "content": choice.text}
+    if choice.reasoning:
+        message["reasoning_content"] = choice.reasoning
+    if calls or choice.refusal:
+        message |= _message_kwargs([_wire_call(call) for call in calls], choice.refusal)
+    document: dict[str, Any] = {
         "id": metadata.id,
         "object": "chat.completion",
-        "model": metadata.model,
-        "choices": [{"index": 0, "message": message, "finish_reason": response.finish_reason}],
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": choice.finish_reason}],
     }
     if metadata.fingerprint:
         document["system_fingerprint"] = metadata.fingerprint
-    document |= metadata.service
-    return document | ({"usage": _usage(response.usage)} if response.usage else {})
+    if metadata.service:
+        document |= metadata.service
+    if response.usage:
+        document["usage"] = _usage(response.usage)
+    return document
 
 
 def _blocks(text: str, reasoning: str) -> list[Any]:
     """Return the blocks of a message, with exactly one text block: `content` joins several with newlines."""
-    blocks: list[Any] = [_unvalidated.thinking_block(reasoning)] if reasoning else []
-    return [*blocks, _unvalidated.text_block(text)]
+    if not reasoning:
+        return [_unvalidated.text_block(text)]
+    return [_unvalidated.thinking_block(reasoning), _unvalidated.text_block(text)]
 
 
 def _message_kwargs(calls: list[dict[str, Any]], refusal: str) -> dict[str, Any]:
     """Return `additional_kwargs` of a message, with the calls, which chat engines and programs read only from here."""
     kwargs: dict[str, Any] = {"tool_calls": calls} if calls else {}
-    return kwargs | {"refusal": refusal} if refusal else kwargs
+    if refusal:
+        kwargs["refusal"] = refusal
+    return kwargs
 
 
 def _wire_call(call: ToolCall) -> dict[str, Any]:
@@ -325,15 +345,21 @@ def _arguments(call: ToolCall) -> dict[str, Any] | str:
 
 def _usage(usage: Usage) -> dict[str, Any]:
     """Return the usage with OpenAI's names, which `TokenCountingHandler` reads."""
-    of_prompt = {"cached_tokens": usage.cached, "audio_tokens": usage.input_audio}
-    of_completion = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.total,
-        "prompt_tokens_details": {name: count for name, count in of_prompt.items() if count is not None},
-        "completion_tokens_details": {name: count for name, count in of_completion.items() if count is not None},
+        "prompt_tokens_details": _details("cached_tokens", usage.cached, usage.input_audio),
+        "completion_tokens_details": _details("reasoning_tokens", usage.reasoning, usage.output_audio),
     }
+
+
+def _details(name: str, count: int | None, audio: int | None) -> dict[str, int]:
+    """Return the token counts of one kind, and of audio, that the server reports."""
+    details = {} if count is None else {name: count}
+    if audio is not None:
+        details["audio_tokens"] = audio
+    return details
 
 
 def _logprobs(response: ModelResponse) -> list[list[LogProb]]:

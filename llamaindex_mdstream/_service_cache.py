@@ -35,6 +35,9 @@ class ServiceCache:
             key: Values that the service is built from, compared with `==`.
             build: Creates the service.
         """
+        for known, service in self._services:  # without the lock: the list is replaced, and never changed
+            if known == key:
+                return service
         with self._lock:
             for known, service in self._services:
                 if known == key:

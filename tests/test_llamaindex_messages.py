@@ -287,3 +287,17 @@ def test_a_stored_call_of_another_type_is_rejected(calls: Any) -> None:
 
     with pytest.raises(ValueError, match="a tool call must be a dictionary or a model, not "):
         openai_messages([message])
+
+
+@pytest.mark.parametrize("role", MessageRole)
+@pytest.mark.parametrize("text", ["Hi", "", "a\nb", " "])
+def test_a_message_with_one_text_has_the_content_of_others(role: MessageRole, text: str) -> None:
+    """
+    One text is converted without its parts: the content is that of a message with a block that is no part.
+    """
+    kwargs = {"tool_call_id": "call_1", "name": "add"}
+    alone = ChatMessage(role=role, blocks=[TextBlock(text=text)], additional_kwargs=kwargs)
+    with_other = ChatMessage(role=role, blocks=[ThinkingBlock(content=None), TextBlock(text=text)])
+    with_other.additional_kwargs = kwargs
+
+    assert openai_messages([with_other]) == openai_messages([alone])

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from _llamaindex_platforms import ALL, STREAMS, Read
+from _llamaindex_platforms import ALL, WHOLE, Read
 from _stream_endings import REQUEST
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 from llama_index.core.instrumentation import get_dispatcher
@@ -207,7 +207,7 @@ def test_a_handler_that_is_added_during_a_stream_gets_its_end(
     assert expected is (end.payload or {}).get(EventPayload.EXCEPTION)
 
 
-@pytest.mark.parametrize("read", [ALL[name] for name in ALL if name not in STREAMS], ids=[*(ALL.keys() - STREAMS)])
+@pytest.mark.parametrize("read", WHOLE.values(), ids=WHOLE)
 def test_an_outer_trace_reports_an_error_once(emulator: Emulator, llm: OCIDataScience, read: Read) -> None:
     """
     The trace of a call marks its error, as LlamaIndex's do, so that the traces around it do not report it again.

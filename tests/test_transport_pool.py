@@ -124,15 +124,17 @@ def test_the_garbage_collector_may_run_at_any_time(step: str, reusable: bool) ->
     lock = state._lock
     closing: list[Any] = []
 
-    class Interrupted(type(lock)):  # type: ignore[misc]
-        __slots__ = ()
+    class Interrupted:
+        acquire, release = lock.acquire, lock.release
 
         def __enter__(self) -> None:
-            super().__enter__()
-            if self is lock:
-                closing.extend(state.release(abandoned.connection, reusable=reusable))
+            lock.acquire()
+            closing.extend(state.release(abandoned.connection, reusable=reusable))
 
-    lock.__class__ = Interrupted
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    state._lock = Interrupted()  # type: ignore[assignment]
     steps: dict[str, Callable[[], list[Any]]] = {
         "acquire": lambda: arrive(state)[1],
         "replace": lambda: state.replace(given),
@@ -349,3 +351,15 @@ def test_cookies_of_a_response_are_not_kept() -> None:
     assert [b"", b"", b"affinity=1", b"affinity=1"] == [
         request.lower().partition(b"cookie: ")[2].partition(b"\r")[0] for request in server.requests
     ]
+
+
+def test_a_request_has_the_origin_of_its_url() -> None:
+    """The origin of the last URL is known: another object has its own, also if it is equal."""
+    state = pool()
+    first, other = httpcore.URL("https://a.example/x"), httpcore.URL("http://b.example:81/y")
+    urls = [first, first, other, httpcore.URL("https://a.example/x"), first]
+
+    for url in urls:
+        pending = state.create_request(url)
+        assert (url.origin.scheme, url.origin.host, url.origin.port) == pending.key
+        assert str(url.origin) == str(pending.origin)

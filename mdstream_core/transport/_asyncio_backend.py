@@ -116,13 +116,16 @@ class AsyncioStream:
         return b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not buffer:
+            return
         received, view = self._buffer, memoryview(buffer)
         # In pieces, because asyncio's TLS buffers a write of any size, and applies backpressure only to the next one.
         for at in range(0, len(view), _WRITE_SIZE):
             if received.is_closed:
                 raise self._core.WriteError(str(received.error or "the connection is closed")) from received.error
             self._transport.write(view[at : at + _WRITE_SIZE])
-            await self._drain(timeout)
+            if received.is_full:
+                await self._drain(timeout)
 
     async def _drain(self, timeout: float | None) -> None:
         received = self._buffer

@@ -214,13 +214,13 @@ class DirectResponse:
     #: Whether an event hook has read the body.
     is_stream_consumed = False
 
-    def __init__(self, api: Any, request: DirectRequest, response: PoolResponse, stream: Any) -> None:
+    def __init__(self, api: Any, request: DirectRequest, response: PoolResponse) -> None:
         self._api = api
         self._request = request
         self.status_code = response.status
         self.headers = Fields(response.headers)
         self.extensions = response.extensions
-        self.stream = stream
+        self.stream = response.stream
 
     @property
     def request(self) -> Any:

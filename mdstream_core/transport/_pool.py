@@ -75,9 +75,9 @@ class PendingRequest:
 
     __slots__ = ("connection", "event", "key", "origin")
 
-    def __init__(self, origin: Any) -> None:
+    def __init__(self, origin: Any, key: Origin | None = None) -> None:
         self.origin = origin
-        self.key = to_key(origin)
+        self.key = key or to_key(origin)
         #: Its connection; `None` while it waits for one.
         self.connection: Any = None
         #: Event that is set when it has a connection or the pool was closed; created only if it must wait.
@@ -110,6 +110,7 @@ class PoolState:
     ) -> None:
         self._connect = connect
         self._create_event = create_event
+        self._last_origin: tuple[Any, Any, Origin | None] = None, None, None
         self._max_connections = inf if max_connections is None else max_connections
         self._max_idle = inf if max_idle is None else max_idle
         self._keepalive_expiry = inf if keepalive_expiry is None else keepalive_expiry
@@ -124,6 +125,15 @@ class PoolState:
         self._idle_by_origin: dict[Origin, OrderedDict[Any, None]] = {}
         self._waiting: OrderedDict[PendingRequest, None] = OrderedDict()
         self._released: deque[tuple[Any, bool]] = deque()  # connections that are being released
+
+    def create_request(self, url: Any) -> PendingRequest:
+        """Create the request for httpcore's URL; usually that is the object of the last request."""
+        last, origin, key = self._last_origin
+        if last is not url:
+            origin = url.origin
+            self._last_origin = url, origin, to_key(origin)
+            return PendingRequest(origin)
+        return PendingRequest(origin, key)
 
     def acquire(self, pending: PendingRequest) -> list[Any]:
         """Assign a connection to a new request; if there is none, `pending.event` is created to wait for."""

@@ -17,7 +17,7 @@ from mdstream_core.transport._direct import (
 )
 from mdstream_core.transport._fairness import checkpoint
 from mdstream_core.transport._http11 import READ_SIZE, RequestWriter, ResponseParser
-from mdstream_core.transport._http_library import HTTPLibrary
+from mdstream_core.transport._http_library import ExceptionMapper, HTTPLibrary
 from mdstream_core.transport._pool import PendingRequest, PooledConnection, PoolState
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Body:
         self._timeouts = timeouts
         self._timeout_error = timeout_error
         self._closed = False
+        #: Maps exceptions that reading raises to those of httpx; `None` if something else does.
+        self.mapper: ExceptionMapper | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         parser, timeouts, read = self._parser, self._timeouts, self._stream.read
@@ -163,8 +165,10 @@ class Body:
                     deadline = compute_deadline(timeouts, "read") if deadline is None else deadline
                     limit = remaining_seconds(deadline, self._timeout_error)
                 parser.feed(read(READ_SIZE, limit))
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if self.mapper is not None:
+                self.mapper.__exit__(type(error), error, error.__traceback__)
             raise
 
     def close(self) -> None:
@@ -200,7 +204,7 @@ class Pool:
     def handle_request(self, request: "httpcore.Request | DirectRequest") -> PoolResponse:
         """Send a request and return the head of its response. Waits for a connection up to the pool timeout."""
         checkpoint()  # a thousand requests that start at once must not block the event loop
-        pending = PendingRequest(request.url.origin)
+        pending = self._state.create_request(request.url)
         try:
             if closing := self._state.acquire(pending):
                 self._close(closing)
@@ -265,7 +269,8 @@ class Transport(TransportConfig):
         library = self.http_library
         with library.map_exceptions(request):
             response = self._pool.handle_request(request)
-        return DirectResponse(library.api, request, response, self.stream_type(library, response.stream))
+        response.stream.mapper = library.map_exceptions()
+        return DirectResponse(library.api, request, response)
 
     def close(self) -> None:
         with self.http_library.map_exceptions():
