@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput, ModelProfile
@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 import mdstream_core
 from langchain_mdstream._call_headers import hide_call_headers, hide_headers
@@ -87,6 +87,14 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
     GLM 4.5 and later, MiniMax M2 and gpt-oss; never for others. A request that a server rejects because reasoning is
     missing is retried with it, and so are later requests. Reasoning of other providers is never sent.
     """
+
+    @model_validator(mode="after")
+    def _check_profile_keys(self) -> Self:
+        """Warn about unknown keys of the profile, as LangChain's validator, which resolves the types of all keys."""
+        check = getattr(super(), "_check_profile_keys", None)
+        if check is None or not self.profile or self.profile.keys() <= ModelProfile.__annotations__.keys():
+            return self
+        return cast(Self, check())
 
     @store_signature
     def _generate(

@@ -1,8 +1,8 @@
 """Fields that every chat model, completion model, embedding model and reranker has, and its `Service`."""
 
-import os
 from collections.abc import Mapping, Set
 from copy import deepcopy
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from langchain_core.rate_limiters import BaseRateLimiter
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Valid
 
 import mdstream_core
 from langchain_mdstream._aliases import ConnectionAliases
+from langchain_mdstream._credentials import API_KEY_VARIABLE, CREDENTIALS, reveal_secret, with_env_api_key
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._rate_limiter import FrameworkRateLimiter
 from mdstream_core._fork import Lock
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 #: The kind of a model; each platform has a default dialect for it.
 ModelKind = Literal["chat", "completions", "embeddings", "rerank", "guardrails"]
 
-#: The environment variable of a bearer key.
-_API_KEY_VARIABLE = "MDSTREAM_API_KEY"
-
 #: Fields that other packages accept as `None`.
 _MAP_FIELDS = frozenset({"model_kwargs", "default_headers"})
+
+#: Private attributes of models that are derived from the fields: connections, and what is known of a server's routes.
+_CACHED_ATTRIBUTES = ("_service", "_aws_connection", "_no_count_reason", "_has_warned")
 
 #: Held while a service is built, so that two threads do not sign in twice.
 _BUILD_LOCK = Lock()
@@ -160,7 +161,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     connects_in_thread: ClassVar[bool] = False
 
     #: The environment variable that replaces each secret field in serialized models.
-    secret_variables: ClassVar[Mapping[str, str]] = {"api_key": _API_KEY_VARIABLE}
+    secret_variables: ClassVar[Mapping[str, str]] = {"api_key": API_KEY_VARIABLE}
 
     if not TYPE_CHECKING:  # type checkers derive the signature from the fields
 
@@ -192,9 +193,10 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         named = cls._translate_aliases(named)
         if "default_headers" in named:
             named["default_headers"] = dict(sendable_headers("default_headers", named["default_headers"]))
-        return _with_env_api_key(named, enabled=cls.accepts_bearer_key)
+        return with_env_api_key(named, enabled=cls.accepts_bearer_key)
 
     @classmethod
+    @lru_cache(maxsize=64)
     def _accepted_names(cls) -> dict[str, str]:
         """The names that the constructor accepts, each with the field that it sets."""
         return {**cls.aliases, **cls.platform_aliases, **{name: name for name in cls.model_fields}}
@@ -287,7 +289,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
         """Restore the state, with the API key of the environment as in a new object."""
         super().__setstate__(state)
         self.__dict__.update(
-            _with_env_api_key({name: self.__dict__[name] for name in _CREDENTIALS}, enabled=self.accepts_bearer_key)
+            with_env_api_key({name: self.__dict__[name] for name in CREDENTIALS}, enabled=self.accepts_bearer_key)
         )
 
     def _pickled_value(self, name: str, value: Any) -> Any:
@@ -313,7 +315,7 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in type(self).model_fields:
+        if name in type(self).__pydantic_fields__:
             self._clear_cache()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -329,11 +331,13 @@ class ConnectionFields(ConnectionAliases, BaseModel):
     @property
     def _cached_attributes(self) -> set[str]:
         """Private attributes that are derived from the fields on first use."""
-        return {"_service", "_aws_connection"} & self.__private_attributes__.keys()
+        return {*_CACHED_ATTRIBUTES} & self.__private_attributes__.keys()
 
     def _clear_cache(self) -> None:
-        for name in self._cached_attributes:
-            setattr(self, name, None)
+        private = self.__pydantic_private__ or {}  # directly, because the constructor assigns several fields
+        for name in _CACHED_ATTRIBUTES:
+            if name in private:
+                private[name] = None
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.model_copy(deep=True)
@@ -384,17 +388,3 @@ class ConnectionFields(ConnectionAliases, BaseModel):
 
 #: Secret fields that are not sent in a header: a password is sent in a body.
 _NOT_IN_HEADERS = frozenset({"password"})
-
-#: Fields that set the authentication.
-_CREDENTIALS = ("api_key", "auth", "auth_type")
-
-
-def _with_env_api_key(fields: dict[str, Any], *, enabled: bool) -> dict[str, Any]:
-    """Add the bearer key of the environment to fields that set no authentication."""
-    key = os.environ.get(_API_KEY_VARIABLE) if enabled else None
-    return {**fields, "api_key": SecretStr(key)} if key and not any(map(fields.get, _CREDENTIALS)) else fields
-
-
-def reveal_secret(secret: SecretStr | None) -> str | None:
-    """Return the value of a secret field."""
-    return secret.get_secret_value() if secret else None

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, SecretStr
 
 import mdstream_core
-from langchain_mdstream._connection_fields import ConnectionFields, reveal_secret
+from langchain_mdstream._connection_fields import ConnectionFields
+from langchain_mdstream._credentials import reveal_secret
 from mdstream_core.auth import huawei
 from mdstream_core.options import Auth, HuaweiAuthType
 

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_mdstream._connection_fields import ConnectionFields, reveal_secret
+from langchain_mdstream._connection_fields import ConnectionFields
+from langchain_mdstream._credentials import reveal_secret
 from mdstream_core._lazy import LazyModule
 from mdstream_core.options import OCIAuthType
 

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from langchain_mdstream._connection_fields import ConnectionFields, ModelKind, reveal_secret
+from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._content_handler_dialect import ContentHandlerChatDialect
 from langchain_mdstream._content_handlers import validate_handler
+from langchain_mdstream._credentials import reveal_secret
 from mdstream_core import (
     SAGEMAKER_ARGUMENTS,
     AsyncInference,

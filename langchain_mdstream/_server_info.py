@@ -62,11 +62,6 @@ class ServerInfoMixin(ConnectionFields):
     _no_count_reason: str | None = PrivateAttr(default=None)  # why the server cannot count, once known
     _has_warned: bool | None = PrivateAttr(default=None)
 
-    @property
-    def _cached_attributes(self) -> set[str]:
-        """Reset what is known of the server's routes, too, when a field changes."""
-        return super()._cached_attributes | {"_no_count_reason", "_has_warned"}
-
     def get_token_ids(self, text: str) -> list[int]:
         """Return the token ids of a text, from the model server or `custom_get_token_ids`.
 

@@ -20,6 +20,9 @@ PACKAGES = {
     "mdstream_core.dialects": set(),
     "mdstream_core.platforms": set(),
     "langchain_mdstream.chat_models": set(),
+    "langchain_mdstream.embeddings": set(),
+    "langchain_mdstream.llms": set(),
+    "langchain_mdstream.rerankers": set(),
     "llamaindex_mdstream": {"MDStreamLLM", "RequestNotSent", "StructuredOutputError"},
     "llamaindex_mdstream.embeddings": set(),
     "llamaindex_mdstream.llms": set(),
@@ -75,6 +78,14 @@ UNNEEDED = {
         "langchain_mdstream._modelarts",
         "langchain_mdstream._structured",
     ),
+    **{
+        f"from langchain_mdstream import {name}": (
+            "langchain_mdstream._oci_genai",
+            "langchain_mdstream._sagemaker",
+            "langchain_mdstream._modelarts",
+        )
+        for name in ("OCIModelDeploymentLLM", "OCIModelDeploymentEmbeddings", "OCIModelDeploymentRerank")
+    },
     "from llamaindex_mdstream import OCIDataScience": (
         "mdstream_core.client",
         "mdstream_core.batching",

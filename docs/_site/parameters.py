@@ -9,11 +9,14 @@ pydantic field.
 import ast
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from mdstream_core import options
@@ -160,16 +163,25 @@ def describe(cls: type, name: str) -> str:
 @cache
 def _field_sources(cls: type) -> dict[str, tuple[str, str]]:
     """The annotation of each field of a class, as the source has it, and the docstring below it."""
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError, ValueError, SyntaxError):
-        return {}
-    body = getattr(tree, "body", [])
-    found = {}
-    for node, following in zip(body, [*body[1:], None], strict=True):
+    body = getattr(_find_definition(cls), "body", [])
+    found: dict[str, tuple[str, str]] = {}
+    for node, following in pairwise([*body, None]):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             found[node.target.id] = (ast.unparse(node.annotation), _string(following))
     return found
+
+
+def _find_definition(cls: type) -> ast.stmt | None:
+    """The definition of a class, also of one that reports the package of its module, so that `inspect` misses it."""
+    with suppress(OSError, TypeError, ValueError, SyntaxError):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+        return tree
+    for name, module in list(sys.modules.items()):
+        if name.startswith(f"{cls.__module__}._") and vars(module).get(cls.__name__) is cls:
+            for node in ast.parse(inspect.getsource(module)).body:
+                if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+                    return node
+    return None
 
 
 def _argument_sources(cls: type) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Rerankers: documents and a query in, the most relevant documents out."""
+"""The base class of the rerankers: documents and a query in, the most relevant documents out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +10,6 @@ from pydantic import ConfigDict, Field, model_validator
 
 from langchain_mdstream._connection_fields import ConnectionFields, ModelKind
 from langchain_mdstream._errors import map_errors
-from langchain_mdstream._modelarts import ModelArtsMixin
-from langchain_mdstream._oci_genai import OCIGenerativeAIMixin
-from langchain_mdstream._oci_model_deployment import OCIModelDeploymentMixin
-from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import ListDialect, ModelResponse, rerank_dialect
 from mdstream_core.options import RerankDialect
 
@@ -27,6 +23,8 @@ class Reranker(ConnectionFields, BaseDocumentCompressor):
     Documents are split into batches of `batch_size`, and up to `max_concurrency` requests run at once. The results are
     merged by score, because each score depends on one document only.
     """
+
+    __module__ = "langchain_mdstream.rerankers"  # where it is imported from, pickled and serialized
 
     # Unknown options are errors, without their values, which may be secrets.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -152,103 +150,3 @@ def _rank_documents(documents: Sequence[Document], response: ModelResponse) -> l
         document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
         for document, score in best
     ]
-
-
-class OCIModelDeploymentRerank(OCIModelDeploymentMixin, Reranker):
-    """Reranker on an OCI Data Science model deployment: vLLM, infinity or TEI.
-
-    Requests use `/v1/rerank`. `dialect="score"` uses vLLM's `/v1/score`, `dialect="tei-rerank"` TEI's own API.
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain,oci-lite]"
-        export OCI_LLM_ENDPOINT="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1…"  # or endpoint=
-        ```
-
-    Instantiate:
-        >>> reranker = OCIModelDeploymentRerank(
-        ...     endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.datasciencemodeldeployment.x",
-        ...     top_n=5,
-        ... )
-
-    Rerank:
-        ```python
-        documents = reranker.compress_documents(documents, "Where is Rome?")
-        ```
-    """
-
-
-class OCIGenAIRerank(OCIGenerativeAIMixin, Reranker):
-    """Reranker of OCI Generative AI (`rerankText`).
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain,oci-lite]"
-        oci setup config  # or auth_type=
-        ```
-
-    Instantiate:
-        >>> reranker = OCIGenAIRerank(
-        ...     model="cohere.rerank.v3.5", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
-        ... )
-
-    Rerank:
-        ```python
-        documents = reranker.compress_documents(documents, "Where is Rome?")
-        ```
-    """
-
-    model: str = "cohere.rerank-v4.0-fast"
-    """Name of the model, or the OCID of a dedicated endpoint. The default is that of langchain-oci 0.4."""
-
-    max_chunks_per_document: int | None = None
-    """Maximum number of chunks that a long document is split into. `None` uses the service's default."""
-
-    max_tokens_per_document: int | None = None
-    """Maximum number of tokens of a document that are read. `None` uses the service's default."""
-
-    def _build_params(self, query: str, top_n: int | None) -> dict[str, Any]:
-        limits = {name: getattr(self, name) for name in ("max_chunks_per_document", "max_tokens_per_document")}
-        return {**limits, **super()._build_params(query, top_n)}
-
-
-class SagemakerEndpointRerank(SageMakerMixin, Reranker):
-    """Reranker on an Amazon SageMaker endpoint: TEI or vLLM.
-
-    The API format of the container is detected with the first request; `dialect` sets it.
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain,aws]"
-        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
-        ```
-
-    Instantiate:
-        >>> reranker = SagemakerEndpointRerank(endpoint_name="my-endpoint", region_name="us-east-1")
-
-    Rerank:
-        ```python
-        documents = reranker.compress_documents(documents, "Where is Rome?")
-        ```
-    """
-
-
-class ModelArtsRerank(ModelArtsMixin, Reranker):
-    """Reranker on a Huawei ModelArts real-time service, or on MaaS (`/v1/rerank`).
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain]"
-        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
-        ```
-
-    Instantiate:
-        >>> reranker = ModelArtsRerank(
-        ...     endpoint="https://api.modelarts-maas.com/v1", model="bge-reranker-v2-m3", api_key="..."
-        ... )
-
-    Rerank:
-        ```python
-        documents = reranker.compress_documents(documents, "Where is Rome?")
-        ```
-    """

@@ -1,4 +1,4 @@
-"""Completion models, which continue a prompt."""
+"""The base class of the completion models, which continue a prompt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,12 +18,8 @@ from langchain_mdstream._completion_batch import CompletionBatch
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
-from langchain_mdstream._modelarts import ModelArtsMixin
-from langchain_mdstream._oci_genai import OCIGenerativeAIMixin
-from langchain_mdstream._oci_model_deployment import OCIModelDeploymentMixin
 from langchain_mdstream._responses import token_usage
 from langchain_mdstream._rows import CompletionRows
-from langchain_mdstream._sagemaker import SageMakerMixin
 from mdstream_core import (
     Choice,
     Event,
@@ -42,6 +38,8 @@ from mdstream_core import (
 @hide_call_headers
 class CompletionModel(CompletionBatch, CompletionRows, GenerationFields, BaseLLM):
     """Base class of the completion models. The platform's mixin adds the endpoint and the authentication."""
+
+    __module__ = "langchain_mdstream.llms"  # where it is imported from, pickled and serialized
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -208,121 +206,3 @@ def _generation(choice: Choice, response: ModelResponse) -> Generation:
     if choice.logprobs:
         info["logprobs"] = {"content": list(choice.logprobs)}
     return Generation(text=choice.text, generation_info=info)
-
-
-class OCIModelDeploymentLLM(OCIModelDeploymentMixin, CompletionModel):
-    """Completion model on an OCI Data Science model deployment.
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain,oci-lite]"
-        export OCI_LLM_ENDPOINT="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1…"  # or endpoint=
-        ```
-
-    Instantiate:
-        >>> llm = OCIModelDeploymentLLM(endpoint="https://modeldeployment.us-ashburn-1.oci.customer-oci.com/ocid1.x")
-
-    Invoke:
-        ```python
-        llm.invoke("The capital of France is")
-        ```
-
-    Stream:
-        ```python
-        for text in llm.stream("The capital of France is"):
-            print(text, end="", flush=True)
-        ```
-
-    Streaming errors:
-        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see
-        `ChatOCIModelDeployment`.
-    """
-
-
-class OCIGenAI(OCIGenerativeAIMixin, CompletionModel):
-    """Completion model of OCI Generative AI.
-
-    It uses the older operation `generateText`; `ChatOCIGenAI` uses the current one.
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain,oci-lite]"
-        oci setup config  # or auth_type=
-        ```
-
-    Instantiate:
-        >>> llm = OCIGenAI(
-        ...     model="cohere.command", region="us-chicago-1", compartment_id="ocid1.compartment.oc1..aaaa"
-        ... )
-
-    Invoke:
-        ```python
-        llm.invoke("The capital of France is")
-        ```
-
-    Stream:
-        ```python
-        for text in llm.stream("The capital of France is"):
-            print(text, end="", flush=True)
-        ```
-
-    Streaming errors:
-        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see `ChatOCIGenAI`.
-    """
-
-
-class SagemakerEndpoint(SageMakerMixin, CompletionModel):
-    """Completion model on an Amazon SageMaker endpoint.
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain,aws]"
-        export AWS_PROFILE="my-profile"  # or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY …
-        ```
-
-    Instantiate:
-        >>> llm = SagemakerEndpoint(endpoint_name="my-endpoint", region_name="us-east-1")
-
-    Invoke:
-        ```python
-        llm.invoke("The capital of France is")
-        ```
-
-    Stream:
-        ```python
-        for text in llm.stream("The capital of France is"):
-            print(text, end="", flush=True)
-        ```
-
-    Streaming errors:
-        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see
-        `ChatSagemakerEndpoint`.
-    """
-
-
-class ModelArtsLLM(ModelArtsMixin, CompletionModel):
-    """Completion model on a Huawei ModelArts real-time service, or on MaaS.
-
-    Setup:
-        ```bash
-        pip install -U "mdstream-llm[langchain]"
-        export MODELARTS_API_KEY="…"  # or HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK
-        ```
-
-    Instantiate:
-        >>> llm = ModelArtsLLM(endpoint="https://api.modelarts-maas.com/v1", api_key="...")
-
-    Invoke:
-        ```python
-        llm.invoke("The capital of France is")
-        ```
-
-    Stream:
-        ```python
-        for text in llm.stream("The capital of France is"):
-            print(text, end="", flush=True)
-        ```
-
-    Streaming errors:
-        A stream that failed or was interrupted raises, with the output so far in `error.partial`; see `ChatModelArts`.
-    """

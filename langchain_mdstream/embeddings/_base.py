@@ -1,4 +1,4 @@
-"""`EmbeddingModel`: base class of the embedding models of all platforms."""
+"""The base class of the embedding models, which convert texts to vectors."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, aclosing, closing
@@ -25,6 +25,8 @@ class EmbeddingModel(EmbeddingRows, EmbeddingAliases, ConnectionFields, ArrayEmb
     vector for each text, in order, or an error is raised. Each request is retried on its own (`max_retries`). If one
     fails, `error.partial.embeddings` has the vectors of the others, each with the `index` of its text.
     """
+
+    __module__ = "langchain_mdstream.embeddings"  # where it is imported from, pickled and serialized
 
     # Unknown options are errors, without their values, which may be secrets.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
