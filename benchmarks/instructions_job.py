@@ -149,7 +149,7 @@ def _first(counter: InstructionCounter, contender: Contender, sizes: _Sizes) -> 
         counts.append(counter.stop())
         for _ in stream:
             pass
-    return min(counts)
+    return min(counts) - _overhead(counter)
 
 
 async def _afirst(counter: InstructionCounter, contender: Contender, sizes: _Sizes) -> float:
@@ -162,7 +162,12 @@ async def _afirst(counter: InstructionCounter, contender: Contender, sizes: _Siz
         counts.append(counter.stop())
         async for _ in stream:
             pass
-    return min(counts)
+    return min(counts) - _overhead(counter)
+
+
+def _overhead(counter: InstructionCounter) -> int:
+    """The instructions of a count of nothing, which are a part of each single count."""
+    return min(counter.count(lambda: None) for _ in range(3))
 
 
 def count_import(counter: InstructionCounter, before: str, statement: str) -> Figures:
