@@ -23,7 +23,7 @@ class Group:
     """Contenders that are compared with each other.
 
     Attributes:
-        name: Its name in the tables.
+        name: Its name in the titles of the tables; in lower case, in their keys.
         floor: The contender that the others are compared with.
         ours: The contender of mdstream.
         peers: The other ones.
@@ -44,16 +44,16 @@ class Group:
 
 
 GROUPS = (
-    Group("core", all_contenders.SOCKET, all_contenders.CORE, (all_contenders.HTTPX,), (Target(_MS, 0.6),)),
+    Group("Core", all_contenders.SOCKET, all_contenders.CORE, (all_contenders.HTTPX,), (Target(_MS, 0.6),)),
     Group(
-        "langchain",
+        "LangChain",
         all_contenders.LANGCHAIN_SOCKET,
         all_contenders.LANGCHAIN,
         all_contenders.LANGCHAIN_PEERS,
         (Target(_X_FLOOR, 1.5), Target(_X_PEER, 0.5)),
     ),
     Group(
-        "llamaindex",
+        "LlamaIndex",
         all_contenders.LLAMAINDEX_SOCKET,
         all_contenders.LLAMAINDEX,
         all_contenders.LLAMAINDEX_PEERS,
@@ -75,11 +75,11 @@ def calls(bench: Bench) -> Iterator[Table]:
                 for entry, contender in opened.items()
                 if contender.astream or not awaited
             }
-            yield _race(bench, group, title, tracks, f"{group.name} call {variant}")
+            yield _race(bench, group, title, tracks, f"{group.name.lower()} call {variant}")
             opened = {entry: contender for entry in group.entries if (contender := bench.open(entry, whole))}
-            title = f"{group.name} {variant}, a response that is not streamed: CPU"
+            title = f"{group.name} {variant}, a call that is not streamed: CPU"
             tracks = dict(_whole_tracks(bench, opened, awaited=awaited))
-            yield _race(bench, group, title, tracks, f"{group.name} whole {variant}")
+            yield _race(bench, group, title, tracks, f"{group.name.lower()} whole {variant}")
 
 
 def _whole_tracks(bench: Bench, opened: dict[Entry, Contender], *, awaited: bool) -> Iterator[tuple[Entry, Track]]:

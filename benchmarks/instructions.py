@@ -86,6 +86,9 @@ def main() -> None:
     which.add_argument("--peers", action="store_true", help="count floors and peers only")
     parser.add_argument("--write", action="store_true", help="write benchmarks/instructions.json and the page")
     parser.add_argument("--table-only", action="store_true", help="write the page from the figures of the last run")
+    parser.add_argument(
+        "--quick", action="store_true", help="shorter streams and fewer calls, with rough figures that are not written"
+    )
     parser.add_argument("--match", default="", metavar="TEXT", help="count contenders whose names contain it")
     parser.add_argument("--limit", type=int, default=_SECONDS, metavar="SECONDS", help="CPU time of one contender")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="contenders at once")
@@ -119,14 +122,16 @@ def _count(options: argparse.Namespace) -> Iterator[Table]:
                 continue
             known: Counts = {}
             for known in _count_group(group, options, server.port):
-                if options.write:  # after each contender, so that an interrupted run loses nothing
+                if (
+                    options.write and not options.quick
+                ):  # after each contender, so that an interrupted run loses nothing
                     instructions_page.record(group, known, Machine.current())
             yield from instructions_page.tables(group, known)
 
 
 def _count_group(group: str, options: argparse.Namespace, port: int) -> Iterator[Counts]:
     """Count the contenders of a group; yield the known counts after each."""
-    jobs = _import_jobs(options.limit) if group == "imports" else _call_jobs(group, port, options.limit)
+    jobs = _import_jobs(options.limit) if group == "imports" else _call_jobs(group, port, options)
     names = [entry.name for entry in jobs]
     with ThreadPoolExecutor(options.jobs) as pool:
         wanted = [(entry, job) for entry, job in jobs.items() if _is_wanted(entry, options)]
@@ -136,8 +141,9 @@ def _count_group(group: str, options: argparse.Namespace, port: int) -> Iterator
             yield instructions_page.merge(group, counts, names)
 
 
-def _call_jobs(group: str, port: int, limit: int) -> dict[Entry, Job]:
-    return {entry: partial(_run_entry, entry, port, limit=limit) for entry in _GROUPS[group]}
+def _call_jobs(group: str, port: int, options: argparse.Namespace) -> dict[Entry, Job]:
+    run = partial(_run_entry, port=port, limit=options.limit, quick=options.quick)
+    return {entry: partial(run, entry) for entry in _GROUPS[group]}
 
 
 def _import_jobs(limit: int) -> dict[Entry, Job]:
@@ -197,8 +203,11 @@ def _added(result: dict[str, float], baseline: dict[str, float], variant: str) -
         yield (count / without - 1) * 100
 
 
-def _run_entry(entry: Entry, port: int, root: Path = ROOT, limit: int = _SECONDS) -> dict[str, float]:
-    return _run("calls", entry.name, entry.factory, str(port), root=root, limit=limit)
+def _run_entry(
+    entry: Entry, port: int, root: Path = ROOT, limit: int = _SECONDS, *, quick: bool = False
+) -> dict[str, float]:
+    options = ("quick",) if quick else ()
+    return _run("calls", entry.name, entry.factory, str(port), *options, root=root, limit=limit)
 
 
 def _run(*arguments: str, limit: int, root: Path = ROOT) -> dict[str, float]:

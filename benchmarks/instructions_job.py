@@ -47,7 +47,8 @@ class _Sizes:
 
 
 _USUAL = _Sizes(1020, 3, 4, 14)
-_SLOW = _Sizes(220, 1, 1, 4)
+_SLOW = _Sizes(220, 1, 1, 3)
+_QUICK = _Sizes(60, 1, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class _Contenders:
     sizes: _Sizes
 
 
-def count_calls(entry: Entry, counter: InstructionCounter, port: int) -> Figures:
+def count_calls(entry: Entry, counter: InstructionCounter, port: int, *, quick: bool) -> Figures:
     """Count the instructions of each kind of call, sync and async, of a contender.
 
     All calls that are not counted are before the first count: they are many times as fast, as callgrind is still off.
@@ -71,7 +72,7 @@ def count_calls(entry: Entry, counter: InstructionCounter, port: int) -> Figures
         read(short)
     started = process_time()
     read(short)
-    sizes = _SLOW if process_time() - started > _SLOW_SECONDS else _USUAL
+    sizes = _QUICK if quick else _SLOW if process_time() - started > _SLOW_SECONDS else _USUAL
     long = entry.open(Source(port, "burst", sizes.long))
     opened = _Contenders(short, long, entry.open(Source(port, "whole", SHORT)), sizes)
     check(long, Source(port, "burst", sizes.long).texts)
@@ -101,7 +102,6 @@ def _count_sync(counter: InstructionCounter, opened: _Contenders) -> Iterator[tu
     short, long, sizes = opened.short, opened.long, opened.sizes
     short_call = _per_call(counter, lambda calls: [read(short) for _ in range(calls)], sizes)
     yield "call", short_call
-    read(long)
     long_call = counter.count(lambda: [read(long) for _ in range(sizes.long_calls)]) / sizes.long_calls
     yield "chunk", (long_call - short_call) / (sizes.long - SHORT)
     yield "first", _first(counter, short, sizes)
@@ -130,8 +130,7 @@ def _count_async(counter: InstructionCounter, opened: _Contenders, runner: async
 
 
 def _per_call(counter: InstructionCounter, run: Callable[[int], Any], sizes: _Sizes) -> float:
-    """Count the instructions of one warm call. The first count includes costs that occur once."""
-    run(sizes.few)
+    """Count the instructions of one warm call. The first of two counts includes costs that occur once."""
     few, many = (
         min(counter.count(lambda: run(calls)) for _ in range(2))  # noqa: B023
         for calls in (sizes.few, sizes.many)
@@ -150,7 +149,7 @@ def _first(counter: InstructionCounter, contender: Contender, sizes: _Sizes) -> 
         counts.append(counter.stop())
         for _ in stream:
             pass
-    return min(counts)
+    return min(counts) - _overhead(counter)
 
 
 async def _afirst(counter: InstructionCounter, contender: Contender, sizes: _Sizes) -> float:
@@ -163,7 +162,12 @@ async def _afirst(counter: InstructionCounter, contender: Contender, sizes: _Siz
         counts.append(counter.stop())
         async for _ in stream:
             pass
-    return min(counts)
+    return min(counts) - _overhead(counter)
+
+
+def _overhead(counter: InstructionCounter) -> int:
+    """The instructions of a count of nothing, which are a part of each single count."""
+    return min(counter.count(lambda: None) for _ in range(3))
 
 
 def count_import(counter: InstructionCounter, before: str, statement: str) -> Figures:
@@ -182,8 +186,8 @@ def main(dumps: str, job: str, *arguments: str) -> None:
         if job == "import":
             result: Any = count_import(counter, *arguments)
         else:
-            name, factory, port = arguments
-            result = count_calls(Entry(name, factory), counter, int(port))
+            name, factory, port, *options = arguments
+            result = count_calls(Entry(name, factory), counter, int(port), quick="quick" in options)
     except (NotInstalled, ModuleNotFoundError) as missing:
         result = {"missing": str(missing)}
     print(json.dumps(result))

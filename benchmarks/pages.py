@@ -107,7 +107,7 @@ def replace(page: str, figures: str, begin: str = BEGIN) -> str:
 
 def title(name: str) -> str:
     """The title of a contender in Markdown: its class as code, and our packages in bold type."""
-    if name.endswith("_mdstream"):
+    if name.endswith("_mdstream") or name == "mdstream_core":
         return f"**`{name}`**"
     found = re.fullmatch(r"(.*\w) ([A-Z]\w*[a-z]\w*)(?:, (\w+/))?", name)
     if found is None:
