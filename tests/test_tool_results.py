@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from llama_index.core.base.llms.types import ChatMessage, TextBlock, ToolCallBlock
 
 from mdstream_core.dialects import dialect
+from mdstream_core.dialects._tool_results import assign_ids, has_matching_ids
 from mdstream_core.emulator import Emulator
 from mdstream_core.emulator.services.oci_genai import requests
 
@@ -343,3 +346,76 @@ def test_the_emulator_matches_cohere_results_with_calls(case: str) -> None:
     seen = [(cities[message["tool_call_id"]], message["content"]) for message in read if message["role"] == "tool"]
 
     assert sorted(wanted) == sorted(seen)  # type: ignore[type-var]
+
+
+def _any_messages(chance: random.Random) -> list[Any]:
+    """A conversation, most often with matching ids: few ids, so that they repeat, and a flaw now and then."""
+    ids: list[Any] = [f"call_{number}" for number in range(chance.choice([2, 50]))]
+    ids += chance.choice([[], [], ["", None, 5, ("a",)]])
+    messages: list[Any] = []
+    for _ in range(chance.randint(0, 5)):
+        made = [{"id": chance.choice(ids), "function": {"name": "f"}} for _ in range(chance.randint(0, 3))]
+        messages += [user(), {"role": "assistant", "content": "", "tool_calls": made}]
+        messages += [{"role": "tool", "tool_call_id": call["id"], "content": "x"} for call in made]
+    if messages and chance.random() < 0.4:
+        at = chance.randrange(len(messages))
+        flaws: list[Any] = [
+            None,
+            MappingProxyType(messages[at]),
+            {"role": "tool", "content": "x"},
+            {"role": "tool", "tool_call_id": "other", "content": "x"},
+            {"role": "function", "name": "f", "content": "x"},
+            {"role": "assistant", "tool_calls": "text"},
+            {"role": "assistant", "tool_calls": ({"id": "a"}, {"id": "a"})},
+            {"role": "assistant", "tool_calls": [None]},
+            {"role": "assistant", "tool_calls": [MappingProxyType({"id": "a"})]},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]},
+            {"role": "tool", "tool_calls": [{"id": "a"}], "tool_call_id": "b"},
+        ]
+        messages[at] = chance.choice(flaws)
+    if chance.random() < 0.2:
+        chance.shuffle(messages)
+    return messages
+
+
+@pytest.mark.parametrize("across_turns", [False, True])
+def test_ids_that_match_are_not_assigned(across_turns: bool) -> None:
+    """What is found at once to have matching ids is what `assign_ids` returns unchanged."""
+    chance = random.Random(5)
+    matching = 0
+    for _ in range(4000):
+        messages = _any_messages(chance)
+        if not has_matching_ids(messages, across_turns=across_turns):
+            continue
+        matching += 1
+        assert assign_ids(messages, across_turns=across_turns) is messages, messages
+    assert 500 < matching < 3500
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [calls(("a", "Rome"), ("a", "Oslo"))],
+        [calls((None, "Rome"))],
+        [calls(("", "Rome"))],
+        [calls((5, "Rome"))],
+        [calls(("a", "Rome")), result("b", "hot")],
+        [calls(("a", "Rome")), result(None, "hot")],
+        [result("a", "hot"), calls(("a", "Rome"))],
+        [{"role": "assistant", "tool_calls": (*calls(("a", "Rome"), ("a", "Oslo"))["tool_calls"],)}],
+        [MappingProxyType(calls(("a", "Rome"), ("a", "Oslo")))],
+        [{"role": "assistant", "tool_calls": [MappingProxyType({"id": "a"}), MappingProxyType({"id": "a"})]}],
+    ],
+    ids=range(10),
+)
+def test_ids_that_do_not_match_are_assigned(messages: list[Any]) -> None:
+    """Each reason for it."""
+    assert not has_matching_ids(messages, across_turns=False)
+
+
+def test_ids_of_another_turn_match_unless_they_must_be_unique() -> None:
+    """In the whole conversation, or within each message."""
+    turn = [calls(("a", "Rome")), result("a", "hot")]
+
+    assert has_matching_ids([*turn, *turn], across_turns=False)
+    assert not has_matching_ids([*turn, *turn], across_turns=True)

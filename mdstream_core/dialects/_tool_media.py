@@ -12,6 +12,9 @@ from mdstream_core.dialects._tool_results import pair_results
 
 _RESULT_ROLES = frozenset({"tool", "function"})
 
+#: Types of content that has no parts.
+_WITHOUT_PARTS = frozenset({str, type(None)})
+
 #: Content of a tool message whose result has no text: many servers reject an empty one.
 MOVED_RESULT = "The result is in the next message."
 
@@ -38,7 +41,7 @@ def move_tool_media(messages: Sequence[Message]) -> Sequence[Message]:
         >>> sent["content"], following["content"][0]["text"], following["content"][1] == image
         ('A chart', 'Result of the tool call call_1:', True)
     """
-    media = {at: parts for at, message in enumerate(messages) if _is_result(message) and (parts := _media(message))}
+    media = {at: parts for at, message in enumerate(messages) if not _is_plain(message) and (parts := _media(message))}
     if not media:
         return messages
     pairs = pair_results(messages)
@@ -58,13 +61,15 @@ def move_tool_media(messages: Sequence[Message]) -> Sequence[Message]:
     return [*moved, _user_message(pending)] if pending else moved
 
 
-def _is_result(message: Any) -> bool:
-    """Whether a message is a tool result."""
-    return (type(message) is dict or isinstance(message, Mapping)) and message.get("role") in _RESULT_ROLES
+def _is_plain(message: Any) -> bool:
+    """Whether a message is a dictionary whose content is a text or missing, as almost all are."""
+    return type(message) is dict and type(message.get("content")) in _WITHOUT_PARTS
 
 
-def _media(message: Message) -> list[Part]:
+def _media(message: Any) -> list[Part]:
     """Return the parts of a tool result that are not text."""
+    if not isinstance(message, Mapping) or message.get("role") not in _RESULT_ROLES:
+        return []
     content = message.get("content")
     return [part for part in content if not _is_text(part)] if isinstance(content, list | tuple) else []
 

@@ -124,8 +124,40 @@ def with_call_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequenc
     Returns:
         The same object if all ids are unique already.
     """
-    if not any(map(_calls, messages)):
+    if has_matching_ids(messages, across_turns=across_turns) or not any(map(_calls, messages)):
         return messages
+    return assign_ids(messages, across_turns=across_turns)
+
+
+def has_matching_ids(messages: Iterable[Any], *, across_turns: bool) -> bool:
+    """Whether each call has a unique id, and each result the id of an earlier call, as in almost all conversations.
+
+    Then `assign_ids` changes nothing, which takes it fifty times as long to find out. Messages of an unusual shape are
+    left to it.
+    """
+    known: set[str] = set()
+    for message in messages:
+        if type(message) is not dict:
+            return False
+        if calls := message.get("tool_calls"):
+            if type(calls) is not list:
+                return False
+            used = known if across_turns else set()
+            for call in calls:
+                id = call.get("id") if type(call) is dict else None
+                if type(id) is not str or not id or id in used:
+                    return False
+                used.add(id)
+                known.add(id)
+        elif message.get("role") == "tool":
+            id = message.get("tool_call_id")
+            if type(id) is not str or id not in known:
+                return False
+    return True
+
+
+def assign_ids(messages: Sequence[Message], *, across_turns: bool) -> Sequence[Message]:
+    """Return the messages with the ids of `with_call_ids`, whatever ids they have."""
     new_ids, pairs = _unique_ids(messages, across_turns=across_turns), pair_results(messages)
     renamed = [_with_ids(at, message, new_ids, pairs.get(at)) for at, message in enumerate(messages)]
     return messages if all(map(operator.is_, renamed, messages)) else renamed
