@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from string import ascii_lowercase
 from typing import Any, ClassVar
 
@@ -189,7 +190,10 @@ class OCIModelDeployment:
             StreamFailure: The headers report the failure, because a proxy has merged the trailers into them.
             MalformedStream: The body is an HTML page.
         """
-        if _has_stream_failure(head.headers) and (value := _find_stream_failure(head.headers.items())) is not None:
+        if (
+            _has_stream_failure("".join(head.headers))
+            and (value := _find_stream_failure(head.headers.items())) is not None
+        ):
             raise parse_stream_failure(value)
         return create_frame_decoder(head)
 
@@ -241,15 +245,16 @@ class OCIModelDeployment:
 _NO_LETTERS = bytes({*range(256)} - {*ascii_lowercase.encode()})
 
 
-def _has_stream_failure(names: Iterable[str]) -> bool:
-    """Whether one of these names, or several together, may be `StreamFailure` in any spelling."""
-    return "streamfailure" in _letters_only("".join(names))
+@lru_cache(maxsize=64)
+def _has_stream_failure(names: str) -> bool:
+    """Whether joined names of fields, which are the same for most responses, contain `StreamFailure` in any spelling."""
+    return "streamfailure" in _letters_only(names)
 
 
 def _find_stream_failure(trailers: Iterable[tuple[str, str]]) -> str | None:
     """The values of trailers (or headers) named `StreamFailure` in any spelling; `None` if there is none."""
     fields = list(trailers)
-    if not _has_stream_failure([name for name, _ in fields]):
+    if not _has_stream_failure("".join([name for name, _ in fields])):
         return None
     values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in values if value.strip()) if values else None
