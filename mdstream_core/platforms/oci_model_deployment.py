@@ -190,10 +190,8 @@ class OCIModelDeployment:
             StreamFailure: The headers report the failure, because a proxy has merged the trailers into them.
             MalformedStream: The body is an HTML page.
         """
-        if (
-            _has_stream_failure("".join(head.headers))
-            and (value := _find_stream_failure(head.headers.items())) is not None
-        ):
+        has_failure = _has_stream_failure("".join(head.headers))
+        if has_failure and (value := _find_stream_failure(head.headers.items())) is not None:
             raise parse_stream_failure(value)
         return create_frame_decoder(head)
 
@@ -247,14 +245,17 @@ _NO_LETTERS = bytes({*range(256)} - {*ascii_lowercase.encode()})
 
 @lru_cache(maxsize=64)
 def _has_stream_failure(names: str) -> bool:
-    """Whether joined names of fields, which are the same for most responses, contain `StreamFailure` in any spelling."""
+    """Whether the names of a response's headers, joined, contain `StreamFailure` in any spelling.
+
+    They are the same for most responses.
+    """
     return "streamfailure" in _letters_only(names)
 
 
 def _find_stream_failure(trailers: Iterable[tuple[str, str]]) -> str | None:
     """The values of trailers (or headers) named `StreamFailure` in any spelling; `None` if there is none."""
     fields = list(trailers)
-    if not _has_stream_failure("".join([name for name, _ in fields])):
+    if "streamfailure" not in _letters_only("".join([name for name, _ in fields])):  # all names at once
         return None
     values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in values if value.strip()) if values else None
