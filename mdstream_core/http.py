@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -125,10 +126,15 @@ class ResponseHead:
     @property
     def content_type(self) -> str:
         """The media type in lower case, without parameters; empty if there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip().lower()
+        return _parse_media_type(self.headers.get("content-type", ""))
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status} {redact_headers(self.headers)}>"
+
+
+@lru_cache(maxsize=64)  # most responses have one of a few types
+def _parse_media_type(value: str) -> str:
+    return value.partition(";")[0].partition(",")[0].strip().lower()
 
 
 _new_head = _frozen.fast_constructor(ResponseHead)

@@ -1,6 +1,7 @@
 """The fast paths of decoding and accumulating a response have the results of the slow ones."""
 
 import re
+import tracemalloc
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from mdstream_core import _json
 from mdstream_core.dialects._finish_reasons import read_finish_reason
 from mdstream_core.dialects._limits import MAX_TOKENS, read_count
+from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.events import (
     BlockStart,
     Event,
@@ -21,6 +23,7 @@ from mdstream_core.events import (
     ProviderData,
     ReasoningDelta,
     RefusalDelta,
+    ResponseAccumulator,
     ResponseMetadata,
     TextDelta,
     ToolCallDelta,
@@ -29,7 +32,7 @@ from mdstream_core.events import (
 )
 from mdstream_core.http import Timeout
 from mdstream_core.platforms.oci_model_deployment import _letters_only
-from mdstream_core.transport.timeouts import TimeoutBudget
+from mdstream_core.transport.timeouts import TimeoutBudget, _known
 
 COUNTS = st.one_of(
     st.none(),
@@ -191,3 +194,42 @@ def test_the_limits_of_a_budget_are_its_own() -> None:
     first.limits["connect"] = 1.0
 
     assert 5 == second.limits["connect"] == TimeoutBudget(replace(timeout)).limits["connect"]
+
+
+def test_timeouts_are_found_by_identity_and_not_kept_forever() -> None:
+    """Another timeout never has the limits of one that is gone."""
+    for seconds in range(1, 1000):
+        assert seconds == TimeoutBudget(Timeout(connect=seconds)).limits["connect"]
+
+    assert len(_known) <= 256
+
+
+PIECES = st.lists(st.tuples(st.sampled_from([TextDelta, ReasoningDelta]), st.text(max_size=3), st.integers(0, 1)))
+
+
+@given(PIECES)
+def test_pieces_are_added_at_once_or_one_by_one(pieces: list[tuple[Any, str, int]]) -> None:
+    """With the same result; texts and reasoning of the first choice are joined first."""
+    events = [kind(text, choice) for kind, text, choice in pieces]
+    at_once, one_by_one = ResponseAccumulator(), ResponseAccumulator()
+    at_once.extend(events)
+    for event in events:
+        one_by_one.add(event)
+
+    assert one_by_one.response() == at_once.response()
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+def test_a_long_stream_keeps_its_characters_only(field: str) -> None:
+    """At 4 bytes each in the decoder, and not each piece as a string with 49 bytes more."""
+    decoder, accumulator, count = OpenAIDecoder(), ResponseAccumulator(), 20_000
+    chunks = [b'{"choices": [{"index": 0, "delta": {"%b": "tok%d "}}]}' % (field.encode(), i) for i in range(count)]
+    tracemalloc.start()
+    for at in range(0, count, 1000):
+        accumulator.extend([event for chunk in chunks[at : at + 1000] for event in decoder.feed(chunk)])
+        if at == 1000:
+            before = tracemalloc.get_traced_memory()[0]
+    growth = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    assert growth / (count - 2000) < 60

@@ -363,3 +363,17 @@ def test_a_request_has_the_origin_of_its_url() -> None:
         pending = state.create_request(url)
         assert (url.origin.scheme, url.origin.host, url.origin.port) == pending.key
         assert str(url.origin) == str(pending.origin)
+
+
+def test_origins_without_idle_connections_are_forgotten() -> None:
+    """A few are kept, because the next connection to one of them will be idle again."""
+    state = pool(max_connections=None, max_idle=None)
+    for number in range(1000):
+        pending, _ = arrive(state, httpcore.Origin(b"https", b"host%d" % number, 443))
+        state.release(pending.connection, reusable=True)
+        again, _ = arrive(state, pending.origin)
+        assert again.connection is pending.connection
+        state.release(again.connection, reusable=False)
+
+    assert len(state._idle_by_origin) < 100
+    assert "0 in use, 0 idle" in repr(state)

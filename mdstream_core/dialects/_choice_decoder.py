@@ -37,19 +37,8 @@ class ChoiceState:
     """
 
     __slots__ = (
-        *(
-            "_reopened",
-            "_is_reported",
-            "calls",
-            "is_finished",
-            "has_whole_messages",
-            "has_whole_text",
-            "index",
-            "media",
-            "reason",
-            "reasoning",
-        ),
-        *("refusal", "text"),
+        *("_is_reported", "_reopened", "calls", "has_whole_messages", "has_whole_text", "index", "is_finished"),
+        *("media", "reason", "reasoning", "refusal", "text"),
     )
 
     calls_class: ClassVar[type[ToolCallReader]] = ToolCallReader
@@ -74,6 +63,14 @@ class ChoiceState:
     def has_output(self) -> bool:
         """Whether any output was received."""
         return bool(self.text.tell() or self.calls or self.reasoning.tell() or self.refusal.tell() or self.media)
+
+    def expect_pieces(self) -> None:
+        """Prepare for output in many pieces: a `StringIO` that was never read keeps each as a string of its own.
+
+        Such a string has 49 bytes beside its characters; a buffer has 4 bytes for each character.
+        """
+        self.text.readline()
+        self.reasoning.readline()
 
     def add_text(self, value: Any, events: list[Event]) -> None:
         """Add the next piece of text."""
@@ -320,12 +317,15 @@ class ChoiceDecoder(Generic[C]):
             raise StreamInterrupted(self._interrupted_error())
         for choice in self._choices.values():
             choice.calls.check_complete(truncated=choice.reason == "length")
-        return [*events, *self.flush()]
+        return events + self.flush()
 
     def flush(self) -> list[Event]:
         """Return the events that are still buffered: audio, the last entries of lists, half a surrogate pair."""
-        media = [event for choice in self._choices.values() if choice.media for event in choice.media.flush()]
-        return [*media, *self._flush_surrogates()]
+        events: list[Event] = []
+        for choice in self._choices.values():
+            if choice.media:
+                events += choice.media.flush()
+        return events + self._joiner.flush() if self._joiner else events
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         """Append the events of a payload to `events`. Raises if the payload is wrong."""
@@ -334,9 +334,6 @@ class ChoiceDecoder(Generic[C]):
     def _ends_without_reason(self, choice: C) -> bool:
         """Return whether a choice without a known finish reason ends with a body that is a single JSON document."""
         raise NotImplementedError
-
-    def _flush_surrogates(self) -> list[Event]:
-        return self._joiner.flush() if self._joiner else []
 
     def _record_error(self, error: MDStreamError, data: bytes) -> None:
         """Store the error if it is the first: later ones are often its consequences."""

@@ -161,9 +161,11 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
     def _choice(self, raw_choice: dict[str, Any], events: list[Event]) -> None:
         index = raw_choice.get("index") or 0
         choice = self._choices.get(index)
+        delta = raw_choice.get("delta")
         if choice is None:
             choice = self._get_choice(read_index(index))
-        delta = raw_choice.get("delta")
+            if delta is not None:
+                choice.expect_pieces()
         if choice.reason and _has_content(raw_choice):
             self.reopen(choice)
         if delta:

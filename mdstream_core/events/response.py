@@ -227,13 +227,18 @@ class ResponseAccumulator:
     def extend(self, events: Iterable[Event]) -> None:
         """Add events; their text is written in one operation."""
         text: list[str] = []
+        reasoning: list[str] = []
         for event in events:
             if type(event) is TextDelta and event.choice == 0:
                 text.append(event.text)
+            elif type(event) is ReasoningDelta and event.choice == 0:
+                reasoning.append(event.text)
             else:
                 self.add(event)
         if text:
             self._buffer(0).text.write(fields.join_texts(text))
+        if reasoning:
+            self._buffer(0).add_reasoning(fields.join_texts(reasoning))
 
     def response(self) -> ModelResponse:
         """Return the response so far."""

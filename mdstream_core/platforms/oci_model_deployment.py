@@ -11,6 +11,7 @@ repository `oracle-samples/oci-data-science-ai-samples`.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from string import ascii_lowercase
 from typing import Any, ClassVar
 
@@ -186,7 +187,8 @@ class OCIModelDeployment:
             StreamFailure: The headers report the failure, because a proxy has merged the trailers into them.
             MalformedStream: The body is an HTML page.
         """
-        if _has_stream_failure(head.headers) and (value := _find_stream_failure(head.headers.items())) is not None:
+        has_failure = _has_stream_failure("".join(head.headers))
+        if has_failure and (value := _find_stream_failure(head.headers.items())) is not None:
             raise parse_stream_failure(value)
         return create_frame_decoder(head)
 
@@ -238,15 +240,19 @@ class OCIModelDeployment:
 _NO_LETTERS = bytes({*range(256)} - {*ascii_lowercase.encode()})
 
 
-def _has_stream_failure(names: Iterable[str]) -> bool:
-    """Whether one of these names, or several together, may be `StreamFailure` in any spelling."""
-    return "streamfailure" in _letters_only("".join(names))
+@lru_cache(maxsize=64)
+def _has_stream_failure(names: str) -> bool:
+    """Whether the names of a response's headers, joined, contain `StreamFailure` in any spelling.
+
+    They are the same for most responses.
+    """
+    return "streamfailure" in _letters_only(names)
 
 
 def _find_stream_failure(trailers: Iterable[tuple[str, str]]) -> str | None:
     """The values of trailers (or headers) named `StreamFailure` in any spelling; `None` if there is none."""
     fields = list(trailers)
-    if not _has_stream_failure([name for name, _ in fields]):
+    if "streamfailure" not in _letters_only("".join([name for name, _ in fields])):  # all names at once
         return None
     values = [value for name, value in fields if _letters_only(name).endswith("streamfailure")]
     return ", ".join(value for value in values if value.strip()) if values else None

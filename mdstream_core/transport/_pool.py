@@ -19,6 +19,10 @@ from mdstream_core.transport._route import Route
 Origin = tuple[bytes, bytes, int]
 
 
+#: Above how many origins one without idle connections is forgotten.
+_MAX_EMPTY = 64
+
+
 class PooledConnection:
     """Base class of the sync and async connections, with the state that the pool uses."""
 
@@ -249,7 +253,7 @@ class PoolState:
     def _take_idle(self, origin: Origin) -> Any:
         """Return the most recently used idle connection to `origin`; `None` if there is none."""
         idle = self._idle_by_origin.get(origin)
-        return None if idle is None else self._mark_taken(next(reversed(idle)))
+        return self._mark_taken(next(reversed(idle))) if idle else None
 
     def _take_oldest(self) -> Any:
         """Remove and return the connection that has been idle the longest."""
@@ -261,7 +265,7 @@ class PoolState:
         del self._idle[connection]
         idle = self._idle_by_origin[connection.origin]
         del idle[connection]
-        if not idle:
+        if not idle and len(self._idle_by_origin) > _MAX_EMPTY:
             del self._idle_by_origin[connection.origin]
         return connection
 

@@ -1,8 +1,8 @@
 """`TimeoutBudget`: the deadlines of one call, and the error messages for those that expire."""
 
 import time
+from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
 
 from mdstream_core.errors import StreamStalled
 from mdstream_core.http import DEFAULT_TIMEOUT, Timeout, TimeoutValue
@@ -14,7 +14,8 @@ _MIN_TIMEOUT = 0.001
 _MAX_OVERTIME_READS = 100
 
 
-class _Seconds(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Seconds:
     """The timeouts of a call in seconds, with infinity for none, and what follows from them."""
 
     timeout: Timeout
