@@ -50,10 +50,10 @@ bench:  ## Measure performance beside other packages, in a separate environment;
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
 	.bench/bin/python -m benchmarks $(ARGS)
 
-bench-instructions:  ## Count instructions with valgrind, which other processes do not change; GROUP=core for one, ARGS=--ours for mdstream only
+bench-instructions:  ## Count instructions with valgrind, which other processes do not change; GROUP="core imports" for some, ARGS=--ours for mdstream only
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	.bench/bin/pip install -q -e ".[langchain,llamaindex,oci-lite,aws,httpx2,emulator,bench]"
-	.bench/bin/python -m benchmarks.instructions --write $(addprefix --only ,$(GROUP)) $(ARGS)
+	.bench/bin/python -m benchmarks.instructions --write $(if $(GROUP),--only $(GROUP)) $(ARGS)
 
 comparison:  ## Measure performance beside other packages, and write the tables of docs/comparison.md
 	test -x .bench/bin/python || $(PYTHON) -m venv .bench

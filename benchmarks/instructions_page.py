@@ -58,10 +58,12 @@ def load(path: Path = FIGURES) -> dict[str, Any]:
 
 def tables(group: str, counts: Counts) -> Iterator[Table]:
     """The tables of a group for the terminal."""
+    floor = _floor(counts)
+    if not floor:  # no contender was counted
+        return
     if group == "imports":
         yield _imports_table(counts)
         return
-    floor = _floor(counts)
     for variant in ("", "async "):
         columns = [column for figure in _FIGURES for column in (figure, "x floor")]
         rows = [

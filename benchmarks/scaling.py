@@ -28,7 +28,8 @@ _QUICK_COUNTS = {
 }
 
 _SECONDS = 40.0  # a peer that would need more CPU time at the next size is not measured there
-_SLOW_SECONDS = 4.0  # what takes longer is measured once, without a best of several rounds
+#: What takes longer is measured once, without a best of several rounds: peers, and ours and the floors.
+_SLOW_PEER_SECONDS, _SLOW_SECONDS = 1.5, 4.0
 _HANGING_SECONDS = 900  # of a process
 
 Line = dict[str, Point]
@@ -102,8 +103,9 @@ def _line(
         quick: Whether to use smaller sizes and one round.
     """
     cost = 0.0
+    slow = _SLOW_SECONDS if limit == float("inf") else _SLOW_PEER_SECONDS
     for count in _QUICK_COUNTS[curve.job] if quick else curve.counts:
-        rounds = 1 if quick or cost * count / 1e6 > _SLOW_SECONDS else 3
+        rounds = 1 if quick or cost * count / 1e6 > slow else 3
         seconds = cost * count * (rounds + 1) / 1e6
         if seconds > limit:
             result: Point | None = {"reason": f"would take {seconds:.0f} s"}

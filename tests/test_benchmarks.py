@@ -220,3 +220,22 @@ def test_the_cold_job_imports_nothing_of_ours() -> None:
     script = "import benchmarks.cold_job, sys; print([m for m in sys.modules if 'mdstream' in m or m in ('httpx', 'asyncio')])"
 
     assert subprocess.check_output([sys.executable, "-c", script], cwd=ROOT, text=True).strip() == "[]"
+
+
+def test_a_group_without_counts_has_no_table() -> None:
+    """
+    Its contenders were not selected, or none could be counted.
+    """
+    assert list(instructions_page.tables("core", {})) == []
+    assert list(instructions_page.tables("imports", {"a": "not counted, it failed"})) == []
+
+
+def test_imports_are_compared_with_the_bases_of_their_framework() -> None:
+    """
+    Each row has those that it was counted after.
+    """
+    counts: instructions_page.Counts = {"ours": {"bases of langchain": 1e9, "import": 1e8}, "peer": "not counted"}
+    (table,) = instructions_page.tables("imports", counts)
+
+    assert table.rows == [Row("ours", (100.0, 0.1))]
+    assert "| ours | 100 | 0.10 |\n| peer | not counted | |" in instructions_page._imports(counts)
