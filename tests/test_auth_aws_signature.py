@@ -156,3 +156,13 @@ def test_no_repr_shows_a_key() -> None:
         assert SECRET not in text
         assert key._key.hex() not in text
         assert repr(key._key) not in text
+
+
+def test_a_key_that_a_thread_stored_late_is_not_used() -> None:
+    """A thread that signs during a refresh may store the key of the earlier credentials after it."""
+    first, second = Credentials("AK", "one"), Credentials("AK", "two")
+    signer = AWSSigner("us-east-1", lambda: None, credentials=second, clock=NOW.timestamp)
+    expected = signer.sign(AWKWARD["escapes"]).headers
+    signer._signing_key = SigningKey(first.get_frozen_credentials(), "20260102", "us-east-1", "sagemaker")
+
+    assert expected == signer.sign(AWKWARD["escapes"]).headers

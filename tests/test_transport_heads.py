@@ -1,5 +1,6 @@
 """Serialized heads of direct requests: the same bytes as from `RequestWriter`, or none where it has to decide."""
 
+import asyncio
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +9,12 @@ import pytest
 
 from mdstream_core.errors import InvalidRequest
 from mdstream_core.http import Request, are_sendable, describe_problem, sendable_headers
+from mdstream_core.transport import async_http_client, http_client
+from mdstream_core.transport._async import AsyncRequestSender
 from mdstream_core.transport._clients import create_owned_client
 from mdstream_core.transport._direct import DirectRequest, DirectRequests, check_headers
 from mdstream_core.transport._http11 import RequestWriter
+from mdstream_core.transport._sync import RequestSender
 
 URL = "http://127.0.0.1:9/a%20b?c=%25s"
 EXTENSIONS: dict[str, Any] = {"timeout": {}}
@@ -157,3 +161,23 @@ def test_values_are_checked_at_once_as_one_by_one() -> None:
             assert not are_sendable(headers), headers
         else:
             assert are_sendable(headers), headers
+
+
+@pytest.mark.parametrize("owned", [True, False], ids=["own client", "user's client"])
+@pytest.mark.parametrize("value", ["a\r\nevil: 1", "a ", "ä"], ids=ascii)
+def test_a_header_that_cannot_be_sent_is_an_error_of_the_sender(owned: bool, value: str) -> None:
+    """Before a connection is opened, and whoever has created the client; async too."""
+    request = Request("POST", URL, {"x-b": value}, b"{}")
+    sender = RequestSender(*create_owned_client(trust_env=False)) if owned else RequestSender(http_client())
+    with pytest.raises(InvalidRequest, match="header 'x-b' has a value that cannot be sent"):
+        sender.send(request, EXTENSIONS, {})
+    sender.close()
+
+    async def main() -> None:
+        client = create_owned_client(is_async=True, trust_env=False) if owned else (async_http_client(),)
+        sender = AsyncRequestSender(*client)
+        with pytest.raises(InvalidRequest, match="header 'x-b' has a value that cannot be sent"):
+            await sender.send(request, EXTENSIONS, {})
+        await sender.aclose()
+
+    asyncio.run(main())
