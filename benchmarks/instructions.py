@@ -31,6 +31,7 @@ from benchmarks.table import Row, Table, Target
 #: Groups of contenders: the first of each is the one that the others are compared with.
 _GROUPS = {
     "core": (contenders.SOCKET, contenders.CORE, contenders.HTTPX),
+    "platforms": (contenders.CORE, *contenders.CORE_PLATFORMS),
     "langchain": (
         contenders.LANGCHAIN_SOCKET,
         contenders.LANGCHAIN_FLOOR,

@@ -23,11 +23,11 @@ from mdstream_core.events import Event, ModelResponse, ResponseAccumulator
 from mdstream_core.hooks import Completed, FirstEvent, RateLimitWaited, ResponseStarted
 from mdstream_core.http import Request, ResponseHead, redact_headers
 from mdstream_core.resume import ContinuationDecoder
+from mdstream_core.wire import Frame, Payloads
 
 if TYPE_CHECKING:
     from mdstream_core.call import Call
     from mdstream_core.rate_limit import CallLimits
-    from mdstream_core.wire import Frame
 
 #: Maximum number of bytes read of an error response's body.
 _MAX_ERROR_BODY = 1024 * 1024
@@ -42,9 +42,13 @@ _MAX_RECENT_EVENTS = 1024
 #: Between two `feed`s other tasks can run. A hostile server can send 32,768 frames in 64 KB; a real model sends a few.
 _MAX_FRAMES_PER_FEED = 128
 
+_MAX_UNIFORM_RUNS = 3  #: Trials to decode the payloads of one `feed` together; each reads all that remain.
+
 #: Exceptions that decoding raises: mdstream errors, and those that a payload of an unexpected shape causes. This module
 #: converts the latter; decoders do so too if they must deliver events first.
 _DECODING_ERRORS = (MDStreamError, *SHAPE_ERRORS)
+
+_SIZED = frozenset({list, Payloads})  # frames that are decoded already; others are decoded while they are iterated
 
 
 class Attempt:
@@ -137,12 +141,13 @@ class Attempt:
         if not self.started and len(self._body_start) < _BODY_START:
             self._body_start += data[:_BODY_START]
         events: list[Event] = []
-        decode = self._decoder.feed
-        payload = data
+        decode, payload = self._decoder.feed, data
         try:
-            frames = self._frames.feed(data) if self._pending_frames is None else self._with_pending(data)
-            if type(frames) is not list or len(frames) > _MAX_FRAMES_PER_FEED:
+            frames: Any = self._frames.feed(data) if self._pending_frames is None else self._with_pending(data)
+            if type(frames) not in _SIZED or len(frames) > _MAX_FRAMES_PER_FEED:
                 frames = self._next_frames(frames)
+            if type(frames) is Payloads and len(frames) > 1:
+                frames = self._decode_uniform(frames.payloads, events)
             for payload, name in frames:
                 events += decode(payload, name)
         except _DECODING_ERRORS as error:
@@ -156,7 +161,18 @@ class Attempt:
             self._record_events(events)
         return events
 
-    def _with_pending(self, data: bytes) -> "Iterable[Frame]":
+    def _decode_uniform(self, payloads: list[bytes], events: list[Event]) -> Iterator[Frame]:
+        """Append the events of payloads that differ in their text alone, and yield the others as frames, in order."""
+        at, runs, feed_uniform = 0, _MAX_UNIFORM_RUNS, getattr(self._decoder, "feed_uniform", None)
+        while at < len(payloads):
+            if runs and feed_uniform and (decoded := feed_uniform(payloads, at)) is not None:
+                runs, at = runs - 1, at + len(decoded)
+                events += decoded
+            if at < len(payloads):
+                yield Frame(payloads[at])
+                at += 1
+
+    def _with_pending(self, data: bytes) -> Iterable[Frame]:
         """Return the pending frames, followed by those of further bytes."""
         pending = self._pending_frames or ()
         if not data:
@@ -164,13 +180,13 @@ class Attempt:
         at, self._next_index = self._next_index, 0
         return chain(islice(pending, at, None), self._lazy_frames(data))
 
-    def _lazy_frames(self, data: bytes) -> "Iterator[Frame]":
+    def _lazy_frames(self, data: bytes) -> Iterator[Frame]:
         """Yield the frames of these bytes, which are decoded when the first is requested."""
         yield from self._frames.feed(data)
 
-    def _next_frames(self, frames: "Iterable[Frame]") -> "Iterable[Frame]":
+    def _next_frames(self, frames: Any) -> Iterable[Frame]:
         """Return the next of many frames; the others stay pending."""
-        if type(frames) is not list:
+        if type(frames) not in _SIZED:
             return self._take_frames(iter(frames))
         at, self._next_index = self._next_index, self._next_index + _MAX_FRAMES_PER_FEED
         self.has_pending_frames = self._next_index < len(frames)
@@ -178,9 +194,9 @@ class Attempt:
             self._pending_frames = frames
         else:
             self._pending_frames, self._next_index = None, 0
-        return frames[at : at + _MAX_FRAMES_PER_FEED]
+        return frames[at : at + _MAX_FRAMES_PER_FEED]  # type: ignore[no-any-return]
 
-    def _take_frames(self, pending: "Iterator[Frame]") -> "Iterator[Frame]":
+    def _take_frames(self, pending: Iterator[Frame]) -> Iterator[Frame]:
         """Yield the next frames of an iterator, which may raise; it stays pending until it is exhausted."""
         self._pending_frames = pending
         self.has_pending_frames = True

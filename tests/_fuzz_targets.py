@@ -9,6 +9,7 @@ import copy
 import json
 import pickle
 import random
+import re
 import tempfile
 import time
 import warnings
@@ -70,7 +71,7 @@ from mdstream_core.platforms._sagemaker_payload_parts import (
     parse_exception_frame,
 )
 from mdstream_core.transport.decompression import Decompressor
-from mdstream_core.wire import FrameDecoder
+from mdstream_core.wire import FrameDecoder, Payloads
 from mdstream_core.wire.eventstream import EventStreamDecoder
 from mdstream_core.wire.jsonlines import (
     DocumentDecoder,
@@ -209,6 +210,29 @@ def _payloads(dialect: Any, data: bytes) -> None:
         events += decoder.finish(is_document=len(data) % 2 == 0)
     finally:
         check_events([*events, *decoder.flush()])
+
+
+def _uniform(name: str, data: bytes) -> None:
+    """Decode the lines as the payloads of one read; those that are decoded together must not differ from the others."""
+    payloads = [line for line in data.replace(b"\r", b"").split(b"\n") if line]
+    outcomes = []
+    for is_together in (True, False):
+        attempt = Call(PLATFORMS["oci-model-deployment"], dialect(name), REQUEST, retry=Retry(0)).create_attempt()
+        attempt.start(ResponseHead(200, {"content-type": "text/event-stream"}))
+        if not is_together:
+            attempt._decode_uniform = lambda payloads, events: iter(Payloads(payloads))  # type: ignore[method-assign]
+        events: list[Event] = []
+        error: MDStreamError | None = None
+        try:
+            events += attempt.feed(b"".join(b"data: %b\n\n" % payload for payload in payloads))
+            while attempt.has_pending_frames:
+                events += attempt.feed(b"")
+            events += attempt.finish()
+        except MDStreamError as raised:
+            error = raised
+        outcomes.append(re.sub("call_[0-9a-f]+", "", repr([events, error, error and error.raw])))
+    if outcomes[0] != outcomes[1]:
+        raise Finding(f"decoded together: {outcomes[0]}, one by one: {outcomes[1]}")
 
 
 def _text(dialect: TextParsingDialect, data: bytes) -> None:
@@ -413,7 +437,10 @@ FAMILIES: dict[str, dict[str, Target]] = {
         "websocket-masked": partial(_websocket, True),
         "conversation": _websocket_protocol,
     },
-    "dialects": {name: partial(_payloads, dialect(name)) for name in _tables._DIALECTS},
+    "dialects": {
+        **{name: partial(_payloads, dialect(name)) for name in _tables._DIALECTS},
+        **{f"uniform-{name}": partial(_uniform, name) for name in _CHAT_DIALECTS},
+    },
     "markup": {name: partial(_text, parsing_dialect) for name, parsing_dialect in _TEXT_PARSERS.items()},
     "bodies": {
         **{name: partial(_error_response, platform) for name, platform in PLATFORMS.items()},

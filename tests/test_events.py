@@ -1,8 +1,11 @@
 """Events, and the accumulation of a response."""
 
+import copy
 import dataclasses
+import inspect
 import pickle
 import random
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,7 @@ from mdstream_core.events import (
     ToolCallDelta,
     Usage,
 )
+from mdstream_core.events.event import text_deltas
 
 EVERY: list[Event] = [
     ResponseMetadata("m", "c1", None),
@@ -127,3 +131,39 @@ def test_a_truncated_response_is_incomplete(word: str) -> None:
         assert "length" == read_finish_reason(spelling)
         assert describe_incomplete(spelling).startswith("cut off")
     assert is_known(read_finish_reason(word))
+
+
+@pytest.mark.parametrize("delta_class", [TextDelta, ReasoningDelta, RefusalDelta])
+def test_deltas_are_frozen_dataclasses(delta_class: Any) -> None:
+    """Deltas of a text have an `__init__` of their own, and behave like all other events."""
+    delta = delta_class("Hi", 1)
+
+    assert f"{delta_class.__name__}(text='Hi', choice=1)" == repr(delta)
+    assert delta == delta_class(text="Hi", choice=1) != delta_class("Hi")
+    assert hash(delta) == hash(delta_class("Hi", 1))
+    for copied in (pickle.loads(pickle.dumps(delta)), copy.copy(delta), copy.deepcopy(delta)):
+        assert delta == copied
+    assert delta_class("Ho", 1) == dataclasses.replace(delta, text="Ho")
+    assert ("Hi", 1) == dataclasses.astuple(delta)
+    match delta:
+        case delta_class(text, choice):
+            assert ("Hi", 1) == (text, choice)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        delta.text = "x"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del delta.choice
+    with pytest.raises(TypeError):
+        delta_class()
+    with pytest.raises(TypeError):
+        delta_class("Hi", 1, 2)
+    assert "(text: str, choice: int = 0) -> None" == str(inspect.signature(delta_class))
+
+
+def test_deltas_that_are_created_together() -> None:
+    """They are those that are created one by one."""
+    deltas = text_deltas(["a", "", "\ud83d"], 2)
+
+    assert [TextDelta("a", 2), TextDelta("", 2), TextDelta("\ud83d", 2)] == deltas
+    assert deltas == pickle.loads(pickle.dumps(deltas))
+    assert hash(deltas[0]) == hash(TextDelta("a", 2))
+    assert [] == text_deltas([], 0)

@@ -49,7 +49,7 @@ ALLOWED_IMPORTS: dict[str, tuple[str, str]] = {
     "rate_limit": ("_fork _log _redaction errors events", "anyio redis"),
     "otel": ("_fork _json _version errors events http hooks", "opentelemetry"),
     "resume": ("errors events", ""),
-    "attempt": ("_hints _json errors events http resume hooks rate_limit", ""),
+    "attempt": ("_hints _json errors events http resume hooks rate_limit wire", ""),
     "call": ("_call_log _json attempt errors events http resume retry hooks rate_limit", ""),
     "transport": ("_fork _log http errors wire", "anyio httpx httpcore httptools"),
     "recording": ("_error_bodies _fork _json _redaction _version errors hooks transport wire", ""),

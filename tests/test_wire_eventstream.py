@@ -204,13 +204,13 @@ def test_a_long_message_in_small_pieces_is_joined_once() -> None:
 
 
 def test_memory_does_not_grow_with_headers() -> None:
-    """The caches of headers and preludes are bounded."""
+    """The caches of headers and heads are bounded."""
     decoder = EventStreamDecoder()
     for number in range(1000):
         sent = Message({"n": number}, b"x" * number)
         assert [sent] == decoder.feed(encode(*sent))
 
-    assert (16, 256) == (len(decoder._known_headers), len(decoder._lengths))
+    assert (16, 256) == (len(decoder._known_headers), len(decoder._heads))
 
 
 @pytest.mark.parametrize("seed", range(20))

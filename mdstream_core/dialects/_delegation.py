@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mdstream_core.dialects._dialect import Decoder, Dialect
+from mdstream_core.dialects._dialect import Decoder, Dialect, feed_uniform
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, ModelResponse
+from mdstream_core.events import Event, ModelResponse, TextDelta
 
 
 class DelegatingDialect:
@@ -43,6 +43,9 @@ class DelegatingDecoder:
         inner: The decoder to wrap.
     """
 
+    #: Whether the events of all further payloads are those of the inner decoder.
+    is_transparent = False
+
     def __init__(self, inner: Decoder) -> None:
         self._inner = inner
 
@@ -64,6 +67,10 @@ class DelegatingDecoder:
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """Decode one payload."""
         return self._inner.feed(data, event)
+
+    def feed_uniform(self, payloads: list[bytes], at: int) -> list[TextDelta] | None:
+        """Decode payloads that differ in their text alone, if their events are those of the inner decoder."""
+        return feed_uniform(self._inner, payloads, at) if self.is_transparent else None
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
         """Check that the response is complete."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from mdstream_core.errors import MDStreamError
-from mdstream_core.events import Event, ModelResponse
+from mdstream_core.events import Event, ModelResponse, TextDelta
 
 
 class Decoder(Protocol):
@@ -52,6 +52,28 @@ class Decoder(Protocol):
     def flush(self) -> list[Event]:
         """Return the events that are still buffered because their end was not received. Feed no further payloads."""
         ...
+
+
+class UniformDecoder(Decoder, Protocol):
+    """Decoder that decodes payloads together if they differ in their text alone."""
+
+    def feed_uniform(self, payloads: list[bytes], at: int) -> list[TextDelta] | None:
+        """Decode the payloads from an index on, as long as they have the form of the last one, as `feed` would.
+
+        Args:
+            payloads: Payloads without event names.
+            at: Index of the first one to decode.
+
+        Returns:
+            One delta for each payload that was decoded; `None` if there is no form yet, before any work was done.
+        """
+        ...
+
+
+def feed_uniform(decoder: Any, payloads: list[bytes], at: int) -> list[TextDelta] | None:
+    """Call `feed_uniform` of a decoder, if it has this method."""
+    method = getattr(decoder, "feed_uniform", None)
+    return None if method is None else method(payloads, at)
 
 
 class Dialect(Protocol):

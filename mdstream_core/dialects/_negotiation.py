@@ -99,6 +99,7 @@ class _NotifyingDecoder(DelegatingDecoder):
         events = self._inner.feed(data, event)
         if events and self._inner.error is None:
             self.feed = self._inner.feed  # type: ignore[method-assign]  # `on_start` is called only once
+            self.is_transparent = True
             self._on_start()
         return events
 

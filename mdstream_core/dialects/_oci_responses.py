@@ -20,6 +20,7 @@ from mdstream_core.dialects._choice_decoder import (
 )
 from mdstream_core.dialects._finish_reasons import FAILURE_REASONS, read_finish_reason
 from mdstream_core.dialects._limits import read_count
+from mdstream_core.dialects._text_template import TemplateMixin, has_nothing_else
 from mdstream_core.dialects._tool_calls import ToolCallReader
 from mdstream_core.errors import ErrorBody, MalformedStream, StreamFailure, parse_error_object, quote_payload
 from mdstream_core.events import Event, Logprobs, ProviderData, ResponseMetadata, ToolCallDelta, Usage
@@ -150,7 +151,7 @@ class OCIChoice(ChoiceState):
         return self._cached_text[1:]
 
 
-class OCIDecoder(ChoiceDecoder[OCIChoice]):
+class OCIDecoder(TemplateMixin, ChoiceDecoder[OCIChoice]):
     """Base class of decoders for one response, streamed or whole. Subclasses decode the payloads of one format."""
 
     #: The value of `apiFormat` or `runtimeType` in payloads of the format.
@@ -158,6 +159,7 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
     #: Whether the usage is an event of its own, after the finish event.
     usage_follows: ClassVar[bool] = False
 
+    ignored_names: ClassVar[tuple[bytes, ...]] = (b'"pad"',)
     choice_class: ClassVar[type[Any]] = OCIChoice
     reason_name: ClassVar[str] = "finishReason"
 
@@ -191,6 +193,32 @@ class OCIDecoder(ChoiceDecoder[OCIChoice]):
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
         """Append the events of a payload to `events`."""
         raise NotImplementedError
+
+    def decode_payload(self, data: bytes, event: str) -> list[Event]:
+        """Decode one payload of any form."""
+        return ChoiceDecoder.feed(self, data, event)
+
+    def has_only_text(self, payload: dict[str, Any]) -> bool:
+        """Return whether all other fields of a payload with a piece of text are empty, ignored or without effect."""
+        if "text" in payload:
+            return has_nothing_else(payload, "apiFormat", "id", "text", "pad")
+        match payload:
+            case {"message": {"content": [{"type": "TEXT", "text": str()} as part]} as message}:
+                return (
+                    has_nothing_else(payload, "apiFormat", "index", "message", "pad")
+                    and has_nothing_else(message, "role", "content")
+                    and has_nothing_else(part, "type", "text")
+                )
+        return False
+
+    def accepts_text(self, choice: int) -> bool:
+        """Return whether a payload that has only text adds it to this choice, and does nothing else."""
+        is_only = len(self._choices) == 1  # a payload without an index belongs to the first that has not finished
+        return is_only and not (self.error or self._joiner or self._choices[choice].reason)
+
+    def write_texts(self, texts: list[str], choice: int) -> None:
+        """Add pieces of text to a choice."""
+        self._choices[choice].text.write("".join(texts))
 
     def _ends_without_reason(self, choice: OCIChoice) -> bool:
         """Return whether the response is whole: only whole responses have an envelope."""

@@ -24,7 +24,7 @@ from mdstream_core.dialects._content_parts import read_content
 from mdstream_core.dialects._detect import detect_dialect, wrong_dialect_error
 from mdstream_core.dialects._limits import read_count
 from mdstream_core.dialects._media import MEDIA
-from mdstream_core.dialects._text_template import TextTemplate, find_template
+from mdstream_core.dialects._text_template import MAX_TEMPLATES, TextTemplate, find_template
 from mdstream_core.dialects._whole_message import read_full_message
 from mdstream_core.errors import ErrorBody, StreamFailure, parse_error_object, quote_payload
 from mdstream_core.events import (
@@ -37,13 +37,13 @@ from mdstream_core.events import (
     new_metadata,
     new_usage,
 )
+from mdstream_core.events.event import text_deltas
 
 #: Exceptions of the fast path for a payload of another shape, which is decoded without it.
 _OTHER_SHAPE = (LookupError, TypeError, ValueError, AttributeError)
 
-
-#: How often the form of the chunks is read. A server whose chunks all differ gains nothing by it.
-_MAX_TEMPLATES = 8
+#: The name of the field that has the text of a chunk.
+_TEXT = b'"content"'
 
 
 class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
@@ -56,7 +56,7 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
         self._usage_ends_response = False
         self._template: TextTemplate | None = None
         self._template_choice: Any = None
-        self._templates = _MAX_TEMPLATES
+        self._templates = MAX_TEMPLATES
 
     @property
     def is_complete(self) -> bool:
@@ -105,13 +105,24 @@ class OpenAIDecoder(ChoiceDecoder[ChoiceState]):
             ):
                 if self._templates:
                     self._templates -= 1
-                    self._template, self._template_choice = find_template(data, text), choice
+                    self._template, self._template_choice = find_template(data, text, _TEXT), choice
                 choice.text.write(text)
                 return [TextDelta(text, choice.index)]
         except _OTHER_SHAPE:
             pass
         self._template = None  # what follows may finish the choice, for example
         return self._decode(payload, data, event)
+
+    def feed_uniform(self, payloads: list[bytes], at: int) -> list[TextDelta] | None:
+        """Decode the payloads from an index on, as long as they have the form of the last one."""
+        if self._template is None:
+            return None
+        choice = self._template_choice
+        texts = self._template.read_run(payloads, at)
+        if len(texts) > MAX_TEMPLATES:
+            self._templates = MAX_TEMPLATES
+        choice.text.write("".join(texts))
+        return text_deltas(texts, choice.index)
 
     def _read(self, payload: Any, data: bytes, event: str, events: list[Event]) -> None:
         if not isinstance(payload, dict):

@@ -7,7 +7,7 @@ from typing import Any
 from mdstream_core import _json
 from mdstream_core._hints import NO_CHAT_TEMPLATE, REQUIRES_DIALOGS, REQUIRES_INPUTS
 from mdstream_core.dialects._detect import HUGGING_FACE_DIALECTS, detect_dialect, wrong_dialect_error
-from mdstream_core.dialects._dialect import Decoder
+from mdstream_core.dialects._dialect import Decoder, feed_uniform
 from mdstream_core.dialects._huggingface_names import flatten_parameters
 from mdstream_core.dialects._openai_decoder import OpenAIDecoder
 from mdstream_core.dialects._parameter_fallback import RelaxedPayload, relax_parameters
@@ -24,7 +24,7 @@ from mdstream_core.errors import (
     parse_error_object,
     unexpected_shape,
 )
-from mdstream_core.events import Event
+from mdstream_core.events import Event, TextDelta
 
 
 class AutoDecoder:
@@ -62,6 +62,10 @@ class AutoDecoder:
             return self._openai.feed(data, event)
         self.feed = self._inner.feed  # type: ignore[method-assign]  # the dialect is known: later calls go directly to its decoder
         return self._inner.feed(data, event)
+
+    def feed_uniform(self, payloads: list[bytes], at: int) -> list[TextDelta] | None:
+        """Decode the payloads from an index on, as long as they have the form of the last one."""
+        return feed_uniform(self._inner, payloads, at)
 
     def finish(self, *, is_document: bool = False) -> list[Event]:
         """Check that the response is complete."""

@@ -17,7 +17,7 @@ Sources: huggingface/text-generation-inference @db931fc, deepjavalibrary/djl-ser
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from mdstream_core import _json
 from mdstream_core.dialects._assistant_content import filter_assistant_content
@@ -27,6 +27,7 @@ from mdstream_core.dialects._finish_reasons import FAILURE_REASONS, is_known, re
 from mdstream_core.dialects._huggingface_names import flatten_parameters
 from mdstream_core.dialects._limits import MAX_CHOICES, over_limit, read_count
 from mdstream_core.dialects._surrogates import SurrogateJoiner
+from mdstream_core.dialects._text_template import TemplateMixin, has_nothing_else
 from mdstream_core.errors import (
     SHAPE_ERRORS,
     ErrorBody,
@@ -42,12 +43,14 @@ from mdstream_core.errors import (
 from mdstream_core.events import Event, Finish, TextDelta, Usage
 
 
-class HuggingFaceDecoder:
+class HuggingFaceDecoder(TemplateMixin):
     """Decoder for one response, streamed or whole. Log probabilities of tokens are not decoded.
 
     Args:
         name: The name of the dialect, for error messages.
     """
+
+    ignored_names: ClassVar[tuple[bytes, ...]] = (b'"index"', b'"id"', b'"logprob"', b'"log_prob"')
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -66,8 +69,8 @@ class HuggingFaceDecoder:
 
     is_finished = is_complete
 
-    def feed(self, data: bytes, event: str = "") -> list[Event]:
-        """Decode one payload."""
+    def decode_payload(self, data: bytes, event: str) -> list[Event]:
+        """Decode one payload of any form."""
         text = data.strip()
         if event != "error" and (not text or text == b"[DONE]"):
             return []
@@ -90,6 +93,25 @@ class HuggingFaceDecoder:
         if self.error and not events:
             raise self.error
         return events
+
+    def has_only_text(self, payload: dict[str, Any]) -> bool:
+        """Return whether all other fields of a payload with a piece of text are empty, ignored or without effect."""
+        token = payload.get("token")
+        return (
+            isinstance(token, dict)
+            and has_nothing_else(payload, "index", "token")
+            and has_nothing_else(token, "id", "text", "logprob", "log_prob")
+        )
+
+    def accepts_text(self, choice: int) -> bool:
+        """Return whether a payload that has only text adds it to this choice, and does nothing else."""
+        return not (self.error or self._joiner)
+
+    def write_texts(self, texts: list[str], choice: int) -> None:
+        """Add pieces of text to a choice."""
+        if texts:
+            self._texts[choice] += texts
+            self._finished.discard(choice)  # more text: the choice had not finished
 
     def flush(self) -> list[Event]:
         """Return the event that is still buffered: one half of a surrogate pair."""

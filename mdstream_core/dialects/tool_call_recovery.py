@@ -68,6 +68,7 @@ class ToolCallRecoveryDecoder(DelegatingDecoder):
         events = self._read(events)
         if self._held and not any(held.may_be_call for held in self._held.values()):
             self.feed = self._inner.feed  # type: ignore[method-assign]  # there is no call: later payloads cost nothing
+            self.is_transparent = True
         return events if self.error is None else [*events, *self._release()]
 
     def finish(self, *, is_document: bool = False) -> list[Event]:

@@ -166,15 +166,17 @@ class PayloadPartDecoder:
         frames: list[Frame] = []
         parts: list[bytes] = []  # those of one read are decoded together
         try:
-            for message in self._messages.feed(data):
-                headers, payload = message
+            for headers, payload in self._messages.feed(data):
                 if headers is not self._part:  # equal headers come as the same object
+                    message = Message(headers, payload)
                     if not _is_payload_part(message):
                         self._decode_parts(parts, frames)
                         _raise_for_message(message)
                         continue
                     self._part = headers
                 parts.append(payload)
+            if parts and not (frames or self._keeps_parts or self._messages.error):
+                return self._inner.feed(b"".join(parts))
             self._decode_parts(parts, frames)
         except MDStreamError as error:
             return FramesThenError(frames, error)

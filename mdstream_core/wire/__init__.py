@@ -1,6 +1,7 @@
 """Framing: decode bytes to frames, and encode frames to bytes. No I/O, no clock; every buffer is bounded."""
 
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple, Protocol
 
 from mdstream_core.errors import MDStreamError
@@ -11,6 +12,11 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 #: How many bytes of a message are decoded before its frames are delivered: one message may contain a whole stream.
 CHUNK_SIZE = 64 * 1024
+
+#: Minimum number of frames of a read whose payloads are passed on together; fewer cost less one by one.
+MIN_PAYLOADS = 5
+
+_new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
 
 class Frame(NamedTuple):
@@ -33,13 +39,46 @@ class FrameDecoder(Protocol):
     def feed(self, data: bytes) -> Iterable[Frame]:
         """Decode further bytes, and return the frames that they complete. Raises `MalformedStream`.
 
-        A result that is not a list decodes while it is iterated; exhaust it before the next `feed`.
+        A result that is neither a list nor `Payloads` decodes while it is iterated; exhaust it before the next `feed`.
         """
         ...
 
     def finish(self) -> list[Frame]:
         """Return the last frame if it was not terminated; there are no more bytes. Raises `MalformedStream`."""
         ...
+
+
+class Payloads:
+    """The frames of one read as their payloads alone, because none of them has an event name. Iterating yields frames.
+
+    >>> Payloads([b"a", b"b"]) == [Frame(b"a"), Frame(b"b")]
+    True
+
+    Args:
+        payloads: The payloads in their order.
+    """
+
+    __slots__ = ("payloads",)
+
+    def __init__(self, payloads: list[bytes]) -> None:
+        self.payloads = payloads
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return map(_new, repeat(Frame), zip(self.payloads, repeat("")))
+
+    def __getitem__(self, part: slice) -> "Payloads":
+        return Payloads(self.payloads[part])
+
+    def __eq__(self, other: object) -> bool:
+        return [*self] == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr([*self])
 
 
 class FramesThenError(list[Frame]):

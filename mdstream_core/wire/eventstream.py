@@ -26,8 +26,11 @@ _CRC = Struct("!I")
 _OVERHEAD = _PRELUDE.size + _CRC.size
 _checksum, _new = _CRC.unpack_from, tuple.__new__  # bound once, for the hot path
 
-#: Bounds of the caches: blocks of headers, bytes of such a block, and preludes. A stream repeats most of them.
-_MAX_CACHED_HEADERS, _MAX_CACHED_SIZE, _MAX_CACHED_PRELUDES = 16, 1024, 256
+#: Bounds of the caches: blocks of headers, heads, and bytes of one of them. A stream repeats most of them.
+_MAX_CACHED_HEADERS, _MAX_CACHED_HEADS, _MAX_CACHED_SIZE = 16, 256, 1024
+
+#: What is known of a message from its prelude and headers: its length, the headers, and the CRC-32 so far.
+_Head = tuple[int, Mapping[str, Value], int]
 
 
 class Message(NamedTuple):
@@ -56,7 +59,8 @@ class EventStreamDecoder:
         self._buffered = bytearray()  # an incomplete message
         self._need = 0  # how many bytes must be buffered before the next attempt to decode
         self._known_headers: dict[bytes, Mapping[str, Value]] = {}
-        self._lengths: dict[bytes, tuple[int, int]] = {}
+        self._heads: dict[bytes, _Head] = {}
+        self._head_size = _PRELUDE.size  # of the previous message
         #: An error after complete messages: `feed` returns these first, and nothing is decoded after it.
         self.error: MalformedStream | None = None
 
@@ -98,29 +102,52 @@ class EventStreamDecoder:
 
     def _read(self, data: bytes, messages: list[Message]) -> None:
         at, size = 0, len(data)
-        lengths, add = self._lengths.get, messages.append
-        last, headers = b"", None
-        while size - at >= 12:
-            prelude = data[at : at + 12]
-            total, body = lengths(prelude) or self._check_prelude(prelude)
-            end = at + total - 4
-            if end + 4 > size:
+        known_heads, add = self._heads.get, messages.append
+        while size - at >= _PRELUDE.size:
+            start = at + self._head_size
+            head = known_heads(data[at:start])  # usually as long as that of the previous message
+            if head is None:
+                head = self._read_head(data, at)
+                if head is None:
+                    return
+                start = at + self._head_size
+            total, headers, crc = head
+            end = at + total
+            if end > size:
                 self._buffer(data, at, total)
                 return
-            crc = crc32(data[at:end])
-            (expected,) = _checksum(data, end)
+            payload = data[start : end - _CRC.size]
+            crc = crc32(payload, crc)
+            (expected,) = _checksum(data, end - _CRC.size)
             if crc != expected:
                 raise _checksum_error("a message", expected, crc)
-            block = data[at + 12 : at + body]
-            if headers is None or block != last:  # usually they equal those of the previous message
-                last, headers = block, self._known_headers.get(block) or self._headers(block)
-            add(_new(Message, (headers, data[at + body : end])))
-            at = end + 4
+            add(_new(Message, (headers, payload)))
+            at = end
         if at < size:
             self._buffer(data, at, _PRELUDE.size)
 
+    def _read_head(self, data: bytes, at: int) -> _Head | None:
+        """Return the head of the message at an offset, which is checked whole; buffer it if it is not complete."""
+        prelude = data[at : at + _PRELUDE.size]
+        total, headers_size = self._check_prelude(prelude)
+        end = at + total - _CRC.size
+        if end + _CRC.size > len(data):
+            self._buffer(data, at, total)
+            return None
+        crc = crc32(data[at:end])
+        (expected,) = _checksum(data, end)
+        if crc != expected:
+            raise _checksum_error("a message", expected, crc)
+        self._head_size = _PRELUDE.size + headers_size
+        block = data[at : at + self._head_size]
+        headers = block[_PRELUDE.size :]
+        head = total, self._known_headers.get(headers) or self._headers(headers), crc32(block)
+        if len(self._heads) < _MAX_CACHED_HEADS and len(block) <= _MAX_CACHED_SIZE:
+            self._heads[block] = head
+        return head
+
     def _check_prelude(self, prelude: bytes) -> tuple[int, int]:
-        """Return the length of a message and the offset of its payload. Raises `MalformedStream`."""
+        """Return the length of a message and that of its headers. Raises `MalformedStream`."""
         total, headers, expected = _PRELUDE.unpack(prelude)
         crc = crc32(prelude[:8])
         if crc != expected:
@@ -128,10 +155,7 @@ class EventStreamDecoder:
         payload = total - headers - _OVERHEAD
         if headers > self._max_headers or not 0 <= payload <= self._max_payload:
             raise self._size_error(headers, payload)
-        lengths = total, _PRELUDE.size + headers
-        if len(self._lengths) < _MAX_CACHED_PRELUDES:
-            self._lengths[prelude] = lengths
-        return lengths
+        return total, headers
 
     def _buffer(self, data: bytes, at: int, need: int) -> None:
         self._buffered += data[at:]

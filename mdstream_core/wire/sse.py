@@ -7,9 +7,12 @@ that starts like JSON or HTML (a proxy's error after the stream) makes an error 
 """
 
 import re
+from io import BytesIO
+from operator import itemgetter
+from typing import ClassVar
 
 from mdstream_core.errors import MalformedStream
-from mdstream_core.wire import MAX_FRAME_BYTES, Frame, FramesThenError
+from mdstream_core.wire import CHUNK_SIZE, MAX_FRAME_BYTES, MIN_PAYLOADS, Frame, FramesThenError, Payloads
 
 _BOM = b"\xef\xbb\xbf"
 #: Beginnings of a line that is an error without a field name: JSON or HTML of a proxy.
@@ -28,6 +31,12 @@ _BREAK = re.compile(rb"\r\n|\r|\n")
 
 _new = tuple.__new__  # faster than `Frame(…)`, for the hot path
 
+#: The value of a line `data: …` without the line feed.
+_field_value = itemgetter(slice(len(b"data: "), -1))
+
+#: Maximum size in bytes of the data that is split into events at once, which copies it several times.
+_MAX_BATCH = 2 * CHUNK_SIZE
+
 
 class SSEDecoder:
     r"""Decoder of server-sent events from bytes that may be split anywhere.
@@ -43,9 +52,11 @@ class SSEDecoder:
     """
 
     is_document = False
+    min_payloads: ClassVar[int] = MIN_PAYLOADS
 
     def __init__(self, max_size: int = MAX_FRAME_BYTES) -> None:
         self._max_size = max_size
+        self._max_batch = min(_MAX_BATCH, max_size - _LINE_OVERHEAD)
         self._buffered = bytearray()  # an incomplete line
         self._data: list[bytes] = []
         self._size = 0
@@ -54,9 +65,10 @@ class SSEDecoder:
         self._first = True
         self._is_bare_error = False  # whether the current event consists of such lines
 
-    def feed(self, data: bytes) -> list[Frame]:
+    def feed(self, data: bytes) -> list[Frame] | Payloads:
         """Return the events that these bytes complete."""
-        if not (self._buffered or self._data or self._event or self._after_cr) and _is_one_event(data):
+        is_between = not (self._data or self._event or self._after_cr)
+        if is_between and not self._buffered and _is_one_event(data):
             self._first = False
             return [_new(Frame, (data[6:-2], ""))]
         if self._after_cr:
@@ -67,6 +79,8 @@ class SSEDecoder:
         if self._buffered:
             data = bytes(self._buffered) + data
             self._buffered.clear()
+        if is_between and (payloads := self._split_events(data)):
+            return payloads
         if b"\r" not in data:
             lines = data.split(b"\n")  # finds a line break four times as fast as `splitlines`
             if rest := lines.pop():
@@ -77,6 +91,27 @@ class SSEDecoder:
         if not self._after_cr and not data.endswith(b"\n"):
             self._buffer(lines.pop())
         return self._read(lines)
+
+    def _split_events(self, data: bytes) -> Payloads | None:
+        """Return the payloads of events that have one line of data each; `None` if there is any other line.
+
+        The end of the data may be an incomplete line. The last comparison is the check: a payload has no line break, so
+        that only the lines of such events are the same bytes when they are joined again.
+        """
+        if not data.startswith(b"data: ") or b"\r" in data or len(data) > self._max_batch:
+            return None
+        if len(data) < self.min_payloads * (data.find(b"\n\n") + 2):
+            return None  # few events, if all have the size of the first
+        end = data.rfind(b"\n\n") + 2
+        if data.find(b"\n", end) >= 0:
+            return None
+        events = data[:end]
+        payloads = [*map(_field_value, BytesIO(events).readlines()[::2])]
+        if events != b"data: %b\n\n" % b"\n\ndata: ".join(payloads):
+            return None
+        self._first = False
+        self._buffered += data[end:]
+        return Payloads(payloads)
 
     def finish(self) -> list[Frame]:
         """Return the last event if no blank line terminated it; the standard would discard it."""

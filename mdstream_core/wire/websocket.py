@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import struct
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from mdstream_core.errors import MalformedStream
@@ -109,15 +110,16 @@ class WebSocketFrameDecoder:
             data = bytes(self._buffered) + data
             self._buffered.clear()
         texts: list[bytes] = []
-        at, total = 0, len(data)
-        while at + 4 <= total and data[at] == _WHOLE_TEXT:
-            start, size = at + 2, data[at + 1]
-            if size == 126:
-                start, size = at + 4, data[at + 2] << 8 | data[at + 3]
-            elif size > 126:
+        at, last, max_size = 0, len(data) - 4, self._max_size
+        while at <= last:
+            first, size, long_size = _read_head(data, at)
+            if first != _WHOLE_TEXT or size > 126:
                 break
+            start = at + 2
+            if size == 126:
+                start, size = at + 4, long_size
             end = start + size
-            if end > total or size > self._max_size:
+            if end > last + 4 or size > max_size:
                 break
             texts.append(data[start:end])
             at = end
@@ -158,6 +160,7 @@ class WebSocketFrameDecoder:
 
 
 _WHOLE_TEXT = 0x80 | TEXT  # first byte of an unfragmented text message without reserved bits: valid without checks
+_read_head = struct.Struct("!BBH").unpack_from  # opcode, length field, and the longer length that may follow
 _HEAD = {126: 4, 127: 10}  # bytes before mask and payload, by the length field of the second byte
 _OPCODES = frozenset((CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG))
 
@@ -212,11 +215,12 @@ class WebSocketProtocol:
         """Decode the text messages at the start of the data, and return the remaining bytes."""
         texts, frames, rest = self._reader.decode_texts(data)
         try:
-            for text in texts:
-                text.isascii() or text.decode()
+            if not b"".join(texts).isascii():
+                for text in texts:
+                    text.decode()
         except UnicodeDecodeError:
             return frames + rest  # decode them one by one
-        messages += [_new(Message, (TEXT, text, True)) for text in texts]
+        messages += map(_new, repeat(Message), zip(repeat(TEXT), texts, repeat(True)))
         self.ready_texts = frames, len(texts)
         return rest
 

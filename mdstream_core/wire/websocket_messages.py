@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from mdstream_core.errors import MalformedStream, StreamFailure, StreamTimeout
-from mdstream_core.wire import CHUNK_SIZE, MAX_FRAME_BYTES, Frame, FramesThenError
+from mdstream_core.wire import CHUNK_SIZE, MAX_FRAME_BYTES, MIN_PAYLOADS, Frame, FramesThenError, Payloads
 from mdstream_core.wire.sse import SSEDecoder
 from mdstream_core.wire.websocket import CLOSE, NO_CODE, NORMAL, WebSocketFrameDecoder, close_code
 
@@ -63,9 +63,14 @@ class MessageDecoder:
         """Return the frames of the messages that these bytes complete."""
         if self._reader.buffered_size > CHUNK_SIZE:
             return self._read_all(data)
+        texts, _, rest = self._reader.decode_texts(data)
+        is_batch = len(texts) >= MIN_PAYLOADS and not (rest or self._partial_event)
+        if is_batch and {text[:1] for text in texts} == {b"{"}:
+            self._documents += len(texts)
+            return Payloads(texts)
         frames: list[Frame] = []
         try:
-            frames.extend(self._read_all(data))
+            frames.extend(self._read_messages(texts, rest))
         except MalformedStream as error:
             if not frames:
                 raise
@@ -73,14 +78,17 @@ class MessageDecoder:
         return frames
 
     def _read_all(self, data: bytes) -> Iterator[Frame]:
-        texts, _, data = self._reader.decode_texts(data)
+        texts, _, rest = self._reader.decode_texts(data)
+        yield from self._read_messages(texts, rest)
+
+    def _read_messages(self, texts: list[bytes], rest: bytes) -> Iterator[Frame]:
         for text in texts:
             if text.startswith(b"{") and not self._partial_event:
                 yield _new(Frame, (text, ""))
                 self._documents += 1
             else:
                 yield from self._read(text)
-        for opcode, message, _ in self._reader.feed(data) if data else ():
+        for opcode, message, _ in self._reader.feed(rest) if rest else ():
             if opcode == CLOSE:
                 self._close_payload = message
             else:
