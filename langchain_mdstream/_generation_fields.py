@@ -199,7 +199,7 @@ class GenerationFields(LangChainSerialization, GenerationAliases, SamplingParame
             resolved = mdstream_core.TextParsingDialect(
                 resolved, tool_calls=self.tool_call_parser, reasoning=self.reasoning_parser
             )
-        recovers = self.recover_tool_calls and self.tool_call_parser is None
+        recovers = params.get("tools") and self.recover_tool_calls and self.tool_call_parser is None
         return mdstream_core.recover_tool_calls(resolved, params) if recovers else resolved
 
     def _parameters(self) -> dict[str, Any]:

@@ -92,13 +92,18 @@ def fill_last_chunk(
     extra: dict[str, Any], metadata: dict[str, Any], usage: UsageMetadata | None, info: dict[str, Any]
 ) -> ChatGenerationChunk:
     """Build the same chunk by filling its fields directly."""
-    chunk = fill_chunk("", extra, metadata)
-    message = chunk.message
-    message.__dict__.update(usage_metadata=usage, chunk_position="last")
-    message.__pydantic_fields_set__.update(("usage_metadata", "chunk_position"))
-    chunk.__dict__["generation_info"] = info
-    chunk.__pydantic_fields_set__.add("generation_info")
-    return chunk
+    values = _CHUNK_FIELDS.copy()
+    values["additional_kwargs"] = extra
+    values["response_metadata"] = metadata
+    values["tool_calls"] = []
+    values["invalid_tool_calls"] = []
+    values["usage_metadata"] = usage
+    values["tool_call_chunks"] = []
+    values["chunk_position"] = "last"
+    fields_set = {"content", "additional_kwargs", "response_metadata", "usage_metadata", "chunk_position"}
+    message = _fill(AIMessageChunk, values, fields_set, {})
+    values = {"text": "", "generation_info": info, "type": "ChatGenerationChunk", "message": message}
+    return _fill(ChatGenerationChunk, values, {"message", "text", "generation_info"})
 
 
 def construct_generation(
