@@ -1,8 +1,11 @@
 """Sections about the start of a program: imports, and the creation of a model object."""
 
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
@@ -56,23 +59,46 @@ else: print(time.process_time() - started)
 """
 
 
+@contextmanager
+def bytecode_cache() -> Iterator[dict[str, str]]:
+    """The environment of processes that compile each module once only.
+
+    Installed packages are compiled when they are installed, and a source tree when it is first imported, unless
+    `PYTHONDONTWRITEBYTECODE` is set: then each import would compile mdstream again, and the others not.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        yield {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": directory}
+
+
 def imports(bench: Bench) -> Iterator[Table]:
     """CPU time of an import in a fresh interpreter, beyond that of the framework."""
     rows = []
-    for framework, (bases, entries, max_ratio) in _FRAMEWORKS.items():
-        alone = _import_time("", f"import {bases.replace(' ', ', ')}", bench.quick)
-        rows.append(Row(f"{framework}: bases of its models, and httpx", (alone, None, None)))
-        for entry in entries:
-            added = _import_time(bases, STATEMENTS[entry], bench.quick)
-            is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
-            rows.append(Row(entry.name, (None, added, added / alone), 2 if is_ours else None, max_ratio))
+    with bytecode_cache() as environment:
+        for framework, (bases, entries, max_ratio) in _FRAMEWORKS.items():
+            alone = _import_time("", f"import {bases.replace(' ', ', ')}", environment, bench.quick)
+            rows.append(Row(f"{framework}: bases of its models, and httpx", (alone, None, None)))
+            for entry in entries:
+                added = _import_time(bases, STATEMENTS[entry], environment, bench.quick)
+                is_ours = entry in {all_contenders.LANGCHAIN, all_contenders.LLAMAINDEX}
+                rows.append(Row(entry.name, (None, added, added / alone), 2 if is_ours else None, max_ratio))
     yield Table("Import, seconds of CPU", ("alone", "added", "x bases"), rows, "imports")
 
 
-def _import_time(before: str, statement: str, quick: bool) -> float:
+def import_in_new_process(before: str, statement: str, environment: dict[str, str]) -> float:
+    """Execute an import statement in a new process, and return its CPU time.
+
+    Args:
+        before: Modules that are imported before.
+        statement: The statement.
+        environment: The environment of the process.
+    """
     command = [sys.executable, "-c", _SCRIPT.format(before=before, statement=statement)]
-    times = [subprocess.check_output(command, cwd=ROOT, text=True) for _ in range(2 if quick else 5)]
-    return min(float(time) for time in times)
+    return float(subprocess.check_output(command, cwd=ROOT, env=environment, text=True))
+
+
+def _import_time(before: str, statement: str, environment: dict[str, str], quick: bool) -> float:
+    import_in_new_process(before, statement, environment)  # compiles the modules
+    return min(import_in_new_process(before, statement, environment) for _ in range(2 if quick else 5))
 
 
 def constructor(bench: Bench) -> Iterator[Table]:
