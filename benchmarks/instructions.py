@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,6 @@ from benchmarks.table import Row, Table, Target
 #: Groups of contenders: the first of each is the one that the others are compared with.
 _GROUPS = {
     "core": (contenders.SOCKET, contenders.CORE, contenders.HTTPX),
-    "platforms": (contenders.CORE, *contenders.CORE_PLATFORMS),
     "langchain": (
         contenders.LANGCHAIN_SOCKET,
         contenders.LANGCHAIN_FLOOR,
@@ -164,7 +163,10 @@ def _is_wanted(entry: Entry, options: argparse.Namespace) -> bool:
 
 
 def _count_import(framework: str, bases: str, entry: Entry, limit: int) -> dict[str, float]:
-    result = _run("import", bases, startup.STATEMENTS[entry], limit=limit)
+    statement = startup.STATEMENTS[entry]
+    with startup.bytecode_cache() as environment:
+        startup.import_in_new_process(bases, statement, environment)  # compiles the modules
+        result = _run("import", bases, statement, limit=limit, environment=environment)
     return {f"bases of {framework}": result["base"], "import": result["import"]}
 
 
@@ -211,7 +213,9 @@ def _run_entry(
     return _run("calls", entry.name, entry.factory, str(port), *options, root=root, limit=limit)
 
 
-def _run(*arguments: str, limit: int, root: Path = ROOT) -> dict[str, float]:
+def _run(
+    *arguments: str, limit: int, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> dict[str, float]:
     """Run a job under callgrind with the packages in a directory.
 
     Raises:
@@ -230,7 +234,7 @@ def _run(*arguments: str, limit: int, root: Path = ROOT) -> dict[str, float]:
             str(dumps),
             *arguments,
         ]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        environment = {**environment, "PYTHONHASHSEED": "0"}
         process = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if process.returncode in CPU_LIMIT_CODES:
         raise Skipped(f"not counted, it takes more than {limit} s")

@@ -18,7 +18,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, aclosing, closing
 from types import TracebackType
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from llama_index.core.base.llms.types import CompletionResponse
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
@@ -37,7 +37,7 @@ from llama_index_instrumentation.span import active_span_id
 from llama_index_instrumentation.span_handlers import NullSpanHandler
 
 from llamaindex_mdstream._errors import map_value_errors
-from llamaindex_mdstream._requests import hide_headers, with_signature
+from llamaindex_mdstream._requests import hide_headers
 from llamaindex_mdstream._streams import astart_generator, start_generator
 
 P = ParamSpec("P")
@@ -66,7 +66,7 @@ _dispatchers = _with_parents(_dispatcher)
 _span_dispatchers = _with_parents(_span_dispatcher)
 
 
-class _CallKind(NamedTuple):
+class _CallKind:
     """Names and event classes of chats or of completions."""
 
     trace: str
@@ -76,29 +76,37 @@ class _CallKind(NamedTuple):
     start: Any
     progress: Any
     end: Any
-    empty_response: Callable[[], Any]
+
+    @staticmethod
+    def empty_response() -> Any:
+        """The response of the end event of a call that has none."""
 
 
-_CHAT = _CallKind(
-    "chat",
-    "messages",
-    EventPayload.MESSAGES,
-    EventPayload.RESPONSE,
-    LLMChatStartEvent,
-    LLMChatInProgressEvent,
-    LLMChatEndEvent,
-    lambda: None,
-)
-_COMPLETION = _CallKind(
-    "completion",
-    "prompt",
-    EventPayload.PROMPT,
-    EventPayload.COMPLETION,
-    LLMCompletionStartEvent,
-    LLMCompletionInProgressEvent,
-    LLMCompletionEndEvent,
-    lambda: CompletionResponse(text=""),  # LLMCompletionEndEvent requires a response
-)
+class _Chat(_CallKind):
+    trace = "chat"
+    input_field = "messages"
+    input_key = EventPayload.MESSAGES
+    output_key = EventPayload.RESPONSE
+    start = LLMChatStartEvent
+    progress = LLMChatInProgressEvent
+    end = LLMChatEndEvent
+
+
+class _Completion(_CallKind):
+    trace = "completion"
+    input_field = "prompt"
+    input_key = EventPayload.PROMPT
+    output_key = EventPayload.COMPLETION
+    start = LLMCompletionStartEvent
+    progress = LLMCompletionInProgressEvent
+    end = LLMCompletionEndEvent
+
+    @staticmethod
+    def empty_response() -> CompletionResponse:
+        return CompletionResponse(text="")  # LLMCompletionEndEvent requires a response
+
+
+_CHAT, _COMPLETION = _Chat(), _Completion()
 
 
 class _SilentTrace:
@@ -260,7 +268,8 @@ def _observe(kind: _CallKind, method: Callable[P, T]) -> Callable[P, T]:
 
 
 def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., Any]:
-    get_inputs = _input_getter(kind, method)
+    signature = inspect.signature(method)
+    get_inputs = _input_getter(kind, signature)
 
     @functools.wraps(method)
     def observed(llm: Any, *args: Any, **kwargs: Any) -> Any:
@@ -273,7 +282,8 @@ def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., 
             observer.on_end(result)
             return result
 
-    spanned: Any = _span_dispatcher.span(with_signature(observed, method))
+    vars(observed)["__signature__"] = signature  # LlamaIndex's dispatcher reads it in each call
+    spanned: Any = _span_dispatcher.span(observed)
 
     @functools.wraps(spanned)
     def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
@@ -285,7 +295,8 @@ def _observe_sync(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., 
 
 
 def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    get_inputs = _input_getter(kind, method)
+    signature = inspect.signature(method)
+    get_inputs = _input_getter(kind, signature)
 
     @functools.wraps(method)
     async def observed(llm: Any, *args: Any, **kwargs: Any) -> Any:
@@ -298,7 +309,8 @@ def _observe_async(kind: _CallKind, method: Callable[..., Awaitable[Any]]) -> Ca
             observer.on_end(result)
             return result
 
-    spanned: Any = _span_dispatcher.span(with_signature(observed, method))
+    vars(observed)["__signature__"] = signature  # LlamaIndex's dispatcher reads it in each call
+    spanned: Any = _span_dispatcher.span(observed)
 
     @functools.wraps(spanned)
     async def call(llm: Any, *args: Any, **kwargs: Any) -> Any:
@@ -326,9 +338,8 @@ async def _observe_astream(observer: _CallObserver, responses: AsyncGenerator[T]
                 yield response
 
 
-def _input_getter(kind: _CallKind, method: Callable[..., Any]) -> Callable[..., tuple[Any, dict[str, Any]]]:
+def _input_getter(kind: _CallKind, signature: inspect.Signature) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """Create a function that returns the inputs (messages or prompt) and the options of a call."""
-    signature = inspect.signature(method)
     named = signature.parameters.keys() - {"kwargs"}
 
     def get_inputs(*args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:

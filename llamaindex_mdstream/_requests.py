@@ -16,7 +16,6 @@ else:
     _tools = LazyModule("llamaindex_mdstream._tools")
 
 T = TypeVar("T", bound=type)
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: Options that hold HTTP headers. Their values must not appear in traces.
 _HEADER_OPTIONS = ("headers", "extra_headers")
@@ -71,10 +70,15 @@ def _wrap_headers(name: str, headers: Any) -> SecretHeaders:
 def with_hidden_headers(cls: T) -> T:
     """Decorate an LLM class, so that LlamaIndex's spans receive the arguments of its methods with wrapped headers."""
     for name in _METHODS:
-        setattr(cls, name, _wrap_method(inspect.getattr_static(cls, name), hide_headers))
+        setattr(cls, name, _wrap_method(_find_method(cls, name), hide_headers))
     for name in _PREDICT_METHODS:
-        setattr(cls, name, _wrap_method(inspect.getattr_static(cls, name), _hide_llm_kwargs_headers))
+        setattr(cls, name, _wrap_method(_find_method(cls, name), _hide_llm_kwargs_headers))
     return cls
+
+
+def _find_method(cls: type, name: str) -> Any:
+    """Return a method as its class has it. A wrapper of LlamaIndex's is slow if it is not bound to the object."""
+    return next(vars(base)[name] for base in cls.__mro__ if name in vars(base))
 
 
 def _hide_llm_kwargs_headers(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +98,7 @@ def _wrap_sync(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], d
             args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
         return method.__get__(llm, type(llm))(*args, **kwargs)
 
-    return with_signature(call, method)
+    return call
 
 
 def _wrap_async(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Callable[..., Any]:
@@ -104,13 +108,7 @@ def _wrap_async(method: Callable[..., Any], hide: Callable[[Mapping[str, Any]], 
             args, kwargs = _hide_positional(args), hide(kwargs)  # no frame keeps the originals
         return await method.__get__(llm, type(llm))(*args, **kwargs)
 
-    return with_signature(call, method)
-
-
-def with_signature(wrapper: F, method: Callable[..., Any]) -> F:
-    """Store the signature of a method in its wrapper, because LlamaIndex's dispatcher reads it in each call."""
-    wrapper.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-    return wrapper
+    return call
 
 
 def _hide_positional(args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -29,14 +29,11 @@ if TYPE_CHECKING:
     from mdstream_core.call import Call
     from mdstream_core.rate_limit import CallLimits
 
-#: Maximum number of bytes read of an error response's body.
-_MAX_ERROR_BODY = 1024 * 1024
+_MAX_ERROR_BODY = 1024 * 1024  #: Maximum number of bytes read of an error response's body.
 
-#: How many bytes of the start of the body are stored, for the error message of a body without output.
-_BODY_START = 2000
+_BODY_START = 2000  #: Bytes of the start of the body that are stored, for the error of a body without output.
 
-#: How many events are stored in a list before they are accumulated.
-_MAX_RECENT_EVENTS = 1024
+_MAX_RECENT_EVENTS = 1024  #: How many events are stored in a list before they are accumulated.
 
 #: How many frames of one read are decoded in one `feed`; their events are delivered before the next frames are decoded.
 #: Between two `feed`s other tasks can run. A hostile server can send 32,768 frames in 64 KB; a real model sends a few.

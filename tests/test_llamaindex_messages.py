@@ -301,3 +301,15 @@ def test_a_message_with_one_text_has_the_content_of_others(role: MessageRole, te
     with_other.additional_kwargs = kwargs
 
     assert openai_messages([with_other]) == openai_messages([alone])
+
+
+@pytest.mark.parametrize("role", MessageRole)
+def test_only_assistant_messages_have_reasoning(role: MessageRole) -> None:
+    """
+    Reasoning in the blocks of other messages is left out.
+    """
+    blocks = [ThinkingBlock(content="Hm."), TextBlock(text="Hi")]
+    message = ChatMessage(role=role, blocks=blocks, additional_kwargs={"tool_call_id": "call_1"})
+    (converted,) = openai_messages([message], reasoning=True)
+
+    assert ("reasoning_content" in converted) == (converted["role"] == "assistant")

@@ -70,7 +70,7 @@ def test_a_changed_field_needs_another_connection(llm: OCIDataScience, name: str
     assert first is llm._get_service()
 
 
-def test_headers_that_change_in_place_need_another_connection(llm: OCIDataScience) -> None:
+def test_changed_contents_of_headers_need_another_connection(llm: OCIDataScience) -> None:
     """
     The key has a copy of the headers.
     """

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, TypeVar
 
-E = TypeVar("E")
-
 from mdstream_core._frozen import fast_constructor
+
+E = TypeVar("E")
 
 
 def _fast_init(event_class: type[E]) -> type[E]:
