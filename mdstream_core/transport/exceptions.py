@@ -35,7 +35,8 @@ _NOT_RETRYABLE = frozenset({"UnsupportedProtocol", "LocalProtocolError", "Invali
 
 def http_errors() -> tuple[type[Exception], ...]:
     """Return the base classes of the exceptions of the imported HTTP libraries."""
-    libraries = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    # At the exit of the interpreter, when suspended streams are closed, modules are replaced by `None`.
+    libraries = [library for name in ("httpx", "httpx2") if (library := sys.modules.get(name)) is not None]
     return tuple(error for lib in libraries for error in (lib.HTTPError, lib.InvalidURL, lib.StreamError))
 
 
