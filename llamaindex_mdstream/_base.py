@@ -221,7 +221,7 @@ class MDStreamLLM(GenerationRows, StructuredOutput):
     def _create_call(self, params: dict[str, Any], options: dict[str, Any], *, stream: bool) -> "tuple[Service, Call]":
         headers = _requests.merge_headers(self.additional_kwargs, options)
         if own := self._call_headers({**self.additional_kwargs, **options}):
-            headers = headers | own  # `|=` would change it, and it is immutable
+            headers = headers | own  # not in place: the headers are immutable
         if self.tool_call_parser and params.get("tools") and params.get("tool_choice") in {None, "auto"}:
             # A server without a tool call parser rejects tools with the choice `auto`.
             params |= {"tool_choice": "none", "skip_special_tokens": False}

@@ -45,7 +45,7 @@ def merge_headers(*options: Mapping[str, Any]) -> SecretHeaders:
     for option in options:
         for name in _HEADER_OPTIONS:
             if headers := option.get(name):
-                merged = merged | headers  # `|=` would change it, and it is immutable
+                merged = merged | headers  # not in place: the headers are immutable
     return merged
 
 

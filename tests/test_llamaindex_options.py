@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from _auth_oci import PEM
+from _platforms import PLATFORM_CASES
 from llama_index.core.llms import ChatMessage, ImageBlock, TextBlock
 from pydantic import ValidationError
 
@@ -164,3 +165,23 @@ def test_the_aws_region(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "eu-west-1" in SageMakerLLM(**requested)._connect()[0].base_url
     assert "us-east-1" in SageMakerLLM(**requested, region_name="us-east-1")._connect()[0].base_url
     assert "ca-central-1" in SageMakerLLM(endpoint_name="e", boto3_session=session)._connect()[0].base_url
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_headers_of_every_source_are_merged(emulator: Emulator, stream: bool) -> None:
+    """Those of the model, of the call, and for its arguments; none of the mappings is changed."""
+    prefix = "x-amzn-sagemaker-"
+    own = {f"{prefix}inference-id": "1", f"{prefix}custom-attributes": "1"}
+    called = {f"{prefix}custom-attributes": "2", f"{prefix}target-variant": "2"}
+    connection = PLATFORM_CASES["SageMaker vLLM"].fields(emulator)
+    llm = SageMakerLLM(**connection, additional_kwargs={"headers": own, "session_id": "s-1"})
+    for _ in range(2):
+        options: dict[str, Any] = {"extra_headers": called, "target_variant": "blue"}
+        _ = list(llm.stream_chat(REQUEST, **options)) if stream else llm.chat(REQUEST, **options)
+
+        sent = [emulator.last.headers[f"{prefix}{name}"] for name in ("inference-id", "custom-attributes")]
+        assert ["1", "2"] == sent
+        assert "blue" == emulator.last.headers[f"{prefix}target-variant"]
+        assert "s-1" == emulator.last.headers[f"{prefix}session-id"]
+    assert ["1", "1"] == list(own.values())
+    assert ["2", "2"] == list(called.values())

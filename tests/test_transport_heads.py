@@ -1,6 +1,7 @@
 """Serialized heads of direct requests: the same bytes as from `RequestWriter`, or none where it has to decide."""
 
 import asyncio
+import enum
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -89,6 +90,30 @@ def test_a_value_that_is_no_string_is_not_serialized(builder: DirectRequests, va
     """A secret of pydantic would be sent as asterisks."""
     assert build(builder, Request("POST", URL, {"x-a": "1"}, b"{}")).head
     assert build(builder, Request("POST", URL, {"x-a": value}, b"{}")).head is None
+
+
+class Tier(str, enum.Enum):  # noqa: UP042  # a `StrEnum` is displayed as its text
+    """A member is the text "gold", and is displayed as `Tier.GOLD`."""
+
+    GOLD = "gold"
+
+
+class Displayed(str):
+    """A text that is displayed as another one, which cannot be sent."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "a\r\nevil: 1"
+
+
+@pytest.mark.parametrize("value", [Tier.GOLD, Displayed("gold")], ids=["enum", "subclass"])
+def test_a_value_of_a_subclass_is_sent_and_not_how_it_is_displayed(builder: DirectRequests, value: str) -> None:
+    """`%s` in the format would call its `__str__`, whose result nobody has checked."""
+    for content in (b"{}", b""):
+        request = build(builder, Request("POST", URL, {"x-tier": value}, content))
+
+        assert (request.head or write(request)).count(b"\r\nx-tier: gold\r\n") == 1
 
 
 @pytest.mark.parametrize("name", ["x a", "x:", "", "x\r\n", "ä", "x\x01"], ids=ascii)

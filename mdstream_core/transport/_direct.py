@@ -38,6 +38,9 @@ _MAX_TARGETS = 64
 #: In place of a value in the head of a request, which cannot have this character.
 _PLACEHOLDER = "\x01"
 
+#: The type of values that are formatted. `%s` would call the `__str__` of a subclass, such as that of an enumeration.
+_VALUE_TYPES = frozenset({str})
+
 #: Methods whose requests have a `Content-Length` even without a body (`httpx._models.Request`).
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
@@ -106,7 +109,7 @@ class HeadFormat(NamedTuple):
     def serialize(self, request: Request) -> bytes | None:
         """Return the head of a request; `None` if its values have to be checked one by one."""
         values = tuple(request.headers.values())
-        if not are_values_sendable(values):
+        if not (_VALUE_TYPES.issuperset(map(type, values)) and are_values_sendable(values)):
             return None
         if self.has_length or self.adds_length:
             length = str(len(request.content))
