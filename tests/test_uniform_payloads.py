@@ -181,6 +181,7 @@ def test_a_chunk_of_another_form_ends_the_run() -> None:
     simple = TextTemplate([b'{"a":"', b'"}'])
     for other in (b'{"b":"x"}', b'{"a":"x"]', b'{"a":"}', b'"}', b"", b"[DONE]"):
         assert ["x"] == simple.read_run([b'{"a":"x"}', other, b'{"a":"y"}'], 0)
+        assert ["x"] * 3 == simple.read_run([b'{"a":"x"}'] * 3 + [other], 0)
         assert [] == simple.read_run([other, b'{"a":"y"}'], 0)
 
 
@@ -447,7 +448,10 @@ EFFECTS: dict[str, tuple[Callable[..., Any], tuple[dict[str, Any], ...]]] = {
     "oci-generic": (_generic, ({"serviceTier": "x"}, {"usage": {"promptTokens": 1}}, {"modelId": "m"}, {"unknown": 1})),
     "oci-cohere": (_cohere, ({"citations": [1]}, {"finishReason": "unknown"}, {"toolCalls": []}, {"unknown": 1})),
     "oci-cohere-v2": (_cohere_v2, ({"id": "x"}, {"logProbabilities": []}, {"unknown": 1})),
-    "tgi": (_tgi, ({"details": {"x": 1}}, {"generated_text": "x"}, {"unknown": 1})),
+    "tgi": (
+        _tgi,
+        ({"details": {"x": 1}}, {"generated_text": "x"}, {"unknown": 1}, {"token": {"text": "abcde", "unknown": 1}}),
+    ),
 }
 
 
@@ -497,6 +501,20 @@ def test_text_that_may_be_a_tool_call_is_held_back() -> None:
     texts = [event.text for event in attempt.feed(body.replace(b"<", b"(")) if isinstance(event, TextDelta)]
 
     assert text.replace("<", "(") == "".join(texts)
+
+
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_text_of_two_choices_keeps_its_order(size: int) -> None:
+    """Once text was returned, no text of another choice is held back, however the chunks are distributed to reads."""
+    params = {"messages": [], "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}], "n": 2}
+    attempt = Call(OCI, recover_tool_calls(OpenAIChat(), params), params, retry=Retry(0)).create_attempt()
+    attempt.start(ResponseHead(200, {"content-type": EVENTS}))
+    texts = [("Hello", 0), ("<tool", 1), ("_call", 1), (">{", 1), ("}", 1), ("x", 1), ("y", 0), ("z", 1)]
+    chunks = [_sse(json.dumps(_openai(text, index=choice)).encode()) for text, choice in texts]
+    events = [event for at in range(0, len(chunks), size) for event in attempt.feed(b"".join(chunks[at : at + size]))]
+    events += attempt.flush()
+
+    assert [TextDelta(*text) for text in texts] == [event for event in events if isinstance(event, TextDelta)]
 
 
 def test_a_read_of_many_chunks_is_decoded_in_parts() -> None:
