@@ -19,11 +19,12 @@ from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, TextDelta
 from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import Platform
+from mdstream_core.platforms._sagemaker_payload_parts import PartDecoder, PayloadPartDecoder
 from mdstream_core.wire import Payloads
 from mdstream_core.wire.eventstream import encode
 from mdstream_core.wire.jsonlines import JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder
-from mdstream_core.wire.websocket import TEXT, encode_frame
+from mdstream_core.wire.websocket import BINARY, CLOSE, TEXT, close_data, encode_frame
 from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 #: Contents of strings that must not be taken for their end, or are no JSON.
@@ -557,6 +558,10 @@ def test_more_tokens_after_a_finish_reason() -> None:
     decoder.feed(token)
     decoder.feed(json.dumps(_tgi("x", details={"finish_reason": "length"})).encode())
     assert decoder.is_complete
+    assert [] == decoder.feed_uniform([b"[DONE]"], 0)
+    assert decoder.is_complete
+    decoder.feed(token)
+    decoder.feed(json.dumps(_tgi("x", details={"finish_reason": "length"})).encode())
     assert [TextDelta("abcde")] == decoder.feed_uniform([token], 0)
     assert not decoder.is_complete
 
@@ -695,3 +700,61 @@ def test_a_read_of_few_events_is_decoded_line_by_line() -> None:
     assert type(JSONLinesDecoder().feed(b"{}\n" * 5)) is Payloads
     assert type(MessageDecoder().feed(encode_frame(TEXT, b"{}") * 4)) is list
     assert type(MessageDecoder().feed(encode_frame(TEXT, b"{}") * 5)) is Payloads
+
+
+MESSAGE = encode_frame(TEXT, b'{"a":1}')
+
+#: Reads of WebSocket messages, of which a part may be passed on together.
+MESSAGES: dict[str, list[bytes]] = {
+    "a failure at the end": [MESSAGE * 5 + encode_frame(CLOSE, close_data(1011, "failed"))],
+    "an incomplete message at the end": [MESSAGE * 5 + MESSAGE[:4]],
+    "a binary message at the end": [MESSAGE * 5 + encode_frame(BINARY, b'{"b":1}')],
+    "the start of an event before": [encode_frame(TEXT, b'data: {"a":'), MESSAGE * 5],
+    "events": [MESSAGE * 5 + encode_frame(TEXT, b'data: {"a":1}\n\n'), MESSAGE * 5],
+    "an event first": [encode_frame(TEXT, b"data: a\n\n") + MESSAGE * 5],
+    "one more document": [MESSAGE * 5, MESSAGE + encode_frame(CLOSE, close_data(1000))],
+}
+
+
+@pytest.mark.parametrize("reads", MESSAGES.values(), ids=MESSAGES)
+def test_messages_of_a_read_are_decoded_as_byte_by_byte(reads: list[bytes]) -> None:
+    """With the error of the close frame, and the same number of documents."""
+
+    def decode(reads: list[bytes]) -> Any:
+        decoder = MessageDecoder()
+        outcome: list[Any] = []
+        try:
+            for data in reads:
+                outcome += decoder.feed(data)
+            for frame in decoder.finish():
+                outcome.append(frame)  # an error comes after frames
+        except MDStreamError as error:
+            outcome.append(str(error))
+        return outcome, decoder.is_document
+
+    body = b"".join(reads)
+
+    assert decode([body[at : at + 1] for at in range(len(body))]) == decode(reads)
+
+
+def test_payload_parts_around_another_message() -> None:
+    """The frames of the parts before it are passed on, too."""
+    other = encode({":message-type": "event", ":event-type": "Other"}, b"x")
+    part = _part(_sse(b"a") * 5)
+
+    assert [(b"a", "")] * 10 == [*PayloadPartDecoder(SSEDecoder()).feed(part + other + part)]
+    assert [(b"a", "")] * 10 == [*PayloadPartDecoder(SSEDecoder()).feed(part + part)]
+
+
+def test_payload_parts_that_are_kept() -> None:
+    """Each part is a frame, also if a read has several."""
+    assert [(b"a", ""), (b"b", "")] == [*PayloadPartDecoder(PartDecoder()).feed(_part(b"a") + _part(b"b"))]
+
+
+def test_a_bad_message_after_payload_parts() -> None:
+    """The frames of the parts before it are passed on, and then its error is raised."""
+    frames = iter(PayloadPartDecoder(SSEDecoder()).feed(_part(_sse(b"a") * 5) * 2 + bytes(20)))
+
+    assert [(b"a", "")] * 10 == [next(frames) for _ in range(10)]
+    with pytest.raises(MDStreamError, match="checksum"):
+        next(frames)
