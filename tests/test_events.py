@@ -12,6 +12,7 @@ import pytest
 from mdstream_core import ModelResponse, ToolCall, describe_incomplete
 from mdstream_core.dialects._finish_reasons import _LIMITS, is_known, read_finish_reason
 from mdstream_core.events import (
+    BlockStart,
     Choice,
     Event,
     Finish,
@@ -167,3 +168,70 @@ def test_deltas_that_are_created_together() -> None:
     assert deltas == pickle.loads(pickle.dumps(deltas))
     assert hash(deltas[0]) == hash(TextDelta("a", 2))
     assert [] == text_deltas([], 0)
+
+
+class _Text(TextDelta):
+    """An event of a subclass."""
+
+
+#: Events that are written together, with half a surrogate pair and values that are no strings.
+TEXTS: tuple[Any, ...] = (
+    *(
+        TextDelta("a"),
+        ReasoningDelta("b"),
+        TextDelta(5),  # type: ignore[arg-type]
+        ReasoningDelta({"i": 1}),  # type: ignore[arg-type]
+        RefusalDelta("c"),
+        RefusalDelta("d"),
+    ),
+    *(TextDelta("e", 1), ReasoningDelta("f", 1), ReasoningDelta("g", 1), BlockStart("text", 0)),
+    *(TextDelta("\ud83d"), ReasoningDelta("\ud83d"), RefusalDelta("\ud83d")),
+)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_texts_are_accumulated_whole(together: bool) -> None:
+    """Nothing is lost, together or one by one."""
+    accumulator = ResponseAccumulator()
+    if together:
+        accumulator.extend(TEXTS)
+    else:
+        for event in TEXTS:
+            accumulator.add(event)
+
+    assert (
+        Choice("a5\ufffd", 'b{"i":1}\ufffd', "cd\ufffd"),
+        Choice("e", "fg"),
+    ) == accumulator.response().choices
+
+
+def test_events_of_other_types_are_accumulated() -> None:
+    """Events of a subclass, and choices of other types."""
+    accumulator = ResponseAccumulator()
+    for event in (_Text("a"), TextDelta("b", []), object()):  # type: ignore[arg-type]
+        accumulator.add(event)  # type: ignore[arg-type]
+
+    assert "ab" == accumulator.response().text
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (Usage(None, 2, 3), Usage(0, 2, 3)),  # type: ignore[arg-type]
+        (Usage(-1, 10**40, 3), Usage(0, 0, 3)),
+        (Usage("12", 2, 3.0), Usage(12, 2, 3)),  # type: ignore[arg-type]
+        (Usage(1, 2, 3, True), Usage(1, 2, 3)),
+    ],
+)
+def test_counts_are_plain_integers(usage: Usage, expected: Usage) -> None:
+    """Those of a response, whatever the event has."""
+    assert repr(expected) == repr(ModelResponse.from_events([usage]).usage)
+
+
+def test_metadata_is_plain_text() -> None:
+    """That of a response, whatever the event has."""
+    metadata = ModelResponse.from_events([ResponseMetadata("\ud83d", 5, "é", None)]).metadata  # type: ignore[arg-type]
+
+    assert ResponseMetadata("\ufffd", "5", "é", {}) == metadata
+    metadata = ModelResponse.from_events([ResponseMetadata("m", None, None, None)]).metadata  # type: ignore[arg-type]
+    assert ResponseMetadata("m", None, None, {}) == metadata

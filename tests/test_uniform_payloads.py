@@ -19,11 +19,12 @@ from mdstream_core.errors import MDStreamError
 from mdstream_core.events import Event, TextDelta
 from mdstream_core.http import ResponseHead
 from mdstream_core.platforms import Platform
+from mdstream_core.platforms._sagemaker_payload_parts import PartDecoder, PayloadPartDecoder
 from mdstream_core.wire import Payloads
 from mdstream_core.wire.eventstream import encode
 from mdstream_core.wire.jsonlines import JSONLinesDecoder
 from mdstream_core.wire.sse import SSEDecoder
-from mdstream_core.wire.websocket import TEXT, encode_frame
+from mdstream_core.wire.websocket import BINARY, CLOSE, TEXT, close_data, encode_frame
 from mdstream_core.wire.websocket_messages import CONTENT_TYPE, MessageDecoder
 
 #: Contents of strings that must not be taken for their end, or are no JSON.
@@ -181,6 +182,7 @@ def test_a_chunk_of_another_form_ends_the_run() -> None:
     simple = TextTemplate([b'{"a":"', b'"}'])
     for other in (b'{"b":"x"}', b'{"a":"x"]', b'{"a":"}', b'"}', b"", b"[DONE]"):
         assert ["x"] == simple.read_run([b'{"a":"x"}', other, b'{"a":"y"}'], 0)
+        assert ["x"] * 3 == simple.read_run([b'{"a":"x"}'] * 3 + [other], 0)
         assert [] == simple.read_run([other, b'{"a":"y"}'], 0)
 
 
@@ -447,7 +449,10 @@ EFFECTS: dict[str, tuple[Callable[..., Any], tuple[dict[str, Any], ...]]] = {
     "oci-generic": (_generic, ({"serviceTier": "x"}, {"usage": {"promptTokens": 1}}, {"modelId": "m"}, {"unknown": 1})),
     "oci-cohere": (_cohere, ({"citations": [1]}, {"finishReason": "unknown"}, {"toolCalls": []}, {"unknown": 1})),
     "oci-cohere-v2": (_cohere_v2, ({"id": "x"}, {"logProbabilities": []}, {"unknown": 1})),
-    "tgi": (_tgi, ({"details": {"x": 1}}, {"generated_text": "x"}, {"unknown": 1})),
+    "tgi": (
+        _tgi,
+        ({"details": {"x": 1}}, {"generated_text": "x"}, {"unknown": 1}, {"token": {"text": "abcde", "unknown": 1}}),
+    ),
 }
 
 
@@ -499,6 +504,20 @@ def test_text_that_may_be_a_tool_call_is_held_back() -> None:
     assert text.replace("<", "(") == "".join(texts)
 
 
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_text_of_two_choices_keeps_its_order(size: int) -> None:
+    """Once text was returned, no text of another choice is held back, however the chunks are distributed to reads."""
+    params = {"messages": [], "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}], "n": 2}
+    attempt = Call(OCI, recover_tool_calls(OpenAIChat(), params), params, retry=Retry(0)).create_attempt()
+    attempt.start(ResponseHead(200, {"content-type": EVENTS}))
+    texts = [("Hello", 0), ("<tool", 1), ("_call", 1), (">{", 1), ("}", 1), ("x", 1), ("y", 0), ("z", 1)]
+    chunks = [_sse(json.dumps(_openai(text, index=choice)).encode()) for text, choice in texts]
+    events = [event for at in range(0, len(chunks), size) for event in attempt.feed(b"".join(chunks[at : at + size]))]
+    events += attempt.flush()
+
+    assert [TextDelta(*text) for text in texts] == [event for event in events if isinstance(event, TextDelta)]
+
+
 def test_a_read_of_many_chunks_is_decoded_in_parts() -> None:
     """Other tasks run after 128 chunks; further bytes may be fed before the rest is decoded."""
     attempt = _attempt(OCI, "openai-chat", EVENTS)
@@ -539,6 +558,10 @@ def test_more_tokens_after_a_finish_reason() -> None:
     decoder.feed(token)
     decoder.feed(json.dumps(_tgi("x", details={"finish_reason": "length"})).encode())
     assert decoder.is_complete
+    assert [] == decoder.feed_uniform([b"[DONE]"], 0)
+    assert decoder.is_complete
+    decoder.feed(token)
+    decoder.feed(json.dumps(_tgi("x", details={"finish_reason": "length"})).encode())
     assert [TextDelta("abcde")] == decoder.feed_uniform([token], 0)
     assert not decoder.is_complete
 
@@ -677,3 +700,61 @@ def test_a_read_of_few_events_is_decoded_line_by_line() -> None:
     assert type(JSONLinesDecoder().feed(b"{}\n" * 5)) is Payloads
     assert type(MessageDecoder().feed(encode_frame(TEXT, b"{}") * 4)) is list
     assert type(MessageDecoder().feed(encode_frame(TEXT, b"{}") * 5)) is Payloads
+
+
+MESSAGE = encode_frame(TEXT, b'{"a":1}')
+
+#: Reads of WebSocket messages, of which a part may be passed on together.
+MESSAGES: dict[str, list[bytes]] = {
+    "a failure at the end": [MESSAGE * 5 + encode_frame(CLOSE, close_data(1011, "failed"))],
+    "an incomplete message at the end": [MESSAGE * 5 + MESSAGE[:4]],
+    "a binary message at the end": [MESSAGE * 5 + encode_frame(BINARY, b'{"b":1}')],
+    "the start of an event before": [encode_frame(TEXT, b'data: {"a":'), MESSAGE * 5],
+    "events": [MESSAGE * 5 + encode_frame(TEXT, b'data: {"a":1}\n\n'), MESSAGE * 5],
+    "an event first": [encode_frame(TEXT, b"data: a\n\n") + MESSAGE * 5],
+    "one more document": [MESSAGE * 5, MESSAGE + encode_frame(CLOSE, close_data(1000))],
+}
+
+
+@pytest.mark.parametrize("reads", MESSAGES.values(), ids=MESSAGES)
+def test_messages_of_a_read_are_decoded_as_byte_by_byte(reads: list[bytes]) -> None:
+    """With the error of the close frame, and the same number of documents."""
+
+    def decode(reads: list[bytes]) -> Any:
+        decoder = MessageDecoder()
+        outcome: list[Any] = []
+        try:
+            for data in reads:
+                outcome += decoder.feed(data)
+            for frame in decoder.finish():
+                outcome.append(frame)  # an error comes after frames
+        except MDStreamError as error:
+            outcome.append(str(error))
+        return outcome, decoder.is_document
+
+    body = b"".join(reads)
+
+    assert decode([body[at : at + 1] for at in range(len(body))]) == decode(reads)
+
+
+def test_payload_parts_around_another_message() -> None:
+    """The frames of the parts before it are passed on, too."""
+    other = encode({":message-type": "event", ":event-type": "Other"}, b"x")
+    part = _part(_sse(b"a") * 5)
+
+    assert [(b"a", "")] * 10 == [*PayloadPartDecoder(SSEDecoder()).feed(part + other + part)]
+    assert [(b"a", "")] * 10 == [*PayloadPartDecoder(SSEDecoder()).feed(part + part)]
+
+
+def test_payload_parts_that_are_kept() -> None:
+    """Each part is a frame, also if a read has several."""
+    assert [(b"a", ""), (b"b", "")] == [*PayloadPartDecoder(PartDecoder()).feed(_part(b"a") + _part(b"b"))]
+
+
+def test_a_bad_message_after_payload_parts() -> None:
+    """The frames of the parts before it are passed on, and then its error is raised."""
+    frames = iter(PayloadPartDecoder(SSEDecoder()).feed(_part(_sse(b"a") * 5) * 2 + bytes(20)))
+
+    assert [(b"a", "")] * 10 == [next(frames) for _ in range(10)]
+    with pytest.raises(MDStreamError, match="checksum"):
+        next(frames)

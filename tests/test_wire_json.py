@@ -14,6 +14,8 @@ from mdstream_core.wire.jsonlines import (
 
 VECTORS: dict[str, tuple[type[FrameDecoder], bytes, list[bytes]]] = {
     "lines": (JSONLinesDecoder, b'{"a":1}\n{"b":2}\r\n\n{"c":3}', [b'{"a":1}', b'{"b":2}', b'{"c":3}']),
+    "a line": (JSONLinesDecoder, b' {"a":1}\r\n', [b'{"a":1}']),
+    "an empty line": (JSONLinesDecoder, b" \r\n", []),
     "lines with U+2028": (JSONLinesDecoder, '{"a":"\u2028"}\n'.encode(), ['{"a":"\u2028"}'.encode()]),
     "a document": (DocumentDecoder, b' {"a":\n1}\n', [b'{"a":\n1}']),
     "no document": (DocumentDecoder, b" \n", []),

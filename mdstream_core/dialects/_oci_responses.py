@@ -159,6 +159,7 @@ class OCIDecoder(TemplateMixin, ChoiceDecoder[OCIChoice]):
     #: Whether the usage is an event of its own, after the finish event.
     usage_follows: ClassVar[bool] = False
 
+    decode_payload = ChoiceDecoder.feed
     ignored_names: ClassVar[tuple[bytes, ...]] = (b'"pad"',)
     choice_class: ClassVar[type[Any]] = OCIChoice
     reason_name: ClassVar[str] = "finishReason"
@@ -193,10 +194,6 @@ class OCIDecoder(TemplateMixin, ChoiceDecoder[OCIChoice]):
     def read_payload(self, payload: dict[str, Any], events: list[Event]) -> None:
         """Append the events of a payload to `events`."""
         raise NotImplementedError
-
-    def decode_payload(self, data: bytes, event: str) -> list[Event]:
-        """Decode one payload of any form."""
-        return ChoiceDecoder.feed(self, data, event)
 
     def has_only_text(self, payload: dict[str, Any]) -> bool:
         """Return whether all other fields of a payload with a piece of text are empty, ignored or without effect."""

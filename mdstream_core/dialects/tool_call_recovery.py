@@ -63,7 +63,7 @@ class ToolCallRecoveryDecoder(DelegatingDecoder):
     def feed(self, data: bytes, event: str = "") -> list[Event]:
         """Decode one payload."""
         events = self._inner.feed(data, event)
-        if not events:
+        if not events or self.is_transparent:  # a caller may keep this method for the payloads of one read
             return events
         events = self._read(events)
         if self._held and not any(held.may_be_call for held in self._held.values()):

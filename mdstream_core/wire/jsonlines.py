@@ -33,6 +33,9 @@ class JSONLinesDecoder:
 
     def feed(self, data: bytes) -> list[Frame] | Payloads:
         """Return the documents of the lines that these bytes complete."""
+        if data.find(b"\n") == len(data) - 1 and not self._buffered:  # exactly one line, the usual case in a stream
+            line = data.strip()
+            return [_new(Frame, (line, ""))] if line else []
         lines = BytesIO(data).readlines()  # finds a line break three times as fast as `split`
         rest = b"" if data.endswith(b"\n") or not lines else lines.pop()
         if self._buffered and lines:

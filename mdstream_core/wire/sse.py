@@ -79,9 +79,11 @@ class SSEDecoder:
         if self._buffered:
             data = bytes(self._buffered) + data
             self._buffered.clear()
-        if is_between and (payloads := self._split_events(data)):
-            return payloads
         if b"\r" not in data:
+            # Few events, if all have the size of the first one, are not split at once.
+            is_batch = is_between and len(data) >= self.min_payloads * (data.find(b"\n\n") + 2)
+            if is_batch and (payloads := self._split_events(data)):
+                return payloads
             lines = data.split(b"\n")  # finds a line break four times as fast as `splitlines`
             if rest := lines.pop():
                 self._buffer(rest)
@@ -95,13 +97,11 @@ class SSEDecoder:
     def _split_events(self, data: bytes) -> Payloads | None:
         """Return the payloads of events that have one line of data each; `None` if there is any other line.
 
-        The end of the data may be an incomplete line. The last comparison is the check: a payload has no line break, so
-        that only the lines of such events are the same bytes when they are joined again.
+        The data has no carriage returns; its end may be an incomplete line. The last comparison is the check: a payload
+        has no line break, so that only the lines of such events are the same bytes when they are joined again.
         """
-        if not data.startswith(b"data: ") or b"\r" in data or len(data) > self._max_batch:
+        if not data.startswith(b"data: ") or len(data) > self._max_batch:
             return None
-        if len(data) < self.min_payloads * (data.find(b"\n\n") + 2):
-            return None  # few events, if all have the size of the first
         end = data.rfind(b"\n\n") + 2
         if data.find(b"\n", end) >= 0:
             return None
