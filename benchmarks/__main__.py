@@ -1,7 +1,6 @@
 """Run the sections of the benchmark and print their tables; `--write` writes the figures of docs/comparison.md too."""
 
 import argparse
-import asyncio
 import gc
 import json
 import os
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from benchmarks import comparison
 from benchmarks.bench import Bench
-from benchmarks.measure import ignore_unclosed
 from benchmarks.pages import Machine
 from benchmarks.sections import SECTIONS
 from benchmarks.server import Server
@@ -52,9 +50,7 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def _run(sections: list[str], *, quick: bool) -> Iterator[list[Table]]:
-    with Server() as server, asyncio.Runner() as runner:
-        runner.get_loop().set_exception_handler(ignore_unclosed)
-        bench = Bench(server, runner, quick=quick)
+    with Server() as server, Bench(server, quick=quick) as bench:
         for section in sections:
             tables = []
             started = time.perf_counter()

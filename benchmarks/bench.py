@@ -1,34 +1,57 @@
-"""State of a run that all sections share: the server, one event loop, and the packages that are not installed."""
+"""State of a run that all sections share: the server, event loops, and the packages that are not installed."""
 
 import asyncio
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from contextlib import ExitStack
+from typing import Any, Self
 
 from benchmarks.contenders import Contender, Entry, NotInstalled
-from benchmarks.measure import Track, acheck, aread, check, cpu, read
+from benchmarks.measure import Track, acheck, aread, check, cpu, ignore_unclosed, read
 from benchmarks.server import Server
 from benchmarks.source import ROOT, Source
 from benchmarks.table import Row, Table, Target
 
 
 class Bench:
-    """A run of the benchmark.
+    """A run of the benchmark, as a context manager.
 
     Args:
         server: The server that all contenders stream from.
-        runner: The event loop of all contenders, so that their connections stay open.
         quick: Whether to use fewer rounds and shorter streams, for a test of the benchmark itself.
     """
 
-    def __init__(self, server: Server, runner: asyncio.Runner, *, quick: bool) -> None:
+    def __init__(self, server: Server, *, quick: bool) -> None:
         self.server = server
-        self.runner = runner
         self.quick = quick
         self._missing: set[str] = set()
+        self._loops = ExitStack()
+        self._runners: dict[int, tuple[Any, asyncio.Runner]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runners.clear()
+        self._loops.close()
+
+    def get_runner(self, owner: Any) -> asyncio.Runner:
+        """Return the event loop of a contender, which stays open with its connections.
+
+        Each has its own: some leave tasks in it (litellm's log), which the others would run.
+        """
+        if id(owner) not in self._runners:
+            runner = self._loops.enter_context(asyncio.Runner())
+            runner.get_loop().set_exception_handler(ignore_unclosed)
+            self._runners[id(owner)] = owner, runner
+        return self._runners[id(owner)][1]
+
+    def run(self, contender: Contender, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the event loop of a contender."""
+        return self.get_runner(contender).run(coroutine)
 
     def open(self, entry: Entry, source: Source, pem: bytes | None = None) -> Contender | None:
         """Create the contender; if its package is missing, print that once and return `None`."""
@@ -43,8 +66,8 @@ class Bench:
     def track(self, contender: Contender, source: Source, *, awaited: bool, times: int = 1) -> Track:
         """Create a track that reads `source` so many times, after a checked warm-up."""
         if awaited:
-            self.runner.run(acheck(contender, source.texts))
-            return Track(lambda: [self.runner.run(aread(contender)) for _ in range(times)], source.count * times)
+            self.run(contender, acheck(contender, source.texts))
+            return Track(lambda: [self.run(contender, aread(contender)) for _ in range(times)], source.count * times)
         check(contender, source.texts)
         return Track(lambda: [read(contender) for _ in range(times)], source.count * times)
 

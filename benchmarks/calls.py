@@ -86,8 +86,9 @@ def _whole_tracks(bench: Bench, opened: dict[Entry, Contender], *, awaited: bool
     for entry, contender in opened.items():
         complete, acomplete = contender.complete, contender.acomplete
         if awaited and acomplete is not None:
-            bench.runner.run(acomplete())
-            yield entry, Track(lambda call=acomplete: [bench.runner.run(call()) for _ in range(_TIMES)], 1)
+            runner = bench.get_runner(contender)
+            runner.run(acomplete())
+            yield entry, Track(lambda call=acomplete, run=runner.run: [run(call()) for _ in range(_TIMES)], 1)
         elif not awaited and complete is not None:
             complete()
             yield entry, Track(lambda call=complete: [call() for _ in range(_TIMES)], 1)

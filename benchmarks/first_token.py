@@ -46,7 +46,7 @@ def first_tokens(bench: Bench) -> Iterator[Table]:
     opened = {entry: contender for entry in _entries() if (contender := bench.open(entry, source, pem))}
     for contender in opened.values():
         check(contender, source.texts)
-        bench.runner.run(acheck(contender, source.texts))
+        bench.run(contender, acheck(contender, source.texts))
     waits = {entry: _Waits() for entry in opened}
     warm, paused = [], []
     sign = _signature(pem)
@@ -71,7 +71,7 @@ def _measure(bench: Bench, contender: Contender, waits: _Waits) -> None:
     started = perf_counter()
     waits.sync += first_token(contender, _CALLS)
     waits.seconds = (perf_counter() - started) / _CALLS
-    waits.awaited += bench.runner.run(afirst_token(contender, _CALLS))
+    waits.awaited += bench.run(contender, afirst_token(contender, _CALLS))
 
 
 def _signature(pem: bytes) -> Callable[[], Any]:

@@ -249,7 +249,7 @@ def agent(bench: Bench) -> Iterator[Table]:
     runs = {
         name: run
         for name, factory in agents.FACTORIES.items()
-        if (run := agents.create_agent_run(factory, source, bench.runner))
+        if (run := agents.create_agent_run(factory, source, bench.get_runner(factory)))
     }
     costs = cpu([Track(run, 1) for run in runs.values()], 1 if bench.quick else 5)
     rows = [
