@@ -1,7 +1,8 @@
 """Section about calls as agents make them: short ones, and ones that are not streamed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks import contenders as all_contenders
 from benchmarks.bench import Bench
@@ -88,10 +89,16 @@ def _whole_tracks(bench: Bench, opened: dict[Entry, Contender], *, awaited: bool
         if awaited and acomplete is not None:
             runner = bench.get_runner(contender)
             runner.run(acomplete())
-            yield entry, Track(lambda call=acomplete, run=runner.run: [run(call()) for _ in range(_TIMES)], 1)
+            yield entry, Track(lambda call=acomplete, run=runner.run: run(_repeat(call)), 1)
         elif not awaited and complete is not None:
             complete()
             yield entry, Track(lambda call=complete: [call() for _ in range(_TIMES)], 1)
+
+
+async def _repeat(call: Callable[[], Awaitable[Any]]) -> None:
+    """Make the calls of a round. `asyncio.Runner.run` formats the result of its coroutine, so there is none."""
+    for _ in range(_TIMES):
+        await call()
 
 
 def _race(bench: Bench, group: Group, title: str, tracks: dict[Entry, Track], key: str) -> Table:

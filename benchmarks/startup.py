@@ -61,6 +61,9 @@ else: print(time.process_time() - started)
 """
 
 
+_CREATED = 20  # model objects of a round
+
+
 @contextmanager
 def bytecode_cache() -> Iterator[dict[str, str]]:
     """The environment of processes that compile each module once only.
@@ -110,7 +113,7 @@ def _import_time(before: str, statement: str, environment: dict[str, str], runs:
 
 
 def constructor(bench: Bench) -> Iterator[Table]:
-    """CPU time to create a model object, and to create one and read a response of one token."""
+    """CPU time to create a model object, of several in a row, and to create one and read a response of one token."""
     source: Source = bench.server.burst(1)
     entries = (
         all_contenders.CORE,
@@ -122,7 +125,7 @@ def constructor(bench: Bench) -> Iterator[Table]:
     rows = []
     for entry in entries:
         if contender := bench.open(entry, source):
-            create = Track(lambda entry=entry: entry.open(source), 1)
+            create = Track(lambda entry=entry: [entry.open(source) for _ in range(_CREATED)], _CREATED)
             create_and_read = Track(lambda entry=entry: check(entry.open(source), source.texts), 1)
             check(contender, source.texts)
             costs = tuple(cost / 1e3 for cost in cpu([create, create_and_read], 3 if bench.quick else 10))
