@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import pickle
 import random
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -158,6 +158,7 @@ def test_deltas_are_frozen_dataclasses(delta_class: Any) -> None:
     with pytest.raises(TypeError):
         delta_class("Hi", 1, 2)
     assert "(text: str, choice: int = 0) -> None" == str(inspect.signature(delta_class))
+    assert {"text": str, "choice": int, "return": type(None)} == get_type_hints(delta_class.__init__)
 
 
 def test_deltas_that_are_created_together() -> None:

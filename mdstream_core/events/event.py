@@ -7,6 +7,7 @@ frozen dataclass. `choice` is the index of the choice that an event belongs to, 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from itertools import repeat
 from typing import Any, TypeVar
 
@@ -22,11 +23,11 @@ def _fast_init(event_class: type[E]) -> type[E]:
     """
     set_text, set_choice = event_class.text.__set__, event_class.choice.__set__  # type: ignore[attr-defined]
 
+    @wraps(event_class.__init__)  # the same signature and annotations
     def __init__(self: E, text: str, choice: int = 0) -> None:  # noqa: N807
         set_text(self, text)
         set_choice(self, choice)
 
-    __init__.__qualname__ = f"{event_class.__qualname__}.__init__"
     event_class.__init__ = __init__  # type: ignore[assignment,method-assign]
     return event_class
 
