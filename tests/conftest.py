@@ -2,7 +2,10 @@
 
 import atexit
 import os
+import sys
 from tempfile import TemporaryDirectory
+
+import pytest
 
 _CREDENTIAL_PREFIXES = ("AWS_", "OCI_", "MDSTREAM_", "MODELARTS_", "HUAWEICLOUD_", "MAAS_")
 
@@ -16,3 +19,13 @@ def pytest_configure() -> None:
         name for name in os.environ if name.startswith(_CREDENTIAL_PREFIXES) and name != "AWS_EC2_METADATA_DISABLED"
     ]:
         del os.environ[name]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Fail a test that leaves a handler in LlamaIndex's global callback manager, which all others would share."""
+    settings = getattr(sys.modules.get("llama_index.core.settings"), "Settings", None)
+    manager = getattr(settings, "_callback_manager", None)
+    if manager is not None and manager.handlers:
+        manager.handlers.clear()
+        pytest.fail(f"{item.nodeid} has left a callback handler for all later tests")

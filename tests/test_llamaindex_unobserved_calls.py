@@ -195,6 +195,8 @@ def test_a_handler_that_is_added_during_a_stream_gets_its_end(
     """
     emulator.script(fault)
     handler = LlamaDebugHandler(print_trace_on_end=False)
+    llm.callback_manager = CallbackManager()
+    llm.callback_manager.set_handlers([])  # a new manager shares the list of the global one
     stream = getattr(llm, name)(MESSAGES if name == "stream_chat" else REQUEST)
     next(stream)
     llm.callback_manager.add_handler(handler)

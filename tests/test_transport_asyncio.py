@@ -105,13 +105,18 @@ def test_schedulers_do_not_keep_their_loop() -> None:
     async def main() -> FairScheduler:
         return get_scheduler(asyncio.get_running_loop())
 
-    asyncio.run(main())
-
-    end = time.monotonic() + 5
-    while [loop for loop in _fairness._SCHEDULERS if loop.is_closed()] and time.monotonic() < end:
-        gc.collect()  # does nothing while a thread that another test has left runs a collection
-        time.sleep(0.01)
-    assert [] == [loop for loop in _fairness._SCHEDULERS if loop.is_closed()]
+    before = {id(loop) for loop in _fairness._SCHEDULERS}
+    gc.freeze()  # what other tests have left is not searched
+    try:
+        asyncio.run(main())
+        end = time.monotonic() + 5
+        while (left := [loop for loop in _fairness._SCHEDULERS if id(loop) not in before]) and time.monotonic() < end:
+            del left
+            gc.collect()  # does nothing while a thread that another test has left runs a collection
+            time.sleep(0.01)
+    finally:
+        gc.unfreeze()
+    assert [] == left
 
 
 async def test_a_waiter_sets_few_timers() -> None:
