@@ -54,35 +54,34 @@ def hide_headers(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def hide_call_headers(kind: T) -> T:
     """Decorate a model class: the methods inherited from LangChain wrap the headers of their calls."""
     for name in _METHODS:
-        setattr(kind, name, _with_hidden_headers(getattr(kind, name)))
+        wrap = _wrap_async if inspect.iscoroutinefunction(getattr(kind, name)) else _wrap_sync
+        setattr(kind, name, wrap(kind, name))
     for binding in (bind, with_config):  # not in the class, so that type checkers use LangChain's overloads
         setattr(kind, binding.__name__, binding)
     return kind
 
 
-def _with_hidden_headers(method: Callable[..., Any]) -> Callable[..., Any]:
-    wrap = _wrap_async if inspect.iscoroutinefunction(method) else _wrap_sync
-    return wrap(method)
+# The inherited method is looked up in each call, because packages that observe LangChain may replace it later.
 
 
-def _wrap_sync(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
+def _wrap_sync(kind: type, name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(kind, name))
     def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not _HANDLED.isdisjoint(kwargs):
             reject_connection_options(kwargs)  # before a tracer receives them
             kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
-        return method(model, *args, **kwargs)
+        return getattr(super(kind, model), name)(*args, **kwargs)
 
     return call
 
 
-def _wrap_async(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
+def _wrap_async(kind: type, name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(kind, name))
     async def call(model: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not _HANDLED.isdisjoint(kwargs):
             reject_connection_options(kwargs)  # before a tracer receives them
             kwargs = hide_headers(kwargs)  # rebinding removes the plain headers from this frame
-        return await method(model, *args, **kwargs)
+        return await getattr(super(kind, model), name)(*args, **kwargs)
 
     return call
 

@@ -30,6 +30,8 @@ from langchain_mdstream._responses_fields import (
 )
 from langchain_mdstream._rows import ChatRows
 from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
+from langchain_mdstream._unobserved import OriginalMethods
+from langchain_mdstream._unobserved_chat import LEFT_OUT, ChatCalls
 from mdstream_core._lazy import LazyModule
 from mdstream_core.options import SendReasoning
 
@@ -71,7 +73,7 @@ def store_signature(function: F) -> F:
 
 
 @hide_call_headers
-class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, BaseChatModel):
+class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, ChatCalls):
     """Base class of the chat models. The platform's mixin adds the endpoint and the authentication."""
 
     # Unknown options are errors, without their values, which may be secrets. LangChain's base class ignores them.
@@ -353,6 +355,9 @@ class ChatModel(ChatRows, ResponsesFields, GenerationFields, ChatParameters, Bas
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = self.provider_name
         return params
+
+
+ChatModel._original_methods = OriginalMethods(ChatModel, BaseChatModel, LEFT_OUT)
 
 
 def _tool_choice(

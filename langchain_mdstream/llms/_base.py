@@ -20,6 +20,8 @@ from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._responses import token_usage
 from langchain_mdstream._rows import CompletionRows
+from langchain_mdstream._unobserved import OriginalMethods
+from langchain_mdstream.llms._unobserved import LEFT_OUT, CompletionCalls
 from mdstream_core import (
     Choice,
     Event,
@@ -36,7 +38,7 @@ from mdstream_core import (
 
 
 @hide_call_headers
-class CompletionModel(CompletionBatch, CompletionRows, GenerationFields, BaseLLM):
+class CompletionModel(CompletionBatch, CompletionRows, GenerationFields, CompletionCalls):
     """Base class of the completion models. The platform's mixin adds the endpoint and the authentication."""
 
     __module__ = "langchain_mdstream.llms"  # where it is imported from, pickled and serialized
@@ -152,6 +154,9 @@ class CompletionModel(CompletionBatch, CompletionRows, GenerationFields, BaseLLM
         params["ls_provider"] = self.provider_name
         params["ls_model_name"] = kwargs.get("model", self.model)
         return params
+
+
+CompletionModel._original_methods = OriginalMethods(CompletionModel, BaseLLM, LEFT_OUT)
 
 
 class _ChunkBuilder:

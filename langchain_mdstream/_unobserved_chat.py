@@ -1,0 +1,146 @@
+"""Calls of chat models, shorter if nothing observes them."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models._utils import _normalize_messages
+from langchain_core.language_models.chat_models import BaseChatModel, _gen_info_and_msg_metadata
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig
+from langchain_core.utils.utils import LC_ID_PREFIX
+
+from langchain_mdstream._unobserved import OriginalMethods, find_run_id, uses_cache
+
+#: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
+LEFT_OUT = {
+    "invoke": ("_generate", "generate_prompt", "generate", "_generate_with_cache"),
+    "ainvoke": ("_agenerate", "agenerate_prompt", "agenerate", "_agenerate_with_cache"),
+    "stream": ("_stream",),
+    "astream": ("_astream",),
+}
+
+
+class ChatCalls(BaseChatModel):
+    """Mixin of the chat models: `invoke` and `stream` without the parts of LangChain that only observers need."""
+
+    _original_methods: ClassVar[OriginalMethods]
+
+    def invoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Return the response to the input, a text or messages."""
+        if (run_id := self._find_run_id("invoke", config, kwargs)) is None:
+            return super().invoke(input, config, stop=stop, **kwargs)
+        _remove_output_format(kwargs)
+        messages = _normalize_messages(self._convert_input(input).to_messages())
+        return _to_message(self._generate(messages, stop=stop, **kwargs), run_id)
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Async variant of `invoke`."""
+        if (run_id := self._find_run_id("ainvoke", config, kwargs)) is None:
+            return await super().ainvoke(input, config, stop=stop, **kwargs)
+        _remove_output_format(kwargs)
+        messages = _normalize_messages(self._convert_input(input).to_messages())
+        return _to_message(await self._agenerate(messages, stop=stop, **kwargs), run_id)
+
+    def stream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Stream the response to the input, a text or messages."""
+        if (run_id := self._find_run_id("stream", config, kwargs)) is None:
+            yield from super().stream(input, config, stop=stop, **kwargs)
+            return
+        _remove_output_format(kwargs)
+        messages = _normalize_messages(self._convert_input(input).to_messages())
+        message_id = f"{LC_ID_PREFIX}-{run_id}"
+        for chunk in self._stream(messages, stop=stop, **kwargs):
+            yield _to_message_chunk(chunk, message_id)
+
+    async def astream(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Async variant of `stream`."""
+        if (run_id := self._find_run_id("astream", config, kwargs)) is None:
+            observed = super().astream(input, config, stop=stop, **kwargs)
+            async with aclosing(cast("AsyncGenerator[AIMessageChunk]", observed)) as message_chunks:
+                async for message_chunk in message_chunks:
+                    yield message_chunk
+            return
+        _remove_output_format(kwargs)
+        messages = _normalize_messages(self._convert_input(input).to_messages())
+        message_id = f"{LC_ID_PREFIX}-{run_id}"
+        stream = self._astream(messages, stop=stop, **kwargs)
+        async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)) as chunks:
+            async for chunk in chunks:
+                yield _to_message_chunk(chunk, message_id)
+
+    def _find_run_id(self, name: str, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> UUID | None:
+        """Return the id of the run of a call without observers; `None` if LangChain's method has to be used.
+
+        LangChain's applies rate limits, looks into caches, and converts contents to its version 1.
+        """
+        is_async, streams = name.startswith("a"), name.endswith("stream")
+        if self.rate_limiter is not None or self.output_version == "v1" or (not streams and uses_cache(self)):
+            return None
+        if not self._original_methods.are_used(name, type(self)):
+            return None
+        if self._should_stream(async_api=is_async, **({**kwargs, "stream": True} if streams else kwargs)) != streams:
+            return None
+        return find_run_id(self, config, AsyncCallbackManager if is_async else CallbackManager)
+
+
+def _remove_output_format(kwargs: dict[str, Any]) -> None:
+    """Remove the schema that structured output binds for traces; LangChain removes it in the same way."""
+    kwargs.pop("ls_structured_output_format", None) or kwargs.pop("structured_output_format", None)
+
+
+def _to_message(result: ChatResult, run_id: UUID) -> AIMessage:
+    """Return the message of a result with its id and metadata, as LangChain adds them."""
+    generation, output = result.generations[0], result.llm_output
+    message = cast(AIMessage, generation.message)
+    if message.id is None:
+        message.id = f"{LC_ID_PREFIX}-{run_id}-0"
+    metadata = _gen_info_and_msg_metadata(generation)
+    if output is not None and len(result.generations) == 1:
+        metadata = {**output, **metadata}
+    message.response_metadata = metadata
+    return message
+
+
+def _to_message_chunk(chunk: ChatGenerationChunk, message_id: str) -> AIMessageChunk:
+    """Return the message of a chunk with its id and metadata, as LangChain adds them."""
+    message = cast(AIMessageChunk, chunk.message)
+    fields = message.__dict__  # setting attributes of pydantic's objects would take as long as building the chunk
+    if fields["id"] is None:
+        fields["id"] = message_id
+        message.__pydantic_fields_set__.add("id")
+    if chunk.generation_info:
+        message.response_metadata = _gen_info_and_msg_metadata(chunk)
+    return message

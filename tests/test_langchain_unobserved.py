@@ -1,0 +1,455 @@
+"""Calls without observers return what LangChain's own path returns, and anything that observes a call is told of it."""
+
+import asyncio
+import gc
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+from _langchain import OUTPUT, REQUEST, chat_at, emulator, get_weather, shared_emulator
+from _langchain_platforms import chat_at as platform_chat_at
+from _langchain_platforms import each_platform
+from _platforms import PlatformCase
+from _stream_endings import ENDINGS
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    BaseCallbackHandler,
+    BaseCallbackManager,
+    CallbackManager,
+    get_usage_metadata_callback,
+)
+from langchain_core.exceptions import ModelError
+from langchain_core.globals import set_debug, set_llm_cache
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.llms import BaseLLM
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.tracers.context import _configure_hooks, register_configure_hook
+
+from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
+from mdstream_core.emulator import Emulator
+
+__all__ = ["emulator", "shared_emulator"]
+
+
+class Seen(BaseCallbackHandler):
+    """Records the names of the events of models."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        """Record the event."""
+        self.names.append("start")
+
+    on_llm_start = on_chat_model_start
+
+    def on_llm_end(self, *_: Any, **__: Any) -> None:
+        """Record the event."""
+        self.names.append("end")
+
+
+async def _alist(chunks: Any) -> list[Any]:
+    return [chunk async for chunk in chunks]
+
+
+#: All four methods; each returns a list of messages, chunks or texts.
+METHODS: dict[str, Callable[..., list[Any]]] = {
+    "invoke": lambda model, *args, **kwargs: [model.invoke(*args, **kwargs)],
+    "ainvoke": lambda model, *args, **kwargs: [asyncio.run(model.ainvoke(*args, **kwargs))],
+    "stream": lambda model, *args, **kwargs: [*model.stream(*args, **kwargs)],
+    "astream": lambda model, *args, **kwargs: asyncio.run(_alist(model.astream(*args, **kwargs))),
+}
+
+each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def llm_at(emulator: Emulator, **options: Any) -> OCIModelDeploymentLLM:
+    return OCIModelDeploymentLLM(**{"endpoint": emulator.endpoint, "auth_type": "none", **options})
+
+
+MODELS: dict[str, Any] = {"chat": chat_at, "completion": llm_at}
+
+each_model = pytest.mark.parametrize("model_at", MODELS.values(), ids=MODELS)
+
+
+#: Ids that the server creates for each response.
+_SERVER_IDS = re.compile(r"\b(resp|msg|rs|fc|call|chatcmpl)[-_]\w+")
+
+
+def _state(message: Any) -> Any:
+    """All that a message consists of, with the order of its fields; but not the server's ids."""
+    if not isinstance(message, BaseMessage):
+        return message
+    fields = _SERVER_IDS.sub("", repr(message.__dict__))
+    return type(message), fields, message.__pydantic_fields_set__, message.__pydantic_extra__
+
+
+def _states(messages: list[Any]) -> list[Any]:
+    return [_state(message) for message in messages]
+
+
+def _both(method: Callable[..., list[Any]], model: Any, prompt: Any = REQUEST, **kwargs: Any) -> tuple[Any, Any]:
+    """Return the results of the same call without and with an observer, once the server has cached the prompt."""
+    seen, config = Seen(), {"run_id": uuid.uuid4()}
+    method(model, prompt, config, **kwargs)
+    unobserved = method(model, prompt, config, **kwargs)
+    observed = method(model, prompt, {**config, "callbacks": [seen]}, **kwargs)
+
+    assert ["start", "end"] == seen.names
+    return unobserved, observed
+
+
+@each_platform
+@each_method
+def test_messages_are_those_of_observed_calls(
+    method: Callable[..., list[Any]], platform_case: PlatformCase, emulator: Emulator
+) -> None:
+    """
+    With the same run, all fields are equal, also the id and the order.
+    """
+    unobserved, observed = _both(method, platform_chat_at(platform_case, emulator))
+
+    assert _states(observed) == _states(unobserved)
+    assert "".join(message.text for message in unobserved) == OUTPUT
+
+
+#: Further calls: prompt, fields of the model, arguments.
+CALLS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+    "messages": ([("system", "Be short."), ("user", REQUEST)], {}, {}),
+    "image": ([("user", [{"type": "image", "url": "https://example.com/a.png"}, {"type": "text", "text": "?"}])], {}, {}),
+    "stop": (REQUEST, {}, {"stop": ["Danube"]}),
+    "tools": (REQUEST, {}, {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]}),
+    "choices": (REQUEST, {"n": 2}, {}),
+    "log probabilities": (REQUEST, {}, {"logprobs": True}),
+    "no usage": (REQUEST, {"stream_usage": False}, {}),
+    "traced format": (REQUEST, {}, {"ls_structured_output_format": {"kwargs": {"method": "json_schema"}, "schema": {}}}),
+    "streaming": (REQUEST, {"streaming": True}, {}),
+    "streaming disabled": (REQUEST, {"disable_streaming": True}, {}),
+    "version 1 of contents": (REQUEST, {"output_version": "v1"}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("prompt", "fields", "arguments"), CALLS.values(), ids=CALLS)
+@each_method
+def test_all_kinds_of_calls_are_those_of_observed_ones(
+    method: Callable[..., list[Any]], prompt: Any, fields: Any, arguments: Any, emulator: Emulator
+) -> None:
+    """
+    Messages and requests are the same.
+    """
+    unobserved, observed = _both(method, chat_at(emulator, **fields), prompt, **arguments)
+    _, first, second = (request.body for request in emulator.requests)
+
+    assert _states(observed) == _states(unobserved)
+    assert first == second
+
+
+@each_method
+def test_completions_are_those_of_observed_calls(method: Callable[..., list[Any]], emulator: Emulator) -> None:
+    """
+    Completion models return the same texts.
+    """
+    unobserved, observed = _both(method, llm_at(emulator))
+
+    assert observed == unobserved
+    assert "".join(unobserved) == OUTPUT
+
+
+@each_model
+@each_method
+def test_runs_have_an_id(method: Callable[..., list[Any]], model_at: Any, emulator: Emulator) -> None:
+    """
+    Without one in the configuration, each call has an id of its own.
+    """
+    model = model_at(emulator)
+    ids = [{getattr(message, "id", None) for message in method(model, REQUEST)} for _ in range(2)]
+
+    if model_at is chat_at:
+        ((first,), (second,)) = ids
+        assert first != second
+        assert first.startswith("lc_run--")
+        assert uuid.UUID(first[8:44])
+
+
+@each_model
+@each_method
+@pytest.mark.parametrize("ending", ["cut", "error event of vllm", "no finish reason"])
+def test_failures_are_those_of_observed_calls(
+    ending: str, method: Callable[..., list[Any]], model_at: Any, emulator: Emulator
+) -> None:
+    """
+    The error has the same class, message and partial response.
+    """
+    model = model_at(emulator, max_retries=0, streaming=True)
+    errors = []
+    for config in ({}, {"callbacks": [Seen()]}):
+        emulator.script(ENDINGS[ending].fault)
+        with pytest.raises(ModelError) as caught:
+            method(model, REQUEST, config)
+        errors.append(caught.value)
+    first, second = errors
+
+    assert type(first) is type(second)
+    assert str(first) == str(second)
+    assert first.partial.text == second.partial.text
+
+
+@each_model
+@each_method
+def test_no_run_is_started(
+    method: Callable[..., list[Any]], model_at: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    LangChain's path is really left out with the installed version.
+    """
+
+    def fail(*_: Any, **__: Any) -> None:
+        pytest.fail("a run was started")
+
+    for manager in (CallbackManager, AsyncCallbackManager):
+        for name in ("on_chat_model_start", "on_llm_start"):
+            monkeypatch.setattr(manager, name, fail)
+
+    assert method(model_at(emulator), REQUEST)
+
+
+def test_a_stream_keeps_no_chunks(emulator: Emulator) -> None:
+    """
+    The memory of a stream does not grow with its length.
+    """
+
+    def count_chunks() -> int:
+        return sum(type(found) is AIMessageChunk for found in gc.get_objects())
+
+    gc.collect()
+    before, most = count_chunks(), 0
+    with Emulator(model=lambda _: "word " * 500) as long_output:
+        for count, _ in enumerate(chat_at(long_output).stream(REQUEST)):
+            if count % 100 == 99:
+                most = max(most, count_chunks())
+
+    assert count >= 500
+    assert most - before < 50
+
+
+_HOOK: ContextVar[Any] = ContextVar("hook", default=None)
+
+
+@contextmanager
+def _hook(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A handler that LangChain finds in a context variable."""
+    monkeypatch.setattr("langchain_core.tracers.context._configure_hooks", [*_configure_hooks])
+    register_configure_hook(_HOOK, inheritable=True)
+    token = _HOOK.set(seen)
+    yield {}
+    _HOOK.reset(token)
+
+
+@contextmanager
+def _every_manager(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A package that adds its handler to each manager, as those of telemetry do."""
+    construct = BaseCallbackManager.__init__
+
+    def replaced(self: Any, *args: Any, **kwargs: Any) -> None:
+        construct(self, *args, **kwargs)
+        self.add_handler(seen, inherit=True)
+
+    monkeypatch.setattr(BaseCallbackManager, "__init__", replaced)
+    yield {}
+
+
+@contextmanager
+def _in_the_call(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    yield {"config": {"callbacks": [seen]}}
+
+
+@contextmanager
+def _in_a_manager(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    yield {"config": {"callbacks": CallbackManager([seen])}}
+
+
+@contextmanager
+def _of_the_model(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    yield {"fields": {"callbacks": [seen]}}
+
+
+OBSERVERS = [_in_the_call, _in_a_manager, _of_the_model, _hook, _every_manager]
+
+
+@each_model
+@each_method
+@pytest.mark.parametrize("observer", OBSERVERS)
+def test_observers_get_the_events(
+    observer: Any,
+    method: Callable[..., list[Any]],
+    model_at: Any,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Wherever a handler comes from, it receives the events.
+    """
+    seen = Seen()
+    with observer(seen, monkeypatch) as given:
+        method(model_at(emulator, **given.get("fields", {})), REQUEST, given.get("config"))
+
+    assert ["start", "end"] == seen.names
+
+
+@each_method
+def test_the_context_of_token_usage_counts(method: Callable[..., list[Any]], emulator: Emulator) -> None:
+    """
+    LangChain's counter of tokens sees each call.
+    """
+    with get_usage_metadata_callback() as counter:
+        method(chat_at(emulator), REQUEST)
+
+    ((usage),) = counter.usage_metadata.values()
+    assert usage["output_tokens"] > 0
+
+
+def test_a_stream_is_observed_from_its_first_chunk_on(emulator: Emulator) -> None:
+    """
+    As with LangChain's own method, an observer counts that is there when the stream starts.
+    """
+    stream = chat_at(emulator).stream(REQUEST)
+    with get_usage_metadata_callback() as counter:
+        assert [*stream]
+
+    assert counter.usage_metadata
+
+
+@each_method
+def test_debug_mode_prints(
+    method: Callable[..., list[Any]], emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    LangChain's debug mode shows the run.
+    """
+    set_debug(True)
+    try:
+        method(chat_at(emulator), REQUEST)
+    finally:
+        set_debug(False)
+
+    assert REQUEST in capsys.readouterr().out
+
+
+@each_model
+@pytest.mark.parametrize("method", [METHODS["invoke"], METHODS["ainvoke"]], ids=["invoke", "ainvoke"])
+@pytest.mark.parametrize("scope", ["global", "model"])
+def test_responses_are_cached(scope: str, method: Callable[..., list[Any]], model_at: Any, emulator: Emulator) -> None:
+    """
+    A second call sends no request.
+    """
+    cache = InMemoryCache()
+    model = model_at(emulator, **({"cache": cache} if scope == "model" else {}))
+    set_llm_cache(cache if scope == "global" else None)
+    try:
+        first, second = (method(model, REQUEST) for _ in range(2))
+    finally:
+        set_llm_cache(None)
+
+    assert 1 == len(emulator.requests)
+    assert [getattr(one, "text", one) for one in first] == [getattr(one, "text", one) for one in second]
+
+
+@each_method
+def test_rate_limits_are_kept(method: Callable[..., list[Any]], emulator: Emulator) -> None:
+    """
+    The limiter of a model is asked once for each call.
+    """
+
+    class Limiter(BaseRateLimiter):
+        count = 0
+
+        def acquire(self, *, blocking: bool = True) -> bool:
+            self.count += 1
+            return True
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            return self.acquire()
+
+    limiter = Limiter()
+    method(chat_at(emulator, rate_limiter=limiter), REQUEST)
+
+    assert 1 == limiter.count
+
+
+REPLACED = {
+    "invoke": ("generate", "_generate_with_cache", "generate_prompt"),
+    "ainvoke": ("agenerate", "_agenerate_with_cache", "agenerate_prompt"),
+    "stream": ("stream",),
+    "astream": ("astream",),
+}
+
+
+@each_model
+@pytest.mark.parametrize(
+    ("name", "replaced"), [(name, replaced) for name, names in REPLACED.items() for replaced in names]
+)
+def test_a_replaced_method_is_called(
+    name: str, replaced: str, model_at: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Packages observe calls in methods of LangChain's classes, which they replace.
+    """
+    base: Any = BaseChatModel if model_at is chat_at else BaseLLM
+    if model_at is llm_at:
+        replaced = replaced.replace("_with_cache", "_helper")
+    original, calls = getattr(base, replaced), []
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        calls.append(replaced)
+        return original(*args, **kwargs)
+
+    method.__wrapped__ = original  # type: ignore[attr-defined]
+    monkeypatch.setattr(base, replaced, method)
+    METHODS[name](model_at(emulator), REQUEST)
+
+    assert [replaced] == calls
+
+
+@pytest.mark.parametrize(
+    ("name", "overridden"),
+    [
+        *((name, overridden) for name, names in REPLACED.items() if "invoke" in name for overridden in names),
+        ("invoke", "_generate"),
+        ("ainvoke", "_agenerate"),
+        ("stream", "_stream"),
+        ("astream", "_astream"),
+    ],
+)
+def test_an_overridden_method_is_called(name: str, overridden: str, emulator: Emulator) -> None:
+    """
+    Subclasses may override any of LangChain's methods; `_generate` and `_stream` get a run manager.
+    """
+    calls: list[Any] = []
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(kwargs)
+        return getattr(super(kind, self), overridden)(*args, **kwargs)
+
+    kind = type("Mine", (ChatOCIModelDeployment,), {overridden: method, "__module__": __name__})
+    METHODS[name](kind(endpoint=emulator.endpoint, auth_type="none"), REQUEST)
+
+    assert 1 == len(calls)
+    if "run_manager" in calls[0]:
+        assert calls[0]["run_manager"] is not None
+
+
+def test_bound_tools_and_schemas_are_short_as_well(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A model with bound tools, as in agents, has no observer either.
+    """
+    monkeypatch.setattr(CallbackManager, "on_chat_model_start", None)
+    message = chat_at(emulator).bind_tools([get_weather]).invoke(REQUEST)
+
+    assert isinstance(message, AIMessage)
+    assert message.tool_calls or message.text
