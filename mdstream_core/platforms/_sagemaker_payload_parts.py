@@ -166,15 +166,15 @@ class PayloadPartDecoder:
         frames: list[Frame] = []
         parts: list[bytes] = []  # those of one read are decoded together
         try:
-            for headers, payload in self._messages.feed(data):
+            for headers, payloads in self._messages.feed_runs(data):
                 if headers is not self._part:  # equal headers come as the same object
-                    message = Message(headers, payload)
-                    if not _is_payload_part(message):
+                    if not _is_payload_part(headers):
                         self._decode_parts(parts, frames)
-                        _raise_for_message(message)
+                        for payload in payloads:
+                            _raise_for_message(Message(headers, payload))
                         continue
                     self._part = headers
-                parts.append(payload)
+                parts += payloads
             if parts and not (frames or self._keeps_parts or self._messages.error):
                 return self._inner.feed(b"".join(parts))
             self._decode_parts(parts, frames)
@@ -185,7 +185,7 @@ class PayloadPartDecoder:
     def _feed_large(self, data: bytes) -> Iterator[Frame]:
         """`feed` for a large message, whose payload is decoded in pieces."""
         for message in self._messages.feed(data):
-            if not _is_payload_part(message):
+            if not _is_payload_part(message.headers):
                 _raise_for_message(message)
                 continue
             size = (len(message.payload) or 1) if self._keeps_parts else CHUNK_SIZE
@@ -211,8 +211,7 @@ class PayloadPartDecoder:
         return frames
 
 
-def _is_payload_part(message: Message) -> bool:
-    headers = message.headers
+def _is_payload_part(headers: Mapping[str, Value]) -> bool:
     return headers.get(":message-type") == "event" and headers.get(":event-type") == "PayloadPart"
 
 

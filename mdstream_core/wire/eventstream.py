@@ -23,8 +23,9 @@ Value = bool | int | bytes | str | UUID
 
 _PRELUDE = Struct("!III")
 _CRC = Struct("!I")
-_OVERHEAD = _PRELUDE.size + _CRC.size
-_checksum, _new = _CRC.unpack_from, tuple.__new__  # bound once, for the hot path
+_PRELUDE_SIZE, _CRC_SIZE = _PRELUDE.size, _CRC.size
+_OVERHEAD = _PRELUDE_SIZE + _CRC_SIZE
+_checksum = _CRC.unpack_from  # bound once, for the hot path
 
 #: Bounds of the caches: blocks of headers, heads, and bytes of one of them. A stream repeats most of them.
 _MAX_CACHED_HEADERS, _MAX_CACHED_HEADS, _MAX_CACHED_SIZE = 16, 256, 1024
@@ -60,12 +61,16 @@ class EventStreamDecoder:
         self._need = 0  # how many bytes must be buffered before the next attempt to decode
         self._known_headers: dict[bytes, Mapping[str, Value]] = {}
         self._heads: dict[bytes, _Head] = {}
-        self._head_size = _PRELUDE.size  # of the previous message
+        self._head_size = _PRELUDE_SIZE  # of the previous message
         #: An error after complete messages: `feed` returns these first, and nothing is decoded after it.
         self.error: MalformedStream | None = None
 
     def feed(self, data: bytes) -> list[Message]:
         """Decode further bytes, and return the messages that they complete. Raises `MalformedStream`."""
+        return [Message(headers, payload) for headers, payloads in self.feed_runs(data) for payload in payloads]
+
+    def feed_runs(self, data: bytes) -> list[tuple[Mapping[str, Value], list[bytes]]]:
+        """Decode as `feed` does; of messages in sequence with equal headers return these once, and all payloads."""
         if self.error:
             raise self.error
         if self._buffered:
@@ -74,14 +79,14 @@ class EventStreamDecoder:
                 return []
             data = bytes(self._buffered)
             self._buffered.clear()
-        messages: list[Message] = []
+        runs: list[tuple[Mapping[str, Value], list[bytes]]] = []
         try:
-            self._read(data, messages)
+            self._read(data, runs)
         except MalformedStream as error:
             self.error = error
-            if not messages:
+            if not runs:
                 raise
-        return messages
+        return runs
 
     @property
     def buffered_size(self) -> int:
@@ -93,54 +98,59 @@ class EventStreamDecoder:
         if self.error:
             raise self.error
         if size := len(self._buffered):
-            has_prelude = size >= _PRELUDE.size
+            has_prelude = size >= _PRELUDE_SIZE
             raise StreamInterrupted(
                 f"the event stream ended in the middle of a message: received {size} bytes"
                 + (f" of {self._need}" if has_prelude else ", less than a prelude"),
                 code="PartialMessage",
             )
 
-    def _read(self, data: bytes, messages: list[Message]) -> None:
+    def _read(self, data: bytes, runs: list[tuple[Mapping[str, Value], list[bytes]]]) -> None:
         at, size = 0, len(data)
-        known_heads, add = self._heads.get, messages.append
-        while size - at >= _PRELUDE.size:
-            start = at + self._head_size
+        known_heads, head_size = self._heads.get, self._head_size
+        run: Mapping[str, Value] | None = None
+        while size - at >= _PRELUDE_SIZE:
+            start = at + head_size
             head = known_heads(data[at:start])  # usually as long as that of the previous message
             if head is None:
                 head = self._read_head(data, at)
                 if head is None:
                     return
-                start = at + self._head_size
+                head_size = self._head_size
+                start = at + head_size
             total, headers, crc = head
             end = at + total
             if end > size:
                 self._buffer(data, at, total)
                 return
-            payload = data[start : end - _CRC.size]
-            crc = crc32(payload, crc)
-            (expected,) = _checksum(data, end - _CRC.size)
-            if crc != expected:
+            payload = data[start : end - _CRC_SIZE]
+            (expected,) = _checksum(data, end - _CRC_SIZE)
+            if (crc := crc32(payload, crc)) != expected:
                 raise _checksum_error("a message", expected, crc)
-            add(_new(Message, (headers, payload)))
+            if headers is not run:  # equal headers are the same object
+                run, payloads = headers, list[bytes]()
+                runs.append((headers, payloads))
+                add = payloads.append
+            add(payload)
             at = end
         if at < size:
-            self._buffer(data, at, _PRELUDE.size)
+            self._buffer(data, at, _PRELUDE_SIZE)
 
     def _read_head(self, data: bytes, at: int) -> _Head | None:
         """Return the head of the message at an offset, which is checked whole; buffer it if it is not complete."""
-        prelude = data[at : at + _PRELUDE.size]
+        prelude = data[at : at + _PRELUDE_SIZE]
         total, headers_size = self._check_prelude(prelude)
-        end = at + total - _CRC.size
-        if end + _CRC.size > len(data):
+        end = at + total - _CRC_SIZE
+        if end + _CRC_SIZE > len(data):
             self._buffer(data, at, total)
             return None
         crc = crc32(data[at:end])
         (expected,) = _checksum(data, end)
         if crc != expected:
             raise _checksum_error("a message", expected, crc)
-        self._head_size = _PRELUDE.size + headers_size
+        self._head_size = _PRELUDE_SIZE + headers_size
         block = data[at : at + self._head_size]
-        headers = block[_PRELUDE.size :]
+        headers = block[_PRELUDE_SIZE:]
         head = total, self._known_headers.get(headers) or self._headers(headers), crc32(block)
         if len(self._heads) < _MAX_CACHED_HEADS and len(block) <= _MAX_CACHED_SIZE:
             self._heads[block] = head
