@@ -153,6 +153,15 @@ OTHERS = {
     "an empty text": _chunk(text=b""),
     "a line break": _chunk(text=b"a\nb"),
     "a line break for a field": b'{"index": 1\na", "pad": "xx", "id": 7, "end": null}',
+    **{
+        f"the control character {mark} for a field": b'{"index": 1%ba", "pad": "xx", "id": 7, "end": null}'
+        % bytes([mark])
+        for mark in range(8)
+    },
+    "control characters for all fields": b'{"index": 1\1a\2xx\x037, "end": null}',
+    "a control character in the text": _chunk(text=b"a\1"),
+    "the bytes between fields in another order": b'{"index": 1", "pad": "xx, "text": "a", "id": 7, "end": null}',
+    "line breaks for the fields of two chunks": _chunk(text=b"a\nxx\n7\n1\nb"),
 }
 
 
@@ -175,6 +184,10 @@ def test_errors_of_two_chunks_do_not_cancel_out() -> None:
 
     assert [] == _template().read_run([_chunk(index=b"1,2"), _chunk(index=b"")], 0)
     assert [] == _template().read_run([more, less], 0)
+
+    marked, twice = b'{"index": 1\1a", "pad": "xx", "id": 7, "end": null}', _chunk(index=b'1, "text": "')
+    assert [] == _template().read_run([marked, twice], 0)
+    assert [] == _template().read_run([twice, marked], 0)
 
 
 def test_a_chunk_of_another_form_ends_the_run() -> None:

@@ -25,6 +25,11 @@ MAX_TEMPLATES = 8
 #: The bytes of numbers, and the comma between two of them.
 _NUMBER_BYTES = b"0123456789+-.eE,"
 
+#: Bytes that stand for what is between values. No JSON has them, and a chunk that does is found out by their number.
+_MARKS = bytes(range(8))
+_NO_MARKS = bytes(range(len(_MARKS), 256))
+_MARKS_TO_LINES = b"\n" * len(_MARKS) + _NO_MARKS
+
 
 class TextTemplate:
     """The bytes around the values of a chunk that vary. Those around a string include its quotation marks.
@@ -36,14 +41,29 @@ class TextTemplate:
         numbers: Indices of numbers.
     """
 
-    __slots__ = ("_get_piece", "_middles", "_numbers", "_text", "_width", "_words", "end", "first", "last", "start")
+    __slots__ = (
+        "_get_piece",
+        "_marks",
+        "_middles",
+        "_numbers",
+        "_removed",
+        "_text",
+        "_width",
+        "_words",
+        "end",
+        "first",
+        "last",
+        "start",
+    )
 
     def __init__(
         self, constants: Sequence[bytes], text: int = 0, words: Sequence[int] = (), numbers: Sequence[int] = ()
     ) -> None:
         self.start, *self._middles, self.end = constants
         self._text, self._words, self._numbers = text, words, numbers
-        self._width = len(constants) - 1
+        self._width = width = len(constants) - 1
+        self._marks = _MARKS[1:width] + _MARKS[:1]  # those of one chunk, and the one before the next
+        self._removed = sum(map(len, self._middles)) - len(self._middles)
         #: Where a text with its quotation marks starts, and where it ends, if nothing else varies.
         self.first, self.last = len(self.start) - 1, 1 - len(self.end)
         self._get_piece = itemgetter(slice(len(self.start), -len(self.end)))
@@ -77,21 +97,18 @@ class TextTemplate:
     def _split(self, pieces: list[bytes]) -> list[bytes]:
         """Split what is between `start` and `end` into values, those of one chunk after the other.
 
-        None are returned if a piece has another form. The last comparison is the check: neither values nor constants
-        have line breaks, so that each line there is one piece, made of its values and the constants between them.
+        A mark replaces each constant between two values. The marks are in the right order, and as many bytes are gone
+        as the constants have: so each mark stands for its constant, and was not in a chunk before. None are returned if
+        a piece has another form, or a line break, which makes one value more.
         """
-        lines = remaining = b"%b\n" % b"\n".join(pieces)
-        for middle in self._middles:
-            remaining = remaining.replace(middle, b"\n")
-        values = remaining.split(b"\n")[:-1]
-        width, count = self._width, len(pieces)
-        if len(values) != width * count:
+        marked, count = b"\0".join(pieces), len(pieces)
+        size = len(marked) - self._removed * count
+        for index, middle in enumerate(self._middles, 1):
+            marked = marked.replace(middle, _MARKS[index : index + 1])
+        if marked.translate(None, _NO_MARKS) != (self._marks * count)[:-1] or len(marked) != size:
             return []
-        joined = [b"\n"] * (2 * len(values))
-        joined[::2] = values
-        for index, middle in enumerate(self._middles):
-            joined[2 * index + 1 :: 2 * width] = [middle] * count
-        return values if b"".join(joined) == lines else []
+        values = marked.translate(_MARKS_TO_LINES).split(b"\n")
+        return values if len(values) == self._width * count else []
 
     def _parse(self, values: list[bytes]) -> list[str]:
         """Return the texts among the values of some chunks; none if a value is invalid, or a text is empty."""
