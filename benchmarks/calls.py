@@ -44,6 +44,15 @@ class Group:
         return (self.floor, self.ours, *self.peers)
 
 
+#: Most programs have no callback handler. For one that traces its calls, LangChain does more, with any model.
+OBSERVED = Group(
+    "LangChain with a callback handler",
+    all_contenders.LANGCHAIN_SOCKET_OBSERVED,
+    all_contenders.LANGCHAIN_OBSERVED,
+    (),
+    (),
+)
+
 GROUPS = (
     Group("Core", all_contenders.SOCKET, all_contenders.CORE, (all_contenders.HTTPX,), (Target(_MS, 0.6),)),
     Group(
@@ -53,6 +62,7 @@ GROUPS = (
         all_contenders.LANGCHAIN_PEERS,
         (Target(_X_FLOOR, 1.5), Target(_X_PEER, 0.5)),
     ),
+    OBSERVED,
     Group(
         "LlamaIndex",
         all_contenders.LLAMAINDEX_SOCKET,

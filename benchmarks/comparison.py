@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import contenders as all_contenders
 from benchmarks import embedders, first_token, pages, targets
-from benchmarks.calls import SHORT
+from benchmarks.calls import OBSERVED, SHORT
 from benchmarks.contenders import Entry
 from benchmarks.pages import Machine
 from benchmarks.source import ROOT
@@ -125,7 +125,8 @@ def render(figures: Figures) -> str:
     rough = " These are rough figures of `--quick`." if figures.quick else ""
     caption = f"Measured on {figures.machine.date}: {figures.machine.description}.{rough}"
     tables = [_framework(framework, figures) for framework in _ROWS]
-    tables += [_platforms(figures), _first_tokens(figures), _embeddings(figures), targets.render(figures.tables)]
+    tables += [_observed(figures), _platforms(figures), _first_tokens(figures), _embeddings(figures)]
+    tables.append(targets.render(figures.tables))
     return "\n\n".join([caption, *filter(None, tables)])
 
 
@@ -150,6 +151,27 @@ def _cell(column: _Column, framework: str, name: str, figures: Figures) -> str:
     else:
         return "" if first == "-" else first
     return "" if first == second == "-" else f"{first} / {second}"
+
+
+def _observed(figures: Figures) -> str:
+    """The cost of calls that a callback handler observes."""
+    keys = [f"{OBSERVED.name.lower()} {kind}" for kind in ("call", "whole")]
+    if not figures.rows(f"{keys[0]} sync"):
+        return ""
+    rows = []
+    for entry in OBSERVED.entries:
+        name, _, _ = entry.name.partition(", with")
+        rows.append([pages.title(name), *(_with_ratios(figures, key, entry.name) for key in keys)])
+    head = f"{OBSERVED.name}, ms of CPU, sync / async (× the first row)"
+    return _table([head, f"a call of {SHORT} chunks", "a call not streamed"], rows)
+
+
+def _with_ratios(figures: Figures, key: str, name: str) -> str:
+    """The figures of both variants, and how many times those of the floor they are."""
+    cost, ratio = (
+        " / ".join(figures.figure(f"{key} {variant}", name, index) for variant in ("sync", "async")) for index in (0, 1)
+    )
+    return f"{cost} ({ratio} ×)"
 
 
 def _platforms(figures: Figures) -> str:

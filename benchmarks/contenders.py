@@ -66,6 +66,9 @@ class Entry:
 
 LANGCHAIN_FLOOR = Entry("floor: a model in memory", "benchmarks.floors_langchain:from_memory")
 LANGCHAIN_SOCKET = Entry("floor: LangChain fed by a raw socket", "benchmarks.floors_langchain:from_socket")
+LANGCHAIN_SOCKET_OBSERVED = Entry(
+    "floor: LangChain fed by a raw socket, with a callback handler", "benchmarks.floors_langchain:from_socket_observed"
+)
 LLAMAINDEX_FLOOR = Entry("floor: an LLM in memory", "benchmarks.floors_llamaindex:from_memory")
 LLAMAINDEX_SOCKET = Entry("floor: LlamaIndex fed by a raw socket", "benchmarks.floors_llamaindex:from_socket")
 SOCKET = Entry("raw socket + json, no framework", "benchmarks.floors_plain:raw_socket")
@@ -74,6 +77,7 @@ HTTPX = Entry("stock httpx + json, no framework", "benchmarks.floors_plain:stock
 CORE = Entry("mdstream_core: events, no framework", "benchmarks.ours:core")
 LANGCHAIN = Entry("langchain_mdstream", "benchmarks.ours:langchain")
 LLAMAINDEX = Entry("llamaindex_mdstream", "benchmarks.ours:llamaindex")
+LANGCHAIN_OBSERVED = Entry("langchain_mdstream, with a callback handler", "benchmarks.ours:langchain_observed")
 LANGCHAIN_BEARER = Entry("langchain_mdstream, bearer token", "benchmarks.ours:langchain_bearer")
 LLAMAINDEX_BEARER = Entry("llamaindex_mdstream, bearer token", "benchmarks.ours:llamaindex_bearer")
 

@@ -20,6 +20,8 @@ BEARER = {
     all_contenders.LLAMAINDEX: all_contenders.LLAMAINDEX_BEARER,
 }
 
+_FRAMEWORKS = tuple(group for group in GROUPS if group.ours in BEARER)
+
 WARM, PAUSED = "an RSA signature alone, in a loop", "an RSA signature alone, after a pause as between two calls"
 
 _CALLS = 20  # of a contender, before it is another one's turn
@@ -63,7 +65,7 @@ def first_tokens(bench: Bench) -> Iterator[Table]:
 
 def _entries() -> Iterator[Entry]:
     yield from (all_contenders.SOCKET, all_contenders.HTTPX, all_contenders.CORE)
-    for group in GROUPS[1:]:
+    for group in _FRAMEWORKS:
         yield from (group.floor, group.ours, BEARER[group.ours], *group.peers)
 
 
@@ -101,7 +103,7 @@ def _rows(times: dict[Entry, tuple[float | None, ...]]) -> Iterator[Row]:
     """Compare what a contender adds to a raw socket's time with what the framework alone adds."""
     sockets = times[all_contenders.SOCKET]
     for entry, figures in times.items():
-        group = next((group for group in GROUPS[1:] if _is_of(entry, group)), None)
+        group = next((group for group in _FRAMEWORKS if _is_of(entry, group)), None)
         if group is None:
             yield Row(entry.name, (*figures, None, None))
             continue

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -89,3 +90,9 @@ def from_memory(source: Source, pem: bytes | None) -> Contender:
 def from_socket(source: Source, pem: bytes | None) -> Contender:
     """No HTTP client."""
     return contender(SocketModel(source=Socket(source), async_source=AsyncSocket(source)))
+
+
+def from_socket_observed(source: Source, pem: bytes | None) -> Contender:
+    """No HTTP client, and a callback handler that does nothing."""
+    handlers = [BaseCallbackHandler()]
+    return contender(SocketModel(source=Socket(source), async_source=AsyncSocket(source), callbacks=handlers))

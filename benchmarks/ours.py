@@ -36,6 +36,17 @@ def langchain(source: Source, pem: bytes | None) -> Contender:
     return contender(ChatOCIModelDeployment(endpoint=_endpoint(source), **_auth(pem)))
 
 
+def langchain_observed(source: Source, pem: bytes | None) -> Contender:
+    """`ChatOCIModelDeployment` with a callback handler that does nothing, as programs have that trace their calls."""
+    from langchain_core.callbacks import BaseCallbackHandler
+
+    from benchmarks.floors_langchain import contender
+    from langchain_mdstream import ChatOCIModelDeployment
+
+    model = ChatOCIModelDeployment(endpoint=_endpoint(source), callbacks=[BaseCallbackHandler()], **_auth(pem))
+    return contender(model)
+
+
 def llamaindex(source: Source, pem: bytes | None) -> Contender:
     """`OCIDataScience`."""
     from benchmarks.floors_llamaindex import contender

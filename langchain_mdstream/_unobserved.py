@@ -71,7 +71,10 @@ def find_run_id(
         managers: LangChain's class of callback managers that configures them.
     """
     config = ensure_config(config)
-    if managers.configure(config.get("callbacks"), model.callbacks, model.verbose).handlers:
+    of_call, of_model = config.get("callbacks"), model.callbacks
+    if getattr(of_call, "handlers", of_call) or getattr(of_model, "handlers", of_model):
+        return None
+    if managers.configure(of_call, of_model, model.verbose).handlers:
         return None
     return config.get("run_id") or uuid7()
 

@@ -22,6 +22,7 @@ from langchain_core.callbacks import (
     BaseCallbackManager,
     CallbackManager,
     get_usage_metadata_callback,
+    manager,
 )
 from langchain_core.exceptions import ModelError
 from langchain_core.globals import set_debug, set_llm_cache
@@ -29,7 +30,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.tracers.context import _configure_hooks, register_configure_hook
+from langchain_core.tracers.context import _configure_hooks, register_configure_hook, tracing_v2_callback_var
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
 from mdstream_core.emulator import Emulator
@@ -212,9 +213,9 @@ def test_no_run_is_started(
     def fail(*_: Any, **__: Any) -> None:
         pytest.fail("a run was started")
 
-    for manager in (CallbackManager, AsyncCallbackManager):
+    for kind in (CallbackManager, AsyncCallbackManager):
         for name in ("on_chat_model_start", "on_llm_start"):
-            monkeypatch.setattr(manager, name, fail)
+            monkeypatch.setattr(kind, name, fail)
 
     assert method(model_at(emulator), REQUEST)
 
@@ -252,6 +253,14 @@ def _hook(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any
 
 
 @contextmanager
+def _tracer(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A tracer of the surrounding code, as of `tracing_v2_enabled()`."""
+    token = tracing_v2_callback_var.set(seen)  # type: ignore[arg-type]  # any handler
+    yield {}
+    tracing_v2_callback_var.reset(token)
+
+
+@contextmanager
 def _every_manager(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """A package that adds its handler to each manager, as those of telemetry do."""
     construct = BaseCallbackManager.__init__
@@ -261,6 +270,20 @@ def _every_manager(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict
         self.add_handler(seen, inherit=True)
 
     monkeypatch.setattr(BaseCallbackManager, "__init__", replaced)
+    yield {}
+
+
+@contextmanager
+def _in_configure(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A package that adds its handler where LangChain configures managers."""
+    configure = manager._configure
+
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        configured = configure(*args, **kwargs)
+        configured.add_handler(seen)
+        return configured
+
+    monkeypatch.setattr(manager, "_configure", replaced)
     yield {}
 
 
@@ -279,7 +302,7 @@ def _of_the_model(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     yield {"fields": {"callbacks": [seen]}}
 
 
-OBSERVERS = [_in_the_call, _in_a_manager, _of_the_model, _hook, _every_manager]
+OBSERVERS = [_in_the_call, _in_a_manager, _of_the_model, _hook, _tracer, _every_manager, _in_configure]
 
 
 @each_model
