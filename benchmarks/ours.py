@@ -1,10 +1,14 @@
 """Contenders of mdstream: the two framework packages, and the core alone."""
 # ruff: noqa: PLC0415  (a benchmark imports only the package that it measures)
 
+import gc
 from typing import Any
 
 from benchmarks.contenders import PROMPT, Contender
 from benchmarks.source import Source
+
+#: Python's are 700, 10 and 10: it looks at new objects after each 700 of them, and at all objects after each 70,000.
+GC_THRESHOLDS = (50_000, 20, 100)
 
 _KEY_ID = "ocid1.tenancy.oc1..b/ocid1.user.oc1..b/00:11"
 
@@ -85,6 +89,18 @@ def llamaindex_many(source: Source, pem: bytes | None) -> Contender:
     from llamaindex_mdstream import OCIDataScience
 
     return contender(OCIDataScience(endpoint=_endpoint(source), **_auth(pem), **_large_pools()))
+
+
+def langchain_fewer_collections(source: Source, pem: bytes | None) -> Contender:
+    """The same with thresholds of the garbage collector for a server of many streams; in a process of its own."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    return langchain_many(source, pem)
+
+
+def llamaindex_fewer_collections(source: Source, pem: bytes | None) -> Contender:
+    """The same for LlamaIndex."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    return llamaindex_many(source, pem)
 
 
 def _large_pools() -> dict[str, Any]:

@@ -16,7 +16,16 @@ from benchmarks import scaling_page
 from benchmarks.bench import CPU_LIMIT_CODES, limit_cpu
 from benchmarks.contenders import Entry
 from benchmarks.pages import Machine
-from benchmarks.scaling_page import CURVES, EMBEDDERS, FIGURES, FRAMEWORKS, WITH_LARGE_POOLS, Curve, Point
+from benchmarks.scaling_page import (
+    CURVES,
+    EMBEDDERS,
+    FEWER_COLLECTIONS,
+    FIGURES,
+    FRAMEWORKS,
+    WITH_LARGE_POOLS,
+    Curve,
+    Point,
+)
 from benchmarks.server import Server
 from benchmarks.source import ROOT
 
@@ -70,13 +79,21 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[str, Curve, str, Lin
             if options.only and curve.job not in options.only:
                 continue
             for framework in options.frameworks:
-                entries = (EMBEDDERS if curve.job == "documents" else FRAMEWORKS)[framework]
-                for number, entry in enumerate(entries):
-                    is_peer = number >= 2
+                for entry, is_peer in _entries(curve, framework):
                     if not (options.without_peers and is_peer) and not (options.peers and not is_peer):
                         limit = options.limit if is_peer else float("inf")
                         run = partial(_run, curve, _job_entry(curve, entry), server.port, limit)
                         yield framework, curve, entry.name, dict(_line(curve, run, limit, quick=options.quick))
+
+
+def _entries(curve: Curve, framework: str) -> Iterator[tuple[Entry, bool]]:
+    """The contenders of a curve, and whether they are peers."""
+    ours, floor, *peers = (EMBEDDERS if curve.job == "documents" else FRAMEWORKS)[framework]
+    yield ours, False
+    if curve.job == "streams":
+        yield FEWER_COLLECTIONS[framework], False
+    yield floor, False
+    yield from ((peer, True) for peer in peers)
 
 
 def _record(framework: str, curve: Curve, name: str, line: Line, *, quick: bool) -> None:

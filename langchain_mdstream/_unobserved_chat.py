@@ -1,6 +1,6 @@
 """Calls of chat models, shorter if nothing observes them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -9,8 +9,9 @@ from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models._utils import _normalize_messages
 from langchain_core.language_models.chat_models import BaseChatModel, _gen_info_and_msg_metadata
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.utils import LC_ID_PREFIX
 
@@ -18,10 +19,10 @@ from langchain_mdstream._unobserved import OriginalMethods, find_run_id, uses_ca
 
 #: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
 LEFT_OUT = {
-    "invoke": ("_generate", "generate_prompt", "generate", "_generate_with_cache"),
-    "ainvoke": ("_agenerate", "agenerate_prompt", "agenerate", "_agenerate_with_cache"),
-    "stream": ("_stream",),
-    "astream": ("_astream",),
+    "invoke": ("_generate", "_convert_input", "generate_prompt", "generate", "_generate_with_cache"),
+    "ainvoke": ("_agenerate", "_convert_input", "agenerate_prompt", "agenerate", "_agenerate_with_cache"),
+    "stream": ("_stream", "_convert_input"),
+    "astream": ("_astream", "_convert_input"),
 }
 
 
@@ -42,7 +43,7 @@ class ChatCalls(BaseChatModel):
         if (run_id := self._find_run_id("invoke", config, kwargs)) is None:
             return super().invoke(input, config, stop=stop, **kwargs)
         _remove_output_format(kwargs)
-        messages = _normalize_messages(self._convert_input(input).to_messages())
+        messages = _to_messages(input)
         return _to_message(self._generate(messages, stop=stop, **kwargs), run_id)
 
     async def ainvoke(
@@ -57,7 +58,7 @@ class ChatCalls(BaseChatModel):
         if (run_id := self._find_run_id("ainvoke", config, kwargs)) is None:
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         _remove_output_format(kwargs)
-        messages = _normalize_messages(self._convert_input(input).to_messages())
+        messages = _to_messages(input)
         return _to_message(await self._agenerate(messages, stop=stop, **kwargs), run_id)
 
     def stream(
@@ -73,7 +74,7 @@ class ChatCalls(BaseChatModel):
             yield from super().stream(input, config, stop=stop, **kwargs)
             return
         _remove_output_format(kwargs)
-        messages = _normalize_messages(self._convert_input(input).to_messages())
+        messages = _to_messages(input)
         message_id = f"{LC_ID_PREFIX}-{run_id}"
         for chunk in self._stream(messages, stop=stop, **kwargs):
             yield _to_message_chunk(chunk, message_id)
@@ -94,7 +95,7 @@ class ChatCalls(BaseChatModel):
                     yield message_chunk
             return
         _remove_output_format(kwargs)
-        messages = _normalize_messages(self._convert_input(input).to_messages())
+        messages = _to_messages(input)
         message_id = f"{LC_ID_PREFIX}-{run_id}"
         stream = self._astream(messages, stop=stop, **kwargs)
         async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)) as chunks:
@@ -119,6 +120,22 @@ class ChatCalls(BaseChatModel):
 def _remove_output_format(kwargs: dict[str, Any]) -> None:
     """Remove the schema that structured output binds for traces; LangChain removes it in the same way."""
     kwargs.pop("ls_structured_output_format", None) or kwargs.pop("structured_output_format", None)
+
+
+def _to_messages(model_input: LanguageModelInput) -> list[BaseMessage]:
+    """Convert the input as LangChain does, without a prompt value that is converted at once."""
+    if isinstance(model_input, str):
+        return [HumanMessage(content=model_input)]
+    if isinstance(model_input, PromptValue):
+        messages = model_input.to_messages()
+    elif isinstance(model_input, Sequence):
+        messages = convert_to_messages(model_input)
+    else:
+        kind = type(model_input)
+        raise ValueError(
+            f"Invalid input type {kind}. Must be a PromptValue, str, or list of BaseMessages."
+        )  # LangChain's
+    return _normalize_messages(messages)
 
 
 def _to_message(result: ChatResult, run_id: UUID) -> AIMessage:

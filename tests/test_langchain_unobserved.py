@@ -28,7 +28,9 @@ from langchain_core.exceptions import ModelError
 from langchain_core.globals import set_debug, set_llm_cache
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.llms import BaseLLM
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.prompt_values import StringPromptValue
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.tracers.context import _configure_hooks, register_configure_hook, tracing_v2_callback_var
 
@@ -124,6 +126,12 @@ def test_messages_are_those_of_observed_calls(
 CALLS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "messages": ([("system", "Be short."), ("user", REQUEST)], {}, {}),
     "image": ([("user", [{"type": "image", "url": "https://example.com/a.png"}, {"type": "text", "text": "?"}])], {}, {}),
+    "message": ([HumanMessage(REQUEST, id="1", name="me")], {}, {}),
+    "text prompt": (StringPromptValue(text=REQUEST), {}, {}),
+    "chat prompt": (ChatPromptTemplate([("system", "Be {how}."), ("user", REQUEST)]).invoke({"how": "short"}), {}, {}),
+    "audio of OpenAI's format": (
+        [("user", [{"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}])], {}, {}
+    ),
     "stop": (REQUEST, {}, {"stop": ["Danube"]}),
     "tools": (REQUEST, {}, {"tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}]}),
     "choices": (REQUEST, {"n": 2}, {}),
@@ -447,6 +455,7 @@ def test_a_replaced_method_is_called(
         ("ainvoke", "_agenerate"),
         ("stream", "_stream"),
         ("astream", "_astream"),
+        *((name, "_convert_input") for name in REPLACED),
     ],
 )
 def test_an_overridden_method_is_called(name: str, overridden: str, emulator: Emulator) -> None:
@@ -465,6 +474,23 @@ def test_an_overridden_method_is_called(name: str, overridden: str, emulator: Em
     assert 1 == len(calls)
     if "run_manager" in calls[0]:
         assert calls[0]["run_manager"] is not None
+
+
+@each_method
+@pytest.mark.parametrize("wrong", [None, 1, {"a": 1}, [1], [("user",)], [("nobody", "a")]], ids=repr)
+def test_inputs_are_rejected_as_by_observed_calls(
+    wrong: Any, method: Callable[..., list[Any]], emulator: Emulator
+) -> None:
+    """
+    The error is LangChain's.
+    """
+    errors = []
+    for callbacks in ([], [Seen()]):
+        with pytest.raises((ValueError, NotImplementedError)) as caught:
+            method(chat_at(emulator), wrong, {"callbacks": callbacks})
+        errors.append((type(caught.value), str(caught.value)))
+
+    assert errors[0] == errors[1]
 
 
 def test_bound_tools_and_schemas_are_short_as_well(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
