@@ -11,16 +11,29 @@ is used.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import Any
+from uuid import UUID
+from weakref import WeakSet
 
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.callbacks.manager import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.globals import get_llm_cache
 from langchain_core.runnables.config import RunnableConfig, ensure_config
 from langchain_core.utils.uuid import uuid7
 
-if TYPE_CHECKING:
-    from uuid import UUID
+#: Arguments of a call that have a meaning in LangChain's methods, which reject some of them.
+LANGCHAIN_ARGUMENTS = frozenset(
+    "callbacks messages metadata new_arg_supported prompts run_id run_manager run_name tags".split()
+)
 
-    from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+#: Methods that report to observers. Packages that observe all calls may replace them.
+_REPORTING = {
+    CallbackManager: ("on_chat_model_start", "on_llm_start"),
+    AsyncCallbackManager: ("on_chat_model_start", "on_llm_start"),
+    CallbackManagerForLLMRun: ("on_llm_new_token", "on_llm_end", "on_llm_error"),
+    AsyncCallbackManagerForLLMRun: ("on_llm_new_token", "on_llm_end", "on_llm_error"),
+}
 
 
 class OriginalMethods:
@@ -34,35 +47,61 @@ class OriginalMethods:
 
     def __init__(self, owner: type, base: type, left_out: Mapping[str, tuple[str, ...]]) -> None:
         self._owner = owner
-        self._base = vars(base)  # a view
-        self._left_out = left_out
+        self._names = {name for names in left_out.values() for name in names} | left_out.keys()
+        #: Classes without another base class that has one of the methods.
+        self._plain: WeakSet[type] = WeakSet()
+        self._inherited = {name: [(one, getattr(owner, one)) for one in names] for name, names in left_out.items()}
         source = base._convert_input.__code__.co_filename  # type: ignore[attr-defined]
-        self._codes: dict[str, list[tuple[str, Any]]] = {}
-        for name, (_, *others) in left_out.items():
-            codes = [(one, getattr(self._base[one], "__code__", None)) for one in (name, *others)]
-            self._codes[name] = [
-                (one, code if code and code.co_filename == source else _REPLACED) for one, code in codes
-            ]
+        reporting = [_Function(vars(kind), one) for kind, names in _REPORTING.items() for one in names]
+        self._functions = {
+            name: [_Function(vars(base), one, source) for one in (name, *others)] + reporting
+            for name, (_, *others) in left_out.items()
+        }
 
     def are_used(self, name: str, kind: type) -> bool:
-        """Whether a class inherits what its method `name` calls or leaves out, and nobody has replaced the latter."""
-        owner, base = self._owner, self._base
-        for one in self._left_out[name]:  # loops, because they are faster than `all`, and each call pays for them
-            if getattr(kind, one) is not getattr(owner, one):
+        """Whether a class inherits what its method `name` calls or leaves out, and nobody has replaced it."""
+        for one, inherited in self._inherited[
+            name
+        ]:  # loops, because they are faster than `all`: each call pays for them
+            if getattr(kind, one) is not inherited:
                 return False
-        for one, code in self._codes[name]:  # noqa: SIM110
-            if getattr(base[one], "__code__", None) is not code:
+        for function in self._functions[name]:
+            found = function.namespace[function.name]
+            if type(found) is not FunctionType or found.__code__ is not function.code:
                 return False
+        return kind in self._plain or self._is_plain(kind)
+
+    def _is_plain(self, kind: type) -> bool:
+        """Whether no other base class of a class has one of the methods, which `super()` of the owner would find."""
+        others = set(kind.__mro__) - set(self._owner.__mro__)
+        behind = kind.__mro__[kind.__mro__.index(self._owner) :]
+        if any(one in others and not self._names.isdisjoint(vars(one)) for one in behind):
+            return False
+        self._plain.add(kind)
         return True
 
 
-#: Instead of the code of a method that had been replaced before this module was imported: equal to none.
-_REPLACED = object()
+class _Function:
+    """A function of a class, and its code.
+
+    Args:
+        namespace: The attributes of the class: a view.
+        name: The name of the function.
+        source: The file that it is from. A function from another file has replaced it before this module was imported.
+    """
+
+    __slots__ = ("code", "name", "namespace")
+
+    def __init__(self, namespace: Mapping[str, Any], name: str, source: str = "") -> None:
+        self.namespace, self.name = namespace, name
+        found = namespace[name]
+        code = found.__code__ if type(found) is FunctionType else None  # an object that wraps it has its code, too
+        self.code = code if code is not None and source in {"", code.co_filename} else None
 
 
 def find_run_id(
-    model: Any, config: RunnableConfig | None, managers: "type[CallbackManager | AsyncCallbackManager]"
-) -> "UUID | None":
+    model: Any, config: RunnableConfig | None, managers: type[CallbackManager | AsyncCallbackManager]
+) -> UUID | None:
     """Return the id of the run of a call without observers; `None` if it has one.
 
     Args:
@@ -76,7 +115,10 @@ def find_run_id(
         return None
     if managers.configure(of_call, of_model, model.verbose).handlers:
         return None
-    return config.get("run_id") or uuid7()
+    run_id: Any = config.get("run_id")
+    if run_id is None:
+        return uuid7()
+    return run_id if isinstance(run_id, UUID) else None  # LangChain rejects others
 
 
 def uses_cache(model: Any) -> bool:

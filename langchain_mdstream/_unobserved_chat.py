@@ -15,7 +15,7 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.utils import LC_ID_PREFIX
 
-from langchain_mdstream._unobserved import OriginalMethods, find_run_id, uses_cache
+from langchain_mdstream._unobserved import LANGCHAIN_ARGUMENTS, OriginalMethods, find_run_id, uses_cache
 
 #: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
 LEFT_OUT = {
@@ -42,7 +42,6 @@ class ChatCalls(BaseChatModel):
         """Return the response to the input, a text or messages."""
         if (run_id := self._find_run_id("invoke", config, kwargs)) is None:
             return super().invoke(input, config, stop=stop, **kwargs)
-        _remove_output_format(kwargs)
         messages = _to_messages(input)
         return _to_message(self._generate(messages, stop=stop, **kwargs), run_id)
 
@@ -57,7 +56,6 @@ class ChatCalls(BaseChatModel):
         """Async variant of `invoke`."""
         if (run_id := self._find_run_id("ainvoke", config, kwargs)) is None:
             return await super().ainvoke(input, config, stop=stop, **kwargs)
-        _remove_output_format(kwargs)
         messages = _to_messages(input)
         return _to_message(await self._agenerate(messages, stop=stop, **kwargs), run_id)
 
@@ -73,7 +71,6 @@ class ChatCalls(BaseChatModel):
         if (run_id := self._find_run_id("stream", config, kwargs)) is None:
             yield from super().stream(input, config, stop=stop, **kwargs)
             return
-        _remove_output_format(kwargs)
         messages = _to_messages(input)
         message_id = f"{LC_ID_PREFIX}-{run_id}"
         for chunk in self._stream(messages, stop=stop, **kwargs):
@@ -94,7 +91,6 @@ class ChatCalls(BaseChatModel):
                 async for message_chunk in message_chunks:
                     yield message_chunk
             return
-        _remove_output_format(kwargs)
         messages = _to_messages(input)
         message_id = f"{LC_ID_PREFIX}-{run_id}"
         stream = self._astream(messages, stop=stop, **kwargs)
@@ -110,16 +106,13 @@ class ChatCalls(BaseChatModel):
         is_async, streams = name.startswith("a"), name.endswith("stream")
         if self.rate_limiter is not None or self.output_version == "v1" or (not streams and uses_cache(self)):
             return None
+        if kwargs and not LANGCHAIN_ARGUMENTS.isdisjoint(kwargs):
+            return None
         if not self._original_methods.are_used(name, type(self)):
             return None
         if self._should_stream(async_api=is_async, **({**kwargs, "stream": True} if streams else kwargs)) != streams:
             return None
         return find_run_id(self, config, AsyncCallbackManager if is_async else CallbackManager)
-
-
-def _remove_output_format(kwargs: dict[str, Any]) -> None:
-    """Remove the schema that structured output binds for traces; LangChain removes it in the same way."""
-    kwargs.pop("ls_structured_output_format", None) or kwargs.pop("structured_output_format", None)
 
 
 def _to_messages(model_input: LanguageModelInput) -> list[BaseMessage]:

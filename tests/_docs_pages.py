@@ -1,6 +1,7 @@
 """Pages of documentation for tests: their code blocks, and the endpoints in them that the emulator replaces."""
 
 import contextlib
+import gc
 import importlib.util
 import io
 import logging
@@ -123,7 +124,7 @@ def run_page(
     Yields:
         Each block, and what it printed.
     """
-    with unchanged_logging():
+    with unchanged_logging(), unchanged_collector():
         yield from _run_blocks(page, {**addresses(emulator), **(replacements or {})})
 
 
@@ -138,6 +139,16 @@ def unchanged_logging() -> Iterator[None]:
         for logger, level, handlers, propagate in before:
             logger.setLevel(level)
             logger.handlers[:], logger.propagate = handlers, propagate
+
+
+@contextlib.contextmanager
+def unchanged_collector() -> Iterator[None]:
+    """Restore the thresholds of the garbage collector."""
+    before = gc.get_threshold()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _run_blocks(page: str, replacements: Mapping[str, str]) -> Iterator[tuple[Block, str]]:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MethodType
 from typing import Any
 
 import pytest
@@ -17,13 +18,13 @@ from _platforms import PlatformCase
 from _stream_endings import ENDINGS
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import (
-    AsyncCallbackManager,
     BaseCallbackHandler,
     BaseCallbackManager,
     CallbackManager,
     get_usage_metadata_callback,
     manager,
 )
+from langchain_core.callbacks.manager import CallbackManagerForLLMRun
 from langchain_core.exceptions import ModelError
 from langchain_core.globals import set_debug, set_llm_cache
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -33,8 +34,13 @@ from langchain_core.prompt_values import StringPromptValue
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.tracers.context import _configure_hooks, register_configure_hook, tracing_v2_callback_var
+from pydantic import ValidationError
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
+from langchain_mdstream._chat_model import ChatModel
+from langchain_mdstream._unobserved import OriginalMethods
+from langchain_mdstream._unobserved_chat import LEFT_OUT
+from langchain_mdstream.llms._base import CompletionModel
 from mdstream_core.emulator import Emulator
 
 __all__ = ["emulator", "shared_emulator"]
@@ -218,14 +224,19 @@ def test_no_run_is_started(
     LangChain's path is really left out with the installed version.
     """
 
-    def fail(*_: Any, **__: Any) -> None:
-        pytest.fail("a run was started")
-
-    for kind in (CallbackManager, AsyncCallbackManager):
-        for name in ("on_chat_model_start", "on_llm_start"):
-            monkeypatch.setattr(kind, name, fail)
+    _forbid_langchain(monkeypatch)
 
     assert method(model_at(emulator), REQUEST)
+
+
+def _forbid_langchain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LangChain's own path asks for these parameters in each call."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        pytest.fail("LangChain's own path was taken")
+
+    for kind in (ChatModel, CompletionModel):
+        monkeypatch.setattr(kind, "_get_ls_params", fail)
 
 
 def test_a_stream_keeps_no_chunks(emulator: Emulator) -> None:
@@ -414,66 +425,210 @@ def test_rate_limits_are_kept(method: Callable[..., list[Any]], emulator: Emulat
 
 
 REPLACED = {
-    "invoke": ("generate", "_generate_with_cache", "generate_prompt"),
-    "ainvoke": ("agenerate", "_agenerate_with_cache", "agenerate_prompt"),
-    "stream": ("stream",),
-    "astream": ("astream",),
+    "invoke": ("invoke", "generate", "_generate_with_cache", "generate_prompt", "_convert_input"),
+    "ainvoke": ("ainvoke", "agenerate", "_agenerate_with_cache", "agenerate_prompt", "_convert_input"),
+    "stream": ("stream", "_convert_input"),
+    "astream": ("astream", "_convert_input"),
 }
+
+each_replaced = pytest.mark.parametrize(
+    ("name", "replaced"), [(name, replaced) for name, names in REPLACED.items() for replaced in names]
+)
+
+
+class Wrapper:
+    """Wraps a function as `wrapt` does: it has the attributes of the function."""
+
+    def __init__(self, function: Any, calls: list[Any]) -> None:
+        self._function, self._calls = function, calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._calls.append(self._function.__name__)
+        return self._function(*args, **kwargs)
+
+
+def _wrap_function(function: Any, calls: list[Any]) -> Any:
+    def method(*args: Any, **kwargs: Any) -> Any:
+        calls.append(function.__name__)
+        return function(*args, **kwargs)
+
+    method.__wrapped__ = function  # type: ignore[attr-defined]
+    return method
 
 
 @each_model
-@pytest.mark.parametrize(
-    ("name", "replaced"), [(name, replaced) for name, names in REPLACED.items() for replaced in names]
-)
+@each_replaced
+@pytest.mark.parametrize("wrap", [_wrap_function, Wrapper])
 def test_a_replaced_method_is_called(
-    name: str, replaced: str, model_at: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    wrap: Any, name: str, replaced: str, model_at: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     Packages observe calls in methods of LangChain's classes, which they replace.
     """
     base: Any = BaseChatModel if model_at is chat_at else BaseLLM
-    if model_at is llm_at:
-        replaced = replaced.replace("_with_cache", "_helper")
-    original, calls = getattr(base, replaced), []
-
-    def method(*args: Any, **kwargs: Any) -> Any:
-        calls.append(replaced)
-        return original(*args, **kwargs)
-
-    method.__wrapped__ = original  # type: ignore[attr-defined]
-    monkeypatch.setattr(base, replaced, method)
+    replaced = replaced if model_at is chat_at else replaced.replace("_with_cache", "_helper")
+    calls: list[Any] = []
+    monkeypatch.setattr(base, replaced, wrap(vars(base)[replaced], calls))
     METHODS[name](model_at(emulator), REQUEST)
 
     assert [replaced] == calls
 
 
-@pytest.mark.parametrize(
-    ("name", "overridden"),
-    [
-        *((name, overridden) for name, names in REPLACED.items() if "invoke" in name for overridden in names),
-        ("invoke", "_generate"),
-        ("ainvoke", "_agenerate"),
-        ("stream", "_stream"),
-        ("astream", "_astream"),
-        *((name, "_convert_input") for name in REPLACED),
-    ],
-)
-def test_an_overridden_method_is_called(name: str, overridden: str, emulator: Emulator) -> None:
+@pytest.mark.parametrize("wrap", [_wrap_function, Wrapper])
+def test_a_method_that_was_replaced_before_is_noticed(wrap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Subclasses may override any of LangChain's methods; `_generate` and `_stream` get a run manager.
+    A package may replace methods before this one is imported.
+    """
+    monkeypatch.setattr(BaseChatModel, "generate", wrap(vars(BaseChatModel)["generate"], []))
+    methods = OriginalMethods(ChatModel, BaseChatModel, LEFT_OUT)
+
+    assert not methods.are_used("invoke", ChatModel)
+    assert methods.are_used("stream", ChatModel)
+
+
+@each_model
+@each_replaced
+def test_a_replaced_method_of_the_base_class_is_called(
+    name: str, replaced: str, model_at: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The same for the base classes of this package.
+    """
+    kind: Any = ChatModel if model_at is chat_at else CompletionModel
+    replaced = replaced if model_at is chat_at else replaced.replace("_with_cache", "_helper")
+    calls: list[Any] = []
+    monkeypatch.setattr(kind, replaced, _wrap_function(getattr(kind, replaced), calls))
+    METHODS[name](model_at(emulator), REQUEST)
+
+    assert [replaced] == calls
+
+
+@pytest.mark.parametrize("name", ["on_chat_model_start", "on_llm_end", "on_llm_new_token"])
+def test_replaced_methods_of_managers_are_called(
+    name: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A package may replace what reports to handlers.
+    """
+    kind: Any = CallbackManager if name == "on_chat_model_start" else CallbackManagerForLLMRun
+    calls: list[Any] = []
+    monkeypatch.setattr(kind, name, _wrap_function(vars(kind)[name], calls))
+    assert [*chat_at(emulator).stream(REQUEST)]
+
+    assert name in calls
+
+
+#: Methods that a subclass overrides, for each call.
+OVERRIDDEN = [
+    *((name, one) for name, names in REPLACED.items() for one in names if one != name),
+    *(("invoke", "_generate"), ("ainvoke", "_agenerate"), ("stream", "_stream"), ("astream", "_astream")),
+]
+
+
+@each_model
+@pytest.mark.parametrize(("name", "overridden"), OVERRIDDEN)
+def test_an_overridden_method_is_called(name: str, overridden: str, model_at: Any, emulator: Emulator) -> None:
+    """
+    Subclasses may override any of LangChain's methods; LangChain passes a run manager to `_generate`.
     """
     calls: list[Any] = []
+    overridden = overridden if model_at is chat_at else overridden.replace("_with_cache", "_helper")
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         calls.append(kwargs)
         return getattr(super(kind, self), overridden)(*args, **kwargs)
 
-    kind = type("Mine", (ChatOCIModelDeployment,), {overridden: method, "__module__": __name__})
+    def _generate(self: Any, *args: Any, run_manager: Any = None, **kwargs: Any) -> Any:
+        assert run_manager is not None
+        return method(self, *args, run_manager=run_manager, **kwargs)
+
+    parent: Any = ChatOCIModelDeployment if model_at is chat_at else OCIModelDeploymentLLM
+    function = _generate if overridden in {"_generate", "_agenerate"} else method
+    kind = type("Mine", (parent,), {overridden: function, "__module__": __name__})
     METHODS[name](kind(endpoint=emulator.endpoint, auth_type="none"), REQUEST)
 
     assert 1 == len(calls)
-    if "run_manager" in calls[0]:
-        assert calls[0]["run_manager"] is not None
+
+
+@pytest.mark.parametrize(("name", "mixed"), [("stream", "stream"), ("invoke", "generate"), ("invoke", "invoke")])
+def test_a_mixin_behind_the_model_is_called(name: str, mixed: str, emulator: Emulator) -> None:
+    """
+    `super()` of the model class finds it.
+    """
+    calls: list[Any] = []
+    method = _wrap_function(vars(BaseChatModel)[mixed], calls)
+    mixin = type("Mixin", (BaseChatModel,), {mixed: method, "__module__": __name__})
+    kind = type("Mine", (ChatOCIModelDeployment, mixin), {"__module__": __name__})
+    METHODS[name](kind(endpoint=emulator.endpoint, auth_type="none"), REQUEST)
+
+    assert [mixed] == calls
+
+
+@each_model
+@each_method
+@pytest.mark.parametrize(
+    "arguments", [{"metadata": {"a": "b"}}, {"tags": ["a"]}, {"run_name": "a"}, {"run_id": "a"}, {"callbacks": []}]
+)
+def test_arguments_of_langchain_are_treated_as_in_observed_calls(
+    arguments: Any, method: Callable[..., list[Any]], model_at: Any, emulator: Emulator
+) -> None:
+    """
+    LangChain rejects them in `invoke`, where they belong into the configuration.
+    """
+    outcomes = []
+    for config in ({}, {"callbacks": [Seen()]}):
+        try:
+            method(model_at(emulator), REQUEST, config, **arguments)
+        except TypeError as error:
+            outcomes.append(str(error))
+        else:
+            outcomes.append("")
+
+    assert outcomes[0] == outcomes[1]
+    assert bool(outcomes[0]) == (method in {METHODS["invoke"], METHODS["ainvoke"]}) or "callbacks" in arguments
+
+
+@pytest.mark.parametrize("method", [METHODS["invoke"], METHODS["ainvoke"]], ids=["invoke", "ainvoke"])
+def test_a_run_id_of_another_type_is_rejected_as_by_langchain(
+    method: Callable[..., list[Any]], emulator: Emulator
+) -> None:
+    """
+    An id is a `UUID`.
+    """
+    with pytest.raises(ValidationError):
+        method(chat_at(emulator), REQUEST, {"run_id": "abc"})
+
+
+@each_method
+def test_verbose_models_print(
+    method: Callable[..., list[Any]], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A verbose model has LangChain's handler for the terminal.
+    """
+    seen = Seen()
+    monkeypatch.setattr(manager, "StdOutCallbackHandler", lambda: seen)
+    method(chat_at(emulator, verbose=True), REQUEST)
+
+    assert ["start", "end"] == seen.names
+
+
+@each_model
+@pytest.mark.parametrize("method", [METHODS["invoke"], METHODS["ainvoke"]], ids=["invoke", "ainvoke"])
+def test_a_cache_that_does_not_exist_is_an_error(
+    method: Callable[..., list[Any]], model_at: Any, emulator: Emulator
+) -> None:
+    """
+    `cache=True` requires LangChain's global cache.
+    """
+    with pytest.raises(ValueError, match="cache"):
+        method(model_at(emulator, cache=True), REQUEST)
 
 
 @each_method
@@ -497,7 +652,7 @@ def test_bound_tools_and_schemas_are_short_as_well(emulator: Emulator, monkeypat
     """
     A model with bound tools, as in agents, has no observer either.
     """
-    monkeypatch.setattr(CallbackManager, "on_chat_model_start", None)
+    _forbid_langchain(monkeypatch)
     message = chat_at(emulator).bind_tools([get_weather]).invoke(REQUEST)
 
     assert isinstance(message, AIMessage)

@@ -771,3 +771,14 @@ def test_a_bad_message_after_payload_parts() -> None:
     assert [(b"a", "")] * 10 == [next(frames) for _ in range(10)]
     with pytest.raises(MDStreamError, match="checksum"):
         next(frames)
+
+
+def test_the_first_of_two_exceptions_is_raised() -> None:
+    """Messages with equal headers come together; the first of them has ended the stream."""
+    headers = {":message-type": "exception", ":exception-type": "ModelStreamError"}
+    messages = b"".join(encode(headers, b'{"Message": "%b"}' % text) for text in (b"first", b"second"))
+    frames = iter(PayloadPartDecoder(SSEDecoder()).feed(_part(_sse(b"a")) + messages))
+
+    assert (b"a", "") == next(frames)
+    with pytest.raises(MDStreamError, match="first"):
+        next(frames)

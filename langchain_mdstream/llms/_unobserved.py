@@ -1,6 +1,6 @@
 """Calls of completion models, shorter if nothing observes them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar, cast
 
@@ -10,7 +10,7 @@ from langchain_core.language_models.llms import BaseLLM
 from langchain_core.outputs import GenerationChunk
 from langchain_core.runnables import RunnableConfig
 
-from langchain_mdstream._unobserved import OriginalMethods, find_run_id, uses_cache
+from langchain_mdstream._unobserved import LANGCHAIN_ARGUMENTS, OriginalMethods, find_run_id, uses_cache
 
 #: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
 LEFT_OUT = {
@@ -35,7 +35,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> str:
         """Return the text that continues the input, a text or messages."""
-        if self._is_observed("invoke", config):
+        if self._is_observed("invoke", config, kwargs):
             return super().invoke(input, config, stop=stop, **kwargs)
         prompt = self._convert_input(input).to_string()
         return self._generate([prompt], stop=stop, **kwargs).generations[0][0].text
@@ -49,7 +49,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> str:
         """Async variant of `invoke`."""
-        if self._is_observed("ainvoke", config):
+        if self._is_observed("ainvoke", config, kwargs):
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         prompt = self._convert_input(input).to_string()
         return (await self._agenerate([prompt], stop=stop, **kwargs)).generations[0][0].text
@@ -63,7 +63,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> Iterator[str]:
         """Stream the text that continues the input, a text or messages."""
-        if self._is_observed("stream", config):
+        if self._is_observed("stream", config, kwargs):
             yield from super().stream(input, config, stop=stop, **kwargs)
             return
         for chunk in self._stream(self._convert_input(input).to_string(), stop=stop, **kwargs):
@@ -78,7 +78,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> AsyncIterator[str]:
         """Async variant of `stream`."""
-        if self._is_observed("astream", config):
+        if self._is_observed("astream", config, kwargs):
             observed = super().astream(input, config, stop=stop, **kwargs)
             async with aclosing(cast("AsyncGenerator[str]", observed)) as texts:
                 async for text in texts:
@@ -89,8 +89,10 @@ class CompletionCalls(BaseLLM):
             async for chunk in chunks:
                 yield chunk.text
 
-    def _is_observed(self, name: str, config: RunnableConfig | None) -> bool:
+    def _is_observed(self, name: str, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> bool:
         """Whether a call has observers, or LangChain's method has to be used for another reason, such as a cache."""
         if (name.endswith("invoke") and uses_cache(self)) or not self._original_methods.are_used(name, type(self)):
+            return True
+        if kwargs and not LANGCHAIN_ARGUMENTS.isdisjoint(kwargs):
             return True
         return find_run_id(self, config, AsyncCallbackManager if name.startswith("a") else CallbackManager) is None
