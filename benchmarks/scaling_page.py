@@ -118,7 +118,7 @@ def picture(framework: str, curves: Figures) -> str:
     names = [entry.name for entry in FRAMEWORKS[framework]]
     panels = []
     for curve in CURVES:
-        measured = {name: _measured(line) for name, line in curves.get(curve.job, {}).items()}
+        measured = {name: _measured(line) for name, line in curves.get(curve.job, {}).items() if name in names}
         counts = tuple(sorted({count for points in measured.values() for count in points}))
         for figure, unit, label in (("cpu", curve.unit, _time), ("memory", curve.memory_unit, _decimal_size)):
             lines = {name: drawn for name, points in measured.items() if (drawn := _drawn(points, figure))}

@@ -71,7 +71,7 @@ def _goals(table: dict[str, Any]) -> Iterator[_Goal]:
 
 def _without_variant(title: str) -> str:
     for variant in _VARIANTS:
-        title = title.replace(f"{variant},", ",").replace(f",{variant}:", ":")
+        title = title.replace(f",{variant},", ",").replace(f"{variant},", ",").replace(f",{variant}:", ":")
     return title
 
 
