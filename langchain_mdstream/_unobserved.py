@@ -10,6 +10,7 @@ to every manager. If a package has replaced a method that is left out, or a subc
 is used.
 """
 
+import sys
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
@@ -50,8 +51,10 @@ class OriginalMethods:
         self._names = {name for names in left_out.values() for name in names} | left_out.keys()
         #: Classes without another base class that has one of the methods.
         self._plain: WeakSet[type] = WeakSet()
-        self._inherited = {name: [(one, getattr(owner, one)) for one in names] for name, names in left_out.items()}
-        source = base._convert_input.__code__.co_filename  # type: ignore[attr-defined]
+        self._inherited = {
+            name: [(one, getattr(owner, one, None)) for one in names] for name, names in left_out.items()
+        }
+        source = getattr(sys.modules[base.__module__], "__file__", None)
         reporting = [_Function(vars(kind), one) for kind, names in _REPORTING.items() for one in names]
         self._functions = {
             name: [_Function(vars(base), one, source) for one in (name, *others)] + reporting
@@ -63,10 +66,10 @@ class OriginalMethods:
         for one, inherited in self._inherited[
             name
         ]:  # loops, because they are faster than `all`: each call pays for them
-            if getattr(kind, one) is not inherited:
+            if getattr(kind, one, None) is not inherited:
                 return False
         for function in self._functions[name]:
-            found = function.namespace[function.name]
+            found = function.namespace.get(function.name)
             if type(found) is not FunctionType or found.__code__ is not function.code:
                 return False
         return kind in self._plain or self._is_plain(kind)
@@ -82,7 +85,7 @@ class OriginalMethods:
 
 
 class _Function:
-    """A function of a class, and its code.
+    """A function of a class, and its code; `None` if another version of LangChain does not have it.
 
     Args:
         namespace: The attributes of the class: a view.
@@ -92,11 +95,11 @@ class _Function:
 
     __slots__ = ("code", "name", "namespace")
 
-    def __init__(self, namespace: Mapping[str, Any], name: str, source: str = "") -> None:
+    def __init__(self, namespace: Mapping[str, Any], name: str, source: str | None = None) -> None:
         self.namespace, self.name = namespace, name
-        found = namespace[name]
+        found = namespace.get(name)
         code = found.__code__ if type(found) is FunctionType else None  # an object that wraps it has its code, too
-        self.code = code if code is not None and source in {"", code.co_filename} else None
+        self.code = code if code is not None and source in {None, code.co_filename} else None
 
 
 def find_run_id(

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.language_models._utils import _normalize_messages
-from langchain_core.language_models.chat_models import BaseChatModel, _gen_info_and_msg_metadata
+from langchain_core.language_models import chat_models as langchain_chat_models
+from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.prompt_values import PromptValue
@@ -16,6 +16,11 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.utils import LC_ID_PREFIX
 
 from langchain_mdstream._unobserved import LANGCHAIN_ARGUMENTS, OriginalMethods, find_run_id, uses_cache
+
+#: LangChain's own helpers. If another version does not have them, its own path is always used.
+_normalize_messages: Any = getattr(langchain_chat_models, "_normalize_messages", None)
+_merge_metadata: Any = getattr(langchain_chat_models, "_gen_info_and_msg_metadata", None)
+_HAS_HELPERS = _normalize_messages is not None and _merge_metadata is not None
 
 #: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
 LEFT_OUT = {
@@ -104,7 +109,9 @@ class ChatCalls(BaseChatModel):
         LangChain's applies rate limits, looks into caches, and converts contents to its version 1.
         """
         is_async, streams = name.startswith("a"), name.endswith("stream")
-        if self.rate_limiter is not None or self.output_version == "v1" or (not streams and uses_cache(self)):
+        if not _HAS_HELPERS or self.rate_limiter is not None or self.output_version == "v1":
+            return None
+        if not streams and uses_cache(self):
             return None
         if kwargs and not LANGCHAIN_ARGUMENTS.isdisjoint(kwargs):
             return None
@@ -128,7 +135,7 @@ def _to_messages(model_input: LanguageModelInput) -> list[BaseMessage]:
         raise ValueError(
             f"Invalid input type {kind}. Must be a PromptValue, str, or list of BaseMessages."
         )  # LangChain's
-    return _normalize_messages(messages)
+    return cast(list[BaseMessage], _normalize_messages(messages))
 
 
 def _to_message(result: ChatResult, run_id: UUID) -> AIMessage:
@@ -137,7 +144,7 @@ def _to_message(result: ChatResult, run_id: UUID) -> AIMessage:
     message = cast(AIMessage, generation.message)
     if message.id is None:
         message.id = f"{LC_ID_PREFIX}-{run_id}-0"
-    metadata = _gen_info_and_msg_metadata(generation)
+    metadata = _merge_metadata(generation)
     if output is not None and len(result.generations) == 1:
         metadata = {**output, **metadata}
     message.response_metadata = metadata
@@ -152,5 +159,5 @@ def _to_message_chunk(chunk: ChatGenerationChunk, message_id: str) -> AIMessageC
         fields["id"] = message_id
         message.__pydantic_fields_set__.add("id")
     if chunk.generation_info:
-        message.response_metadata = _gen_info_and_msg_metadata(chunk)
+        message.response_metadata = _merge_metadata(chunk)
     return message

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -490,6 +492,31 @@ def test_a_method_that_was_replaced_before_is_noticed(wrap: Any, monkeypatch: py
 
     assert not methods.are_used("invoke", ChatModel)
     assert methods.are_used("stream", ChatModel)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["BaseChatModel._generate_with_cache", "CallbackManagerForLLMRun.on_llm_end", "_normalize_messages"],
+)
+def test_another_version_of_langchain_may_lack_what_is_left_out(missing: str) -> None:
+    """
+    The package can be imported, and LangChain's own path is used.
+    """
+    owner, _, name = missing.rpartition(".")
+    code = f"""
+from langchain_core.callbacks.manager import CallbackManagerForLLMRun
+from langchain_core.language_models import chat_models
+from langchain_core.language_models.chat_models import BaseChatModel
+
+delattr({owner or "chat_models"}, {name!r})
+from langchain_mdstream import ChatOCIModelDeployment
+
+chat = ChatOCIModelDeployment(endpoint="http://127.0.0.1/predict", auth_type="none")
+print(chat._find_run_id("invoke", None, {{}}))
+"""
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "None" == completed.stdout.strip()
 
 
 @each_model
