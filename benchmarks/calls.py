@@ -45,10 +45,10 @@ class Group:
 
 
 #: Most programs have no callback handler. For one that traces its calls, LangChain does more, with any model.
-OBSERVED = Group(
+WITH_CALLBACKS = Group(
     "LangChain with a callback handler",
-    all_contenders.LANGCHAIN_SOCKET_OBSERVED,
-    all_contenders.LANGCHAIN_OBSERVED,
+    all_contenders.LANGCHAIN_SOCKET_WITH_CALLBACKS,
+    all_contenders.LANGCHAIN_WITH_CALLBACKS,
     (),
     (),
 )
@@ -62,7 +62,7 @@ GROUPS = (
         all_contenders.LANGCHAIN_PEERS,
         (Target(_X_FLOOR, 1.5), Target(_X_PEER, 0.5)),
     ),
-    OBSERVED,
+    WITH_CALLBACKS,
     Group(
         "LlamaIndex",
         all_contenders.LLAMAINDEX_SOCKET,

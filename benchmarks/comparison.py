@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks import contenders as all_contenders
 from benchmarks import embedders, first_token, pages, targets
-from benchmarks.calls import OBSERVED, SHORT
+from benchmarks.calls import SHORT, WITH_CALLBACKS
 from benchmarks.contenders import Entry
 from benchmarks.pages import Machine
 from benchmarks.source import ROOT
@@ -125,7 +125,7 @@ def render(figures: Figures) -> str:
     rough = " These are rough figures of `--quick`." if figures.quick else ""
     caption = f"Measured on {figures.machine.date}: {figures.machine.description}.{rough}"
     tables = [_framework(framework, figures) for framework in _ROWS]
-    tables += [_observed(figures), _platforms(figures), _first_tokens(figures), _embeddings(figures)]
+    tables += [_with_callbacks(figures), _platforms(figures), _first_tokens(figures), _embeddings(figures)]
     tables.append(targets.render(figures.tables))
     return "\n\n".join([caption, *filter(None, tables)])
 
@@ -153,16 +153,16 @@ def _cell(column: _Column, framework: str, name: str, figures: Figures) -> str:
     return "" if first == second == "-" else f"{first} / {second}"
 
 
-def _observed(figures: Figures) -> str:
-    """The cost of calls that a callback handler observes."""
-    keys = [f"{OBSERVED.name.lower()} {kind}" for kind in ("call", "whole")]
+def _with_callbacks(figures: Figures) -> str:
+    """The cost of calls with a callback handler."""
+    keys = [f"{WITH_CALLBACKS.name.lower()} {kind}" for kind in ("call", "whole")]
     if not figures.rows(f"{keys[0]} sync"):
         return ""
     rows = []
-    for entry in OBSERVED.entries:
+    for entry in WITH_CALLBACKS.entries:
         name, _, _ = entry.name.partition(", with")
         rows.append([pages.title(name), *(_with_ratios(figures, key, entry.name) for key in keys)])
-    head = f"{OBSERVED.name}, ms of CPU, sync / async (× the first row)"
+    head = f"{WITH_CALLBACKS.name}, ms of CPU, sync / async (× the first row)"
     return _table([head, f"a call of {SHORT} chunks", "a call not streamed"], rows)
 
 

@@ -66,8 +66,9 @@ class Entry:
 
 LANGCHAIN_FLOOR = Entry("floor: a model in memory", "benchmarks.floors_langchain:from_memory")
 LANGCHAIN_SOCKET = Entry("floor: LangChain fed by a raw socket", "benchmarks.floors_langchain:from_socket")
-LANGCHAIN_SOCKET_OBSERVED = Entry(
-    "floor: LangChain fed by a raw socket, with a callback handler", "benchmarks.floors_langchain:from_socket_observed"
+LANGCHAIN_SOCKET_WITH_CALLBACKS = Entry(
+    "floor: LangChain fed by a raw socket, with a callback handler",
+    "benchmarks.floors_langchain:from_socket_with_callbacks",
 )
 LLAMAINDEX_FLOOR = Entry("floor: an LLM in memory", "benchmarks.floors_llamaindex:from_memory")
 LLAMAINDEX_SOCKET = Entry("floor: LlamaIndex fed by a raw socket", "benchmarks.floors_llamaindex:from_socket")
@@ -77,7 +78,9 @@ HTTPX = Entry("stock httpx + json, no framework", "benchmarks.floors_plain:stock
 CORE = Entry("mdstream_core: events, no framework", "benchmarks.ours:core")
 LANGCHAIN = Entry("langchain_mdstream", "benchmarks.ours:langchain")
 LLAMAINDEX = Entry("llamaindex_mdstream", "benchmarks.ours:llamaindex")
-LANGCHAIN_OBSERVED = Entry("langchain_mdstream, with a callback handler", "benchmarks.ours:langchain_observed")
+LANGCHAIN_WITH_CALLBACKS = Entry(
+    "langchain_mdstream, with a callback handler", "benchmarks.ours:langchain_with_callbacks"
+)
 LANGCHAIN_BEARER = Entry("langchain_mdstream, bearer token", "benchmarks.ours:langchain_bearer")
 LLAMAINDEX_BEARER = Entry("llamaindex_mdstream, bearer token", "benchmarks.ours:llamaindex_bearer")
 

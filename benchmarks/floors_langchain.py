@@ -92,7 +92,7 @@ def from_socket(source: Source, pem: bytes | None) -> Contender:
     return contender(SocketModel(source=Socket(source), async_source=AsyncSocket(source)))
 
 
-def from_socket_observed(source: Source, pem: bytes | None) -> Contender:
+def from_socket_with_callbacks(source: Source, pem: bytes | None) -> Contender:
     """No HTTP client, and a callback handler that does nothing."""
     handlers = [BaseCallbackHandler()]
     return contender(SocketModel(source=Socket(source), async_source=AsyncSocket(source), callbacks=handlers))

@@ -40,7 +40,7 @@ def langchain(source: Source, pem: bytes | None) -> Contender:
     return contender(ChatOCIModelDeployment(endpoint=_endpoint(source), **_auth(pem)))
 
 
-def langchain_observed(source: Source, pem: bytes | None) -> Contender:
+def langchain_with_callbacks(source: Source, pem: bytes | None) -> Contender:
     """`ChatOCIModelDeployment` with a callback handler that does nothing, as programs have that trace their calls."""
     from langchain_core.callbacks import BaseCallbackHandler
 

@@ -39,7 +39,7 @@ _QUICK_COUNTS = {
 _SECONDS = 40.0  # a peer that would need more CPU time at the next size is not measured there
 #: What takes longer is measured once, without a best of several rounds: peers, and ours and the floors.
 _SLOW_PEER_SECONDS, _SLOW_SECONDS = 1.5, 4.0
-_HANGING_SECONDS = 120  # of a process: a peer that has threads for async streams waits for each in turn
+_HANGING_SECONDS = 120  # of a process, several times what the slowest figure of mdstream takes
 
 Line = dict[str, Point]
 

@@ -144,7 +144,7 @@ def _tracks(bench: Bench, entry: Entry, lengths: dict[int, int], *, awaited: boo
 
 
 def memory(bench: Bench) -> Iterator[Table]:
-    """The memory of a stream whose reader keeps no chunks; LangChain itself keeps all of them, if they are observed."""
+    """The memory of a stream whose reader keeps no chunks; LangChain itself keeps those of a floor."""
     count = 5000 if bench.quick else 20_000
     targets = {
         all_contenders.CORE: 64.0,

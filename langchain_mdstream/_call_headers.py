@@ -61,7 +61,7 @@ def hide_call_headers(kind: T) -> T:
     return kind
 
 
-# The inherited method is looked up in each call, because packages that observe LangChain may replace it later.
+# The inherited method is looked up in each call, because packages that trace calls may replace it later.
 
 
 def _wrap_sync(kind: type, name: str) -> Callable[..., Any]:

@@ -18,6 +18,8 @@ from pydantic import ConfigDict, model_validator
 
 import mdstream_core
 from langchain_mdstream._call_headers import hide_call_headers, hide_headers
+from langchain_mdstream._callbacks import OriginalMethods
+from langchain_mdstream._chat_calls import LEFT_OUT, ChatCalls
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
@@ -30,8 +32,6 @@ from langchain_mdstream._responses_fields import (
 )
 from langchain_mdstream._rows import ChatRows
 from langchain_mdstream._server_parameters import CHAT_PARAMETERS, ChatParameters
-from langchain_mdstream._unobserved import OriginalMethods
-from langchain_mdstream._unobserved_chat import LEFT_OUT, ChatCalls
 from mdstream_core._lazy import LazyModule
 from mdstream_core.options import SendReasoning
 

@@ -14,14 +14,14 @@ from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import ConfigDict
 
 from langchain_mdstream._call_headers import hide_call_headers
+from langchain_mdstream._callbacks import OriginalMethods
 from langchain_mdstream._completion_batch import CompletionBatch
 from langchain_mdstream._connection_fields import ModelKind
 from langchain_mdstream._errors import map_errors
 from langchain_mdstream._generation_fields import GenerationFields
 from langchain_mdstream._responses import token_usage
 from langchain_mdstream._rows import CompletionRows
-from langchain_mdstream._unobserved import OriginalMethods
-from langchain_mdstream.llms._unobserved import LEFT_OUT, CompletionCalls
+from langchain_mdstream.llms._completion_calls import LEFT_OUT, CompletionCalls
 from mdstream_core import (
     Choice,
     Event,

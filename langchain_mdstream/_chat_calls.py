@@ -1,11 +1,10 @@
-"""Calls of chat models, shorter if nothing observes them."""
+"""Calls of chat models, shorter without callback handlers."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models import chat_models as langchain_chat_models
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -15,14 +14,14 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.utils import LC_ID_PREFIX
 
-from langchain_mdstream._unobserved import LANGCHAIN_ARGUMENTS, OriginalMethods, find_run_id, uses_cache
+from langchain_mdstream._callbacks import OriginalMethods, find_run_id
 
 #: LangChain's own helpers. If another version does not have them, its own path is always used.
 _normalize_messages: Any = getattr(langchain_chat_models, "_normalize_messages", None)
 _merge_metadata: Any = getattr(langchain_chat_models, "_gen_info_and_msg_metadata", None)
 _HAS_HELPERS = _normalize_messages is not None and _merge_metadata is not None
 
-#: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
+#: For each method, the method that it calls without callback handlers, and LangChain's methods that it leaves out.
 LEFT_OUT = {
     "invoke": ("_generate", "_convert_input", "generate_prompt", "generate", "_generate_with_cache"),
     "ainvoke": ("_agenerate", "_convert_input", "agenerate_prompt", "agenerate", "_agenerate_with_cache"),
@@ -32,7 +31,7 @@ LEFT_OUT = {
 
 
 class ChatCalls(BaseChatModel):
-    """Mixin of the chat models: `invoke` and `stream` without the parts of LangChain that only observers need."""
+    """Mixin of the chat models: `invoke` and `stream` without the work that only callback handlers need."""
 
     _original_methods: ClassVar[OriginalMethods]
 
@@ -91,8 +90,8 @@ class ChatCalls(BaseChatModel):
     ) -> AsyncIterator[AIMessageChunk]:
         """Async variant of `stream`."""
         if (run_id := self._find_run_id("astream", config, kwargs)) is None:
-            observed = super().astream(input, config, stop=stop, **kwargs)
-            async with aclosing(cast("AsyncGenerator[AIMessageChunk]", observed)) as message_chunks:
+            own = super().astream(input, config, stop=stop, **kwargs)
+            async with aclosing(cast("AsyncGenerator[AIMessageChunk]", own)) as message_chunks:
                 async for message_chunk in message_chunks:
                     yield message_chunk
             return
@@ -104,22 +103,17 @@ class ChatCalls(BaseChatModel):
                 yield _to_message_chunk(chunk, message_id)
 
     def _find_run_id(self, name: str, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> UUID | None:
-        """Return the id of the run of a call without observers; `None` if LangChain's method has to be used.
+        """Return the id of the run of a call without callback handlers; `None` if LangChain's method has to be used.
 
-        LangChain's applies rate limits, looks into caches, and converts contents to its version 1.
+        LangChain's method applies rate limits, and converts contents to its version 1.
         """
-        is_async, streams = name.startswith("a"), name.endswith("stream")
         if not _HAS_HELPERS or self.rate_limiter is not None or self.output_version == "v1":
             return None
-        if not streams and uses_cache(self):
+        streams = name.endswith("stream")
+        options = {**kwargs, "stream": True} if streams else kwargs
+        if self._should_stream(async_api=name.startswith("a"), **options) != streams:
             return None
-        if kwargs and not LANGCHAIN_ARGUMENTS.isdisjoint(kwargs):
-            return None
-        if not self._original_methods.are_used(name, type(self)):
-            return None
-        if self._should_stream(async_api=is_async, **({**kwargs, "stream": True} if streams else kwargs)) != streams:
-            return None
-        return find_run_id(self, config, AsyncCallbackManager if is_async else CallbackManager)
+        return find_run_id(self, name, config, kwargs)
 
 
 def _to_messages(model_input: LanguageModelInput) -> list[BaseMessage]:
@@ -131,10 +125,10 @@ def _to_messages(model_input: LanguageModelInput) -> list[BaseMessage]:
     elif isinstance(model_input, Sequence):
         messages = convert_to_messages(model_input)
     else:
-        kind = type(model_input)
+        # LangChain's error.
         raise ValueError(
-            f"Invalid input type {kind}. Must be a PromptValue, str, or list of BaseMessages."
-        )  # LangChain's
+            f"Invalid input type {type(model_input)}. Must be a PromptValue, str, or list of BaseMessages."
+        )
     return cast(list[BaseMessage], _normalize_messages(messages))
 
 

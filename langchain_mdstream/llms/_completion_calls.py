@@ -1,18 +1,17 @@
-"""Calls of completion models, shorter if nothing observes them."""
+"""Calls of completion models, shorter without callback handlers."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any, ClassVar, cast
 
-from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.outputs import GenerationChunk
 from langchain_core.runnables import RunnableConfig
 
-from langchain_mdstream._unobserved import LANGCHAIN_ARGUMENTS, OriginalMethods, find_run_id, uses_cache
+from langchain_mdstream._callbacks import OriginalMethods, find_run_id
 
-#: For each method, the method that it calls if nothing observes the call, and LangChain's methods that it leaves out.
+#: For each method, the method that it calls without callback handlers, and LangChain's methods that it leaves out.
 LEFT_OUT = {
     "invoke": ("_generate", "generate_prompt", "generate", "_generate_helper"),
     "ainvoke": ("_agenerate", "agenerate_prompt", "agenerate", "_agenerate_helper"),
@@ -22,7 +21,7 @@ LEFT_OUT = {
 
 
 class CompletionCalls(BaseLLM):
-    """Mixin of the completion models: `invoke` and `stream` without the parts of LangChain that only observers need."""
+    """Mixin of the completion models: `invoke` and `stream` without the work that only callback handlers need."""
 
     _original_methods: ClassVar[OriginalMethods]
 
@@ -35,7 +34,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> str:
         """Return the text that continues the input, a text or messages."""
-        if self._is_observed("invoke", config, kwargs):
+        if find_run_id(self, "invoke", config, kwargs) is None:
             return super().invoke(input, config, stop=stop, **kwargs)
         prompt = self._convert_input(input).to_string()
         return self._generate([prompt], stop=stop, **kwargs).generations[0][0].text
@@ -49,7 +48,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> str:
         """Async variant of `invoke`."""
-        if self._is_observed("ainvoke", config, kwargs):
+        if find_run_id(self, "ainvoke", config, kwargs) is None:
             return await super().ainvoke(input, config, stop=stop, **kwargs)
         prompt = self._convert_input(input).to_string()
         return (await self._agenerate([prompt], stop=stop, **kwargs)).generations[0][0].text
@@ -63,7 +62,7 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> Iterator[str]:
         """Stream the text that continues the input, a text or messages."""
-        if self._is_observed("stream", config, kwargs):
+        if find_run_id(self, "stream", config, kwargs) is None:
             yield from super().stream(input, config, stop=stop, **kwargs)
             return
         for chunk in self._stream(self._convert_input(input).to_string(), stop=stop, **kwargs):
@@ -78,9 +77,9 @@ class CompletionCalls(BaseLLM):
         **kwargs: Any,
     ) -> AsyncIterator[str]:
         """Async variant of `stream`."""
-        if self._is_observed("astream", config, kwargs):
-            observed = super().astream(input, config, stop=stop, **kwargs)
-            async with aclosing(cast("AsyncGenerator[str]", observed)) as texts:
+        if find_run_id(self, "astream", config, kwargs) is None:
+            own = super().astream(input, config, stop=stop, **kwargs)
+            async with aclosing(cast("AsyncGenerator[str]", own)) as texts:
                 async for text in texts:
                     yield text
             return
@@ -88,11 +87,3 @@ class CompletionCalls(BaseLLM):
         async with aclosing(cast("AsyncGenerator[GenerationChunk]", stream)) as chunks:
             async for chunk in chunks:
                 yield chunk.text
-
-    def _is_observed(self, name: str, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> bool:
-        """Whether a call has observers, or LangChain's method has to be used for another reason, such as a cache."""
-        if (name.endswith("invoke") and uses_cache(self)) or not self._original_methods.are_used(name, type(self)):
-            return True
-        if kwargs and not LANGCHAIN_ARGUMENTS.isdisjoint(kwargs):
-            return True
-        return find_run_id(self, config, AsyncCallbackManager if name.startswith("a") else CallbackManager) is None

@@ -1,4 +1,4 @@
-"""Calls without observers return what LangChain's own path returns, and anything that observes a call is told of it."""
+"""Calls without callback handlers return what LangChain's own path returns, and every handler gets the events."""
 
 import asyncio
 import gc
@@ -39,9 +39,9 @@ from langchain_core.tracers.context import _configure_hooks, register_configure_
 from pydantic import ValidationError
 
 from langchain_mdstream import ChatOCIModelDeployment, OCIModelDeploymentLLM
+from langchain_mdstream._callbacks import OriginalMethods
+from langchain_mdstream._chat_calls import LEFT_OUT
 from langchain_mdstream._chat_model import ChatModel
-from langchain_mdstream._unobserved import OriginalMethods
-from langchain_mdstream._unobserved_chat import LEFT_OUT
 from langchain_mdstream.llms._base import CompletionModel
 from mdstream_core.emulator import Emulator
 
@@ -106,28 +106,28 @@ def _states(messages: list[Any]) -> list[Any]:
 
 
 def _both(method: Callable[..., list[Any]], model: Any, prompt: Any = REQUEST, **kwargs: Any) -> tuple[Any, Any]:
-    """Return the results of the same call without and with an observer, once the server has cached the prompt."""
+    """Return the results of the same call without and with a handler, once the server has cached the prompt."""
     seen, config = Seen(), {"run_id": uuid.uuid4()}
     method(model, prompt, config, **kwargs)
-    unobserved = method(model, prompt, config, **kwargs)
-    observed = method(model, prompt, {**config, "callbacks": [seen]}, **kwargs)
+    shorter = method(model, prompt, config, **kwargs)
+    full = method(model, prompt, {**config, "callbacks": [seen]}, **kwargs)
 
     assert ["start", "end"] == seen.names
-    return unobserved, observed
+    return shorter, full
 
 
 @each_platform
 @each_method
-def test_messages_are_those_of_observed_calls(
+def test_messages_are_those_of_calls_with_a_handler(
     method: Callable[..., list[Any]], platform_case: PlatformCase, emulator: Emulator
 ) -> None:
     """
     With the same run, all fields are equal, also the id and the order.
     """
-    unobserved, observed = _both(method, platform_chat_at(platform_case, emulator))
+    shorter, full = _both(method, platform_chat_at(platform_case, emulator))
 
-    assert _states(observed) == _states(unobserved)
-    assert "".join(message.text for message in unobserved) == OUTPUT
+    assert _states(full) == _states(shorter)
+    assert "".join(message.text for message in shorter) == OUTPUT
 
 
 #: Further calls: prompt, fields of the model, arguments.
@@ -154,28 +154,28 @@ CALLS: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("prompt", "fields", "arguments"), CALLS.values(), ids=CALLS)
 @each_method
-def test_all_kinds_of_calls_are_those_of_observed_ones(
+def test_all_kinds_of_calls_are_those_with_a_handler(
     method: Callable[..., list[Any]], prompt: Any, fields: Any, arguments: Any, emulator: Emulator
 ) -> None:
     """
     Messages and requests are the same.
     """
-    unobserved, observed = _both(method, chat_at(emulator, **fields), prompt, **arguments)
+    shorter, full = _both(method, chat_at(emulator, **fields), prompt, **arguments)
     _, first, second = (request.body for request in emulator.requests)
 
-    assert _states(observed) == _states(unobserved)
+    assert _states(full) == _states(shorter)
     assert first == second
 
 
 @each_method
-def test_completions_are_those_of_observed_calls(method: Callable[..., list[Any]], emulator: Emulator) -> None:
+def test_completions_are_those_of_calls_with_a_handler(method: Callable[..., list[Any]], emulator: Emulator) -> None:
     """
     Completion models return the same texts.
     """
-    unobserved, observed = _both(method, llm_at(emulator))
+    shorter, full = _both(method, llm_at(emulator))
 
-    assert observed == unobserved
-    assert "".join(unobserved) == OUTPUT
+    assert full == shorter
+    assert "".join(shorter) == OUTPUT
 
 
 @each_model
@@ -197,7 +197,7 @@ def test_runs_have_an_id(method: Callable[..., list[Any]], model_at: Any, emulat
 @each_model
 @each_method
 @pytest.mark.parametrize("ending", ["cut", "error event of vllm", "no finish reason"])
-def test_failures_are_those_of_observed_calls(
+def test_failures_are_those_of_calls_with_a_handler(
     ending: str, method: Callable[..., list[Any]], model_at: Any, emulator: Emulator
 ) -> None:
     """
@@ -323,14 +323,14 @@ def _of_the_model(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     yield {"fields": {"callbacks": [seen]}}
 
 
-OBSERVERS = [_in_the_call, _in_a_manager, _of_the_model, _hook, _tracer, _every_manager, _in_configure]
+INSTALLATIONS = [_in_the_call, _in_a_manager, _of_the_model, _hook, _tracer, _every_manager, _in_configure]
 
 
 @each_model
 @each_method
-@pytest.mark.parametrize("observer", OBSERVERS)
-def test_observers_get_the_events(
-    observer: Any,
+@pytest.mark.parametrize("install", INSTALLATIONS)
+def test_handlers_get_the_events(
+    install: Any,
     method: Callable[..., list[Any]],
     model_at: Any,
     emulator: Emulator,
@@ -340,7 +340,7 @@ def test_observers_get_the_events(
     Wherever a handler comes from, it receives the events.
     """
     seen = Seen()
-    with observer(seen, monkeypatch) as given:
+    with install(seen, monkeypatch) as given:
         method(model_at(emulator, **given.get("fields", {})), REQUEST, given.get("config"))
 
     assert ["start", "end"] == seen.names
@@ -358,9 +358,9 @@ def test_the_context_of_token_usage_counts(method: Callable[..., list[Any]], emu
     assert usage["output_tokens"] > 0
 
 
-def test_a_stream_is_observed_from_its_first_chunk_on(emulator: Emulator) -> None:
+def test_the_handlers_of_a_stream_are_found_when_it_starts(emulator: Emulator) -> None:
     """
-    As with LangChain's own method, an observer counts that is there when the stream starts.
+    As with LangChain's own method, a handler counts that is there when the stream starts.
     """
     stream = chat_at(emulator).stream(REQUEST)
     with get_usage_metadata_callback() as counter:
@@ -471,7 +471,7 @@ def test_a_replaced_method_is_called(
     wrap: Any, name: str, replaced: str, model_at: Any, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Packages observe calls in methods of LangChain's classes, which they replace.
+    Packages trace calls in methods of LangChain's classes, which they replace.
     """
     base: Any = BaseChatModel if model_at is chat_at else BaseLLM
     replaced = replaced if model_at is chat_at else replaced.replace("_with_cache", "_helper")
@@ -602,7 +602,7 @@ def test_a_mixin_behind_the_model_is_called(name: str, mixed: str, emulator: Emu
 @pytest.mark.parametrize(
     "arguments", [{"metadata": {"a": "b"}}, {"tags": ["a"]}, {"run_name": "a"}, {"run_id": "a"}, {"callbacks": []}]
 )
-def test_arguments_of_langchain_are_treated_as_in_observed_calls(
+def test_arguments_of_langchain_are_treated_as_with_a_handler(
     arguments: Any, method: Callable[..., list[Any]], model_at: Any, emulator: Emulator
 ) -> None:
     """
@@ -660,7 +660,7 @@ def test_a_cache_that_does_not_exist_is_an_error(
 
 @each_method
 @pytest.mark.parametrize("wrong", [None, 1, {"a": 1}, [1], [("user",)], [("nobody", "a")]], ids=repr)
-def test_inputs_are_rejected_as_by_observed_calls(
+def test_inputs_are_rejected_as_with_a_handler(
     wrong: Any, method: Callable[..., list[Any]], emulator: Emulator
 ) -> None:
     """
@@ -677,7 +677,7 @@ def test_inputs_are_rejected_as_by_observed_calls(
 
 def test_bound_tools_and_schemas_are_short_as_well(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A model with bound tools, as in agents, has no observer either.
+    A model with bound tools, as in agents, has no handler either.
     """
     _forbid_langchain(monkeypatch)
     message = chat_at(emulator).bind_tools([get_weather]).invoke(REQUEST)

@@ -1,13 +1,12 @@
-"""When a call of a model has no observer, and needs nothing that LangChain builds for observers only.
+"""Whether a call of a model has callback handlers. Without one, most of LangChain's work in a call has no effect.
 
 In each call LangChain collects the parameters for traces, starts a run, stores and merges all chunks of a stream, and
-builds results that contain each other. Without a callback handler nobody sees them, and they take longer than the HTTP
-request. The models then call `_generate` and `_stream` directly: their messages and chunks are the same.
+builds results that contain each other. Only callback handlers use these, and they take longer than the HTTP request. So
+without a handler the models call `_generate` and `_stream` directly: their messages and chunks are the same.
 
-LangChain itself finds the handlers, with `CallbackManager.configure`: those of the call, of the model and of the run
-around it, of tracers (environment, context variables), of the debug and verbose modes, and of packages that add theirs
-to every manager. If a package has replaced a method that is left out, or a subclass overrides it, LangChain's own path
-is used.
+`CallbackManager.configure` finds the handlers: those of the call, of the model and of the run around it, of tracers
+(environment, context variables), of the debug and verbose modes, and of packages that add theirs to every manager. If a
+package has replaced a method that is left out, or a subclass overrides it, LangChain's own path is used.
 """
 
 import sys
@@ -24,12 +23,12 @@ from langchain_core.runnables.config import RunnableConfig, ensure_config
 from langchain_core.utils.uuid import uuid7
 
 #: Arguments of a call that have a meaning in LangChain's methods, which reject some of them.
-LANGCHAIN_ARGUMENTS = frozenset(
+_LANGCHAIN_ARGUMENTS = frozenset(
     "callbacks messages metadata new_arg_supported prompts run_id run_manager run_name tags".split()
 )
 
-#: Methods that report to observers. Packages that observe all calls may replace them.
-_REPORTING = {
+#: Methods that call the handlers. Packages that trace all calls may replace them.
+_HANDLER_METHODS = {
     CallbackManager: ("on_chat_model_start", "on_llm_start"),
     AsyncCallbackManager: ("on_chat_model_start", "on_llm_start"),
     CallbackManagerForLLMRun: ("on_llm_new_token", "on_llm_end", "on_llm_error"),
@@ -38,7 +37,7 @@ _REPORTING = {
 
 
 class OriginalMethods:
-    """Find out whether the methods that unobserved calls leave out are LangChain's own.
+    """Find out whether the methods that calls without callback handlers leave out are LangChain's own.
 
     Args:
         owner: The model class that has the shorter methods.
@@ -55,17 +54,16 @@ class OriginalMethods:
             name: [(one, getattr(owner, one, None)) for one in names] for name, names in left_out.items()
         }
         source = getattr(sys.modules[base.__module__], "__file__", None)
-        reporting = [_Function(vars(kind), one) for kind, names in _REPORTING.items() for one in names]
+        handler_methods = [_Function(vars(kind), one) for kind, names in _HANDLER_METHODS.items() for one in names]
         self._functions = {
-            name: [_Function(vars(base), one, source) for one in (name, *others)] + reporting
+            name: [_Function(vars(base), one, source) for one in (name, *others)] + handler_methods
             for name, (_, *others) in left_out.items()
         }
 
     def are_used(self, name: str, kind: type) -> bool:
         """Whether a class inherits what its method `name` calls or leaves out, and nobody has replaced it."""
-        for one, inherited in self._inherited[
-            name
-        ]:  # loops, because they are faster than `all`: each call pays for them
+        # Loops, because they are faster than `all`, and each call pays for them.
+        for one, inherited in self._inherited[name]:
             if getattr(kind, one, None) is not inherited:
                 return False
         for function in self._functions[name]:
@@ -102,20 +100,24 @@ class _Function:
         self.code = code if code is not None and source in {None, code.co_filename} else None
 
 
-def find_run_id(
-    model: Any, config: RunnableConfig | None, managers: type[CallbackManager | AsyncCallbackManager]
-) -> UUID | None:
-    """Return the id of the run of a call without observers; `None` if it has one.
+def find_run_id(model: Any, name: str, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> UUID | None:
+    """Return the id of the run of a call without callback handlers; `None` if LangChain's own path has to be used.
 
     Args:
-        model: A model of LangChain.
+        model: The model; its class has `_original_methods`.
+        name: The name of the called method, such as `ainvoke`.
         config: The configuration of the call.
-        managers: LangChain's class of callback managers that configures them.
+        kwargs: Further arguments of the call.
     """
+    if kwargs and not _LANGCHAIN_ARGUMENTS.isdisjoint(kwargs):
+        return None
+    if (name.endswith("invoke") and _uses_cache(model)) or not model._original_methods.are_used(name, type(model)):
+        return None
     config = ensure_config(config)
     of_call, of_model = config.get("callbacks"), model.callbacks
     if getattr(of_call, "handlers", of_call) or getattr(of_model, "handlers", of_model):
         return None
+    managers = AsyncCallbackManager if name.startswith("a") else CallbackManager
     if managers.configure(of_call, of_model, model.verbose).handlers:
         return None
     run_id: Any = config.get("run_id")
@@ -124,6 +126,6 @@ def find_run_id(
     return run_id if isinstance(run_id, UUID) else None  # LangChain rejects others
 
 
-def uses_cache(model: Any) -> bool:
+def _uses_cache(model: Any) -> bool:
     """Whether LangChain looks the response up in a cache, or raises because there is none."""
     return not (model.cache is False or (model.cache is None and get_llm_cache() is None))
